@@ -1,0 +1,113 @@
+"""What a LoGoSeg model is: plain values, no torch, so that specs and tables load in milliseconds.
+
+The numbers A1-A27 in the comments are the gaps of the paper; model/README.md says how each was decided and why.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from logoseg.prompts import PAPER
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClipConfig:
+    """The vision-language model underneath, and which of its activations are used."""
+
+    # An open_clip model name, or the name of a file in logoseg/clip_configs.
+    name: str
+    # Side in pixels of the square at which the image tower runs.
+    image_size: int
+    # Where S_1 and S_2 of eq. 11 are taken, by rising resolution after resizing: 0-based blocks of a ViT, 0-based
+    # stages of a ConvNeXt. F_mid is the activation of the last ViT block, or the second-to-last stage (A19).
+    guidance_layers: tuple[int, int]
+    # What the value path of a ViT's last block is added to (sheet 5.1): CAT-Seg adds the CLS token, ZegCLIP the token
+    # itself, MaskCLIP nothing. Without effect on a ConvNeXt.
+    residual: Literal["cls", "token", "none"] = "cls"
+    # Which weights of the image tower learn (A23). "query_value" is defined for a ViT only.
+    tuning: Literal["frozen", "query_value", "all"] = "query_value"
+    # How pixels become tokens: CLIP's one strided convolution, or a stack of 3 x 3 convolutions of stride 2, which
+    # learns from little data. With the stack, S_1 and S_2 are its activations at 1/8 and 1/4 of the image side.
+    stem: Literal["patch", "convolutions"] = "patch"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelConfig:
+    """Every choice that changes what the network computes. A variant is `dataclasses.replace` of a preset."""
+
+    clip: ClipConfig
+    prompt_templates: tuple[str, ...] = PAPER
+    # D of the paper (A10).
+    guidance_dim: int = 128
+
+    # Eq. 1-2 (Table 2, OP). Off means prior_weight = 0.
+    object_prior: bool = True
+    # lambda (A1): 1 is eq. 2, 0 is no prior, "adaptive" learns it.
+    prior_weight: float | Literal["adaptive"] = 1.0
+    # Leaves the norm of the weighted text out of eq. 3's denominator, so that the prior acts there too (A2).
+    prior_in_similarity: bool = False
+
+    # Eq. 3-7 (Table 2, RA). Off: the guidance G is a plain projection of V.
+    region_alignment: bool = True
+    # Regions a side: K = region_grid ** 2 (A5).
+    region_grid: int = 6
+
+    # Eq. 8-10 (Table 2, CCF). Off: X_fused is a 1 x 1 projection of [F_mid || G].
+    cross_modal_fusion: bool = True
+    fusion_depth: int = 2
+    # Table 3: directional attention (eq. 8), global context (SS2D in eq. 9), language queries (eq. 10).
+    directional_attention: bool = True
+    global_context: bool = True
+    language_queries: bool = True
+    attention_heads: int = 4
+    # Width s in tokens of the stripes of the rectangular attention (A11).
+    stripe_width: int = 4
+    # SS2D: states a channel, and the width of the scan as a multiple of guidance_dim.
+    state_dim: int = 16
+    state_expansion: float = 1.0
+
+    # Eq. 11-12 (A16): one volume a class, or one embedding a pixel.
+    decoder: Literal["class_volume", "pixel_embedding"] = "class_volume"
+    # Channels of the two decoder stages, at 2 and 4 times the token grid.
+    decoder_dims: tuple[int, int] = (64, 32)
+
+    def __post_init__(self) -> None:
+        if self.guidance_dim % (2 * self.attention_heads):
+            raise ValueError(
+                f"ModelConfig.guidance_dim must be a multiple of 2 * attention_heads = {2 * self.attention_heads}, "
+                f"got {self.guidance_dim}."
+            )
+        if self.fusion_depth < 1:
+            raise ValueError(f"ModelConfig.fusion_depth must be at least 1, got {self.fusion_depth}.")
+        if self.region_grid < 1:
+            raise ValueError(f"ModelConfig.region_grid must be at least 1, got {self.region_grid}.")
+        if isinstance(self.prior_weight, float) and not 0.0 <= self.prior_weight <= 1.0:
+            raise ValueError(f"ModelConfig.prior_weight must be in [0, 1] or 'adaptive', got {self.prior_weight}.")
+        if not self.prompt_templates or any("{}" not in template for template in self.prompt_templates):
+            raise ValueError("ModelConfig.prompt_templates must be templates that each hold {} for the class name.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WholeImage:
+    """One view of the whole image. `stretch` makes it a square of `size` pixels a side, as SED does at 768;
+    `keep_aspect` makes the short side `size` and rounds both sides to a multiple of 32 pixels."""
+
+    size: int
+    resize: Literal["stretch", "keep_aspect"] = "stretch"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SlidingWindow:
+    """CAT-Seg's protocol (sheet 3.1): the image stretched to `size` x `size`, windows of `kernel` at every `stride`,
+    and, with `global_view`, the whole image at `kernel` x `kernel`, averaged half and half with the windows.
+
+    Every view is resized to `input_size`, the side at which the model runs.
+    """
+
+    size: int = 640
+    kernel: int = 384
+    stride: int = 256
+    global_view: bool = True
+    input_size: int = 384
+
+
+Inference = WholeImage | SlidingWindow
