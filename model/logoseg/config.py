@@ -3,8 +3,9 @@
 The numbers A1-A27 in the comments are the gaps of the paper; model/README.md says how each was decided and why.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from logoseg.prompts import PAPER
 
@@ -17,17 +18,22 @@ class ClipConfig:
     name: str
     # Side in pixels of the square at which the image tower runs.
     image_size: int
-    # Where S_1 and S_2 of eq. 11 are taken, by rising resolution after resizing: 0-based blocks of a ViT, 0-based
-    # stages of a ConvNeXt. F_mid is the activation of the last ViT block, or the second-to-last stage (A19).
-    guidance_layers: tuple[int, int]
+    # Where F_mid is taken, and S_1 and S_2 of eq. 11: 0-based blocks of a ViT, 0-based stages of a ConvNeXt (A19).
+    # "stem" takes S_1 and S_2 from the stack of convolutions, at 1/8 and 1/4 of the image side.
+    middle_layer: int
+    guidance_layers: tuple[int, int] | Literal["stem"]
     # What the value path of a ViT's last block is added to (sheet 5.1): CAT-Seg adds the CLS token, ZegCLIP the token
     # itself, MaskCLIP nothing. Without effect on a ConvNeXt.
     residual: Literal["cls", "token", "none"] = "cls"
     # Which weights of the image tower learn (A23). "query_value" is defined for a ViT only.
     tuning: Literal["frozen", "query_value", "all"] = "query_value"
-    # How pixels become tokens: CLIP's one strided convolution, or a stack of 3 x 3 convolutions of stride 2, which
-    # learns from little data. With the stack, S_1 and S_2 are its activations at 1/8 and 1/4 of the image side.
+    # How pixels become tokens: CLIP's one strided convolution, or a stack of 3 x 3 convolutions, which learns from
+    # little data. The released weights have "patch".
     stem: Literal["patch", "convolutions"] = "patch"
+
+    def __post_init__(self) -> None:
+        if self.guidance_layers == "stem" and self.stem != "convolutions":
+            raise ValueError("ClipConfig.guidance_layers is 'stem', which needs ClipConfig.stem = 'convolutions'.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,6 +90,19 @@ class ModelConfig:
             raise ValueError(f"ModelConfig.prior_weight must be in [0, 1] or 'adaptive', got {self.prior_weight}.")
         if not self.prompt_templates or any("{}" not in template for template in self.prompt_templates):
             raise ValueError("ModelConfig.prompt_templates must be templates that each hold {} for the class name.")
+
+
+def model_config_from_dict(values: Mapping[str, Any]) -> ModelConfig:
+    """The configuration that `dataclasses.asdict` took apart, also after a detour through JSON.
+
+    Raises TypeError for an unknown or missing field and ValueError for a value that is not allowed.
+    """
+    clip = ClipConfig(**_with_tuples(values["clip"]))
+    return ModelConfig(clip=clip, **_with_tuples({name: value for name, value in values.items() if name != "clip"}))
+
+
+def _with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

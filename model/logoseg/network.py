@@ -1,0 +1,144 @@
+"""LoGoSeg (Fig. 2): encoders -> prior -> alignment -> fusion -> decoder. Wiring only.
+
+No weight is indexed by class: the network is trained with one vocabulary and used with any other.
+
+Axes: B images, N classes, P prompts, C joint CLIP width, D guidance width, H x W pixels, h x w tokens.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from logoseg.alignment import RegionAlignment
+from logoseg.clip import build_clip
+from logoseg.config import ModelConfig
+from logoseg.decoder import ClassVolumeDecoder, PixelEmbeddingDecoder
+from logoseg.fusion import CrossModalFusion, PlainProjection
+from logoseg.image_encoder import ImageFeatures, build_image_encoder
+from logoseg.prior import ObjectPrior
+from logoseg.text_encoder import TextEncoder
+
+# The logit of a class that is padding or beyond the class cap: its sigmoid is 0 in float32.
+REJECTED = -100.0
+
+
+class LoGoSeg(nn.Module):
+    """Images and text features to one logit map a class, at four times the token grid."""
+
+    def __init__(self, config: ModelConfig, clip: nn.Module | None = None) -> None:
+        """A network to be trained. It takes over the towers of `clip` (see logoseg.checkpoint.load_clip), or builds
+        them with random weights."""
+        super().__init__()
+        clip = build_clip(config.clip) if clip is None else clip
+        self.config = config
+        self.image_encoder = build_image_encoder(clip, config.clip)
+        self.text_encoder = TextEncoder(clip)
+        joint_dim, dim = self.image_encoder.joint_dim, config.guidance_dim
+
+        self.prior = ObjectPrior(config.prior_weight if config.object_prior else 0.0)
+        self.alignment = (
+            RegionAlignment(
+                joint_dim=joint_dim,
+                guidance_dim=dim,
+                grid=config.region_grid,
+                prior_in_similarity=config.prior_in_similarity,
+            )
+            if config.region_alignment
+            else None
+        )
+        self.plain_guidance = None if config.region_alignment else nn.Conv2d(joint_dim, dim, kernel_size=1)
+        self.base_query = nn.Parameter(torch.zeros(dim))
+        self.query_projection = nn.Linear(joint_dim, dim)
+        self.text_projection = nn.Linear(joint_dim, dim)  # E_text of eq. 10
+        fusion = CrossModalFusion if config.cross_modal_fusion else PlainProjection
+        self.fusion = fusion(config, middle_dim=self.image_encoder.middle_dim)
+        decoder = {"class_volume": ClassVolumeDecoder, "pixel_embedding": PixelEmbeddingDecoder}[config.decoder]
+        self.decoder = decoder(
+            fused_dim=dim,
+            num_prompts=len(config.prompt_templates),
+            guidance_channels=self.image_encoder.guidance_dims,
+            dims=config.decoder_dims,
+        )
+        nn.init.normal_(self.base_query, std=0.02)
+
+    def forward(
+        self,
+        images: Float[Tensor, "B 3 H W"],
+        text: Float[Tensor, "N P C"],
+        *,
+        class_mask: Bool[Tensor, "N"] | None = None,
+        class_cap: int | None = None,
+    ) -> Float[Tensor, "B N 4*h 4*w"]:
+        """Logits of every class. `images` are RGB in [0, 1]; both sides must be multiples of the patch.
+
+        A class that is False in `class_mask` is padding: it has no influence and its logit is REJECTED.
+        """
+        return self.head(self.encode_image(images), text, class_mask=class_mask, class_cap=class_cap)
+
+    def encode_image(self, images: Float[Tensor, "B 3 H W"]) -> ImageFeatures:
+        """V, F_mid and S_1, S_2; independent of the vocabulary, so several vocabularies can share it."""
+        return self.image_encoder(images)
+
+    def encode_text(self, class_names: Sequence[str]) -> Float[Tensor, "N P C"]:
+        """T for plain class names; for synonyms and the disk cache see logoseg.text_encoder."""
+        return self.text_encoder([(name,) for name in class_names], self.config.prompt_templates)
+
+    def head(
+        self,
+        features: ImageFeatures,
+        text: Float[Tensor, "N P C"],
+        *,
+        class_mask: Bool[Tensor, "N"] | None = None,
+        class_cap: int | None = None,
+    ) -> Float[Tensor, "B N 4*h 4*w"]:
+        """Everything after the encoders. With more classes than `class_cap`, each image keeps those whose best token
+        has the highest cosine, as CAT-Seg does, and the others get REJECTED."""
+        if class_cap is None or len(text) <= class_cap:
+            return self._decode(features, text, class_mask)
+        best = clip_cosines(features.dense, text).amax(dim=(2, 3, 4))  # (B, N)
+        if class_mask is not None:
+            best = best.masked_fill(~class_mask, -torch.inf)
+        per_image = []
+        for image, kept in enumerate(best.topk(class_cap, dim=1).indices):
+            one = ImageFeatures(
+                features.dense[image : image + 1],
+                features.middle[image : image + 1],
+                (features.guidance[0][image : image + 1], features.guidance[1][image : image + 1]),
+            )
+            kept_mask = None if class_mask is None else class_mask[kept]
+            logits = self._decode(one, text[kept], kept_mask)
+            full = logits.new_full((1, len(text), *logits.shape[2:]), REJECTED)
+            per_image.append(full.index_copy(1, kept, logits))
+        return torch.cat(per_image)
+
+    def _decode(
+        self, features: ImageFeatures, text: Float[Tensor, "N P C"], class_mask: Bool[Tensor, "N"] | None
+    ) -> Float[Tensor, "B N 4*h 4*w"]:
+        weighted = self.prior(features.dense, text)  # That, (B, N, C)
+        if self.alignment is not None:
+            guidance = self.alignment(features.dense, weighted, text, class_mask)  # G, (B, D, h, w)
+        else:
+            guidance = self.plain_guidance(features.dense)
+        queries = self.base_query + self.query_projection(weighted)  # (B, N, D)
+        fused, queries = self.fusion(features.middle, guidance, queries, self.text_projection(weighted), class_mask)
+        logits = self.decoder(fused, queries, clip_cosines(features.dense, text), features.guidance)
+        if class_mask is not None:
+            logits = logits.masked_fill(~class_mask[:, None, None], REJECTED)
+        return logits
+
+
+def clip_cosines(image: Float[Tensor, "B C h w"], text: Float[Tensor, "N P C"]) -> Float[Tensor, "B N P h w"]:
+    """The cosine of every token with every prompt; both are unit vectors already."""
+    height, width = image.shape[2:]
+    cosines = text.flatten(0, 1) @ image.flatten(2)  # (B, N*P, h*w)
+    return cosines.unflatten(2, (height, width)).unflatten(1, text.shape[:2])
+
+
+def dense_clip_logits(
+    image: Float[Tensor, "B C h w"], text: Float[Tensor, "N P C"], *, scale: float = 100.0
+) -> Float[Tensor, "B N h w"]:
+    """Segmentation without any training: the mean cosine over prompts, times CLIP's usual temperature."""
+    return scale * clip_cosines(image, F.normalize(text, dim=-1)).mean(dim=2)

@@ -1,0 +1,68 @@
+"""Class names and prompt templates to T (section 2.1): the frozen CLIP text tower, computed once and kept on disk.
+
+Axes: N classes, P prompt templates, C joint CLIP width.
+"""
+
+import hashlib
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+import open_clip
+import torch
+from jaxtyping import Float
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+_PROMPTS_AT_ONCE = 256
+
+
+class TextEncoder(nn.Module):
+    """The text tower of an open_clip model. It never learns."""
+
+    def __init__(self, clip: nn.Module) -> None:
+        super().__init__()
+        self.clip = clip
+        self.clip.visual = nn.Identity()
+        self.tokenize = open_clip.SimpleTokenizer(context_length=clip.context_length)
+        self.requires_grad_(False)
+
+    @torch.no_grad()
+    def forward(self, class_names: Sequence[Sequence[str]], templates: Sequence[str]) -> Float[Tensor, "N P C"]:
+        """T as unit vectors. Each class is one or more synonyms, whose unit vectors are averaged for each template."""
+        prompts = [template.format(name) for names in class_names for name in names for template in templates]
+        device = self.clip.positional_embedding.device
+        embeddings = [
+            F.normalize(
+                self.clip.encode_text(self.tokenize(prompts[start : start + _PROMPTS_AT_ONCE]).to(device)), dim=-1
+            )
+            for start in range(0, len(prompts), _PROMPTS_AT_ONCE)
+        ]
+        by_name = torch.cat(embeddings).unflatten(0, (-1, len(templates)))
+        by_class = by_name.split([len(names) for names in class_names])
+        return F.normalize(torch.stack([names.mean(dim=0) for names in by_class]), dim=-1)
+
+    def digest(self) -> str:
+        """sha256 of the weights of the text tower."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+
+def cached_text(
+    encoder: TextEncoder, class_names: Sequence[Sequence[str]], templates: Sequence[str], cache_folder: Path
+) -> Float[Tensor, "N P C"]:
+    """T from `cache_folder` if it was computed before with the same weights, names and templates; else compute it."""
+    key = hashlib.sha256(repr((encoder.digest(), [tuple(n) for n in class_names], tuple(templates))).encode())
+    path = cache_folder / f"{key.hexdigest()[:32]}.safetensors"
+    if path.exists():
+        return load_file(path)["text"].to(next(encoder.parameters()).device)
+    text = encoder(class_names, templates)
+    cache_folder.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".{uuid.uuid4().hex}.partial")
+    save_file({"text": text.cpu()}, partial)
+    partial.replace(path)  # another process may have been faster: both files are equal
+    return text
