@@ -1,0 +1,123 @@
+"""The evaluation protocol as data: everything between a network and its score that is a choice.
+
+The field's figures differ as much by protocol as by model: the resize rule, one template or fourteen, which of a
+class's synonyms are read, and above all what mIoU is divided by (on PC-459 that alone moves a score by a third). So
+every result carries `protocol_hash`, and figures stand in one column only when their `scoring_hash` agrees.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from logoseg.config import Inference, SlidingWindow, WholeImage
+from logoseg.prompts import PAPER
+from ovlab.specs.errors import InputError
+from ovlab.specs.fingerprint import fingerprint
+
+# Raised whenever the same predictions would be given another score.
+EVALUATOR_VERSION = 1
+
+# CAT-Seg scores at most this many classes a view, those with the largest cosine in any pixel.
+CAT_SEG_CLASS_CAP = 256
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Collapse:
+    """PAS-20b: the model is asked for more names than are scored.
+
+    Every predicted index >= `background` becomes `background`, the last class of the label space, so that
+    `background` + 1 classes are scored.
+    """
+
+    background: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scoring:
+    """What a score means, whatever model and views it came from.
+
+    `headline` is the denominator of the mIoU that is called so: the classes with ground truth ("ground_truth"), or
+    those with ground truth or a prediction ("ground_truth_or_prediction", detectron2 before July 2022). The other one
+    is always reported beside it.
+    """
+
+    headline: Literal["ground_truth", "ground_truth_or_prediction"] = "ground_truth"
+    collapse: Collapse | None = None
+    evaluator_version: int = EVALUATOR_VERSION
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Protocol:
+    """How a network is asked, and how its answers are scored. The label maps are scored at their own resolution.
+
+    `synonyms`: a class with several names is read by its first ("first"), or by the mean of the normalised
+    embeddings of all ("average"). `class_cap`: the largest number of classes scored in one view; None is no limit.
+    """
+
+    inference: Inference
+    prompt_templates: tuple[str, ...] = PAPER
+    synonyms: Literal["first", "average"] = "first"
+    class_cap: int | None = None
+    scoring: Scoring = field(default_factory=Scoring)
+
+    def __post_init__(self) -> None:
+        if not self.prompt_templates or any("{}" not in template for template in self.prompt_templates):
+            raise InputError("Protocol.prompt_templates must be templates that each hold {} for the class name.")
+        if self.class_cap is not None and self.class_cap < 1:
+            raise InputError(f"Protocol.class_cap must be at least 1, or None for no limit; got {self.class_cap}.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Benchmark:
+    """A validation split with the names asked for. `data` is what `ovlab data list` calls it, `vocabulary` the file
+    of ovlab/datasets/vocabularies; with a collapse, the vocabulary is longer than the label space."""
+
+    name: str
+    data: str
+    vocabulary: str
+    collapse: Collapse | None = None
+
+
+def sliding_window(input_size: int = 384) -> Protocol:
+    """CAT-Seg's protocol for a ViT: 640 square, windows of 384 at stride 256, and a global view. `input_size` is the
+    side at which the model runs: 384 for ViT-B/16, 336 for ViT-L/14@336."""
+    return Protocol(inference=SlidingWindow(input_size=input_size), class_cap=CAT_SEG_CLASS_CAP)
+
+
+def whole_768() -> Protocol:
+    """SED's views for a ConvNeXt: the whole image stretched to 768 square; class cap and template as for a ViT."""
+    return Protocol(inference=WholeImage(size=768), class_cap=CAT_SEG_CLASS_CAP)
+
+
+def whole(size: int = 384) -> Protocol:
+    """One view of the whole image, its aspect kept, its short side `size`: for folders and the miniature world."""
+    return Protocol(inference=WholeImage(size=size, resize="keep_aspect"))
+
+
+PROTOCOLS = {"sliding-window": sliding_window, "whole-768": whole_768, "whole": whole}
+
+BENCHMARKS = {
+    benchmark.name: benchmark
+    for benchmark in (
+        Benchmark(name="a-847", data="a-847", vocabulary="a-847"),
+        Benchmark(name="pc-459", data="pc-459", vocabulary="pc-459"),
+        Benchmark(name="a-150", data="a-150", vocabulary="a-150"),
+        Benchmark(name="pc-59", data="pc-59", vocabulary="pc-59"),
+        Benchmark(name="pas-20", data="pas-20", vocabulary="pas-20"),
+        Benchmark(name="pas-20b", data="pas-20b", vocabulary="pas-20b", collapse=Collapse(background=20)),
+    )
+}
+
+
+def protocol_for(benchmark: Benchmark, protocol: Protocol) -> Protocol:
+    """`protocol` with the label space of `benchmark`: the one whose hash a result on that benchmark carries."""
+    return replace(protocol, scoring=replace(protocol.scoring, collapse=benchmark.collapse))
+
+
+def protocol_hash(protocol: Protocol) -> str:
+    """64 hexadecimal digits: equal if and only if two figures were made the same way."""
+    return fingerprint(protocol)
+
+
+def scoring_hash(protocol: Protocol) -> str:
+    """64 hexadecimal digits: equal if and only if two figures mean the same, so that they may share a column."""
+    return fingerprint(protocol.scoring)

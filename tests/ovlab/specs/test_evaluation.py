@@ -1,0 +1,94 @@
+"""ovlab.specs.evaluation: a protocol's hash moves with every choice and with nothing else."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from logoseg.config import SlidingWindow, WholeImage
+from logoseg.prompts import VILD
+from ovlab.specs.errors import InputError
+from ovlab.specs.evaluation import (
+    BENCHMARKS,
+    PROTOCOLS,
+    Collapse,
+    Protocol,
+    Scoring,
+    protocol_for,
+    protocol_hash,
+    scoring_hash,
+    sliding_window,
+    whole,
+    whole_768,
+)
+
+BASE = sliding_window()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        replace(BASE, inference=replace(BASE.inference, stride=192)),
+        replace(BASE, inference=replace(BASE.inference, global_view=False)),
+        replace(BASE, inference=replace(BASE.inference, input_size=336)),
+        replace(BASE, prompt_templates=VILD),
+        replace(BASE, synonyms="average"),
+        replace(BASE, class_cap=None),
+        replace(BASE, scoring=replace(BASE.scoring, headline="ground_truth_or_prediction")),
+        replace(BASE, scoring=replace(BASE.scoring, collapse=Collapse(background=20))),
+        replace(BASE, scoring=replace(BASE.scoring, evaluator_version=BASE.scoring.evaluator_version + 1)),
+    ],
+)
+def test_protocol_hash_any_field_changed_differs(changed: Protocol) -> None:
+    assert protocol_hash(changed) != protocol_hash(BASE)
+
+
+def test_protocol_hash_another_process_is_equal() -> None:
+    program = "from ovlab.specs.evaluation import *; print(protocol_hash(sliding_window()))"
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+
+    assert found.strip() == protocol_hash(BASE)
+
+
+def test_scoring_hash_other_views_of_the_same_benchmark_is_equal() -> None:
+    benchmark = BENCHMARKS["pas-20b"]
+
+    hashes = {scoring_hash(protocol_for(benchmark, protocol)) for protocol in (BASE, sliding_window(336), whole_768())}
+
+    assert len(hashes) == 1
+    assert hashes != {scoring_hash(protocol_for(BENCHMARKS["pas-20"], BASE))}
+
+
+def test_benchmarks_paper_suite_is_the_six_with_background_only_in_pas_20b() -> None:
+    assert list(BENCHMARKS) == ["a-847", "pc-459", "a-150", "pc-59", "pas-20", "pas-20b"]
+    assert {name for name, benchmark in BENCHMARKS.items() if benchmark.collapse} == {"pas-20b"}
+    assert BENCHMARKS["pas-20b"].collapse == Collapse(background=20)
+
+
+def test_named_protocols_are_those_of_the_field() -> None:
+    # Sheet 3.1: 640 square, 384 windows at stride int(384 * 0.667) = 256, 256 classes. Sheet 3.2: 768 whole, stretched.
+    assert sliding_window().inference == SlidingWindow(
+        size=640, kernel=384, stride=256, global_view=True, input_size=384
+    )
+    assert sliding_window().class_cap == 256
+    assert whole_768().inference == WholeImage(size=768, resize="stretch")
+    assert whole(112).inference == WholeImage(size=112, resize="keep_aspect")
+    assert all(protocol().scoring == Scoring(headline="ground_truth") for protocol in PROTOCOLS.values())
+
+
+def test_protocol_template_without_a_place_for_the_name_is_refused() -> None:
+    with pytest.raises(InputError, match="for the class name"):
+        replace(BASE, prompt_templates=("a photo",))
+
+
+def test_protocol_class_cap_of_zero_is_refused() -> None:
+    with pytest.raises(InputError, match="at least 1"):
+        replace(BASE, class_cap=0)
+
+
+def test_specs_import_loads_no_torch() -> None:
+    program = "import sys, ovlab.specs.evaluation; print('torch' in sys.modules, 'numpy' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+
+    assert found.split() == ["False", "False"]
