@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from logoseg.clip import build_clip
 from logoseg.config import ClipConfig, ModelConfig, model_config_from_dict
+from logoseg.errors import ModelError
 from logoseg.network import LoGoSeg
 
 FORMAT = "logoseg-1"
@@ -45,12 +46,12 @@ def save_weights(model: nn.Module, config: ModelConfig, class_names: Sequence[st
 
 
 def load_weights(path: Path) -> Weights:
-    """The network that `save_weights` wrote. Raises ValueError when the file is missing or is something else."""
+    """The network that `save_weights` wrote. Raises ModelError when the file is missing or is something else."""
     metadata = _read_metadata(path)
     try:
         config = model_config_from_dict(json.loads(metadata["config"]))
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{path}: its configuration does not fit this version: {error}") from None
+        raise ModelError(f"{path}: its configuration does not fit this version: {error}") from None
     model = LoGoSeg(config)
     _load_strictly(model, load_file(path), path)
     return Weights(model.eval(), tuple(json.loads(metadata["class_names"])))
@@ -59,7 +60,7 @@ def load_weights(path: Path) -> Weights:
 def load_clip(config: ClipConfig, path: Path) -> nn.Module:
     """A CLIP model with released weights: OpenAI's archive or state dict, or open_clip's (.pt, .bin, .safetensors).
 
-    The positional grid is resized bicubically to `config.image_size`. Raises ValueError naming a key that does not fit.
+    The positional grid is resized bicubically to `config.image_size`. Raises ModelError naming a key that does not fit.
     """
     clip = build_clip(config)
     state = read_clip_state(path)
@@ -74,7 +75,7 @@ def load_clip(config: ClipConfig, path: Path) -> nn.Module:
 def read_clip_state(path: Path) -> dict[str, Tensor]:
     """The float32 state dict inside a released CLIP file, under open_clip's names."""
     if not path.is_file():
-        raise ValueError(f"{path}: no such file. Give the path of a downloaded CLIP checkpoint.")
+        raise ModelError(f"{path}: no such file. Give the path of a downloaded CLIP checkpoint.")
     state = load_file(path) if path.suffix == ".safetensors" else _read_torch_file(path)
     state = state.get("state_dict", state)
     state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
@@ -88,19 +89,19 @@ def _read_torch_file(path: Path) -> dict[str, Tensor]:
         try:
             return dict(torch.jit.load(path, map_location="cpu").state_dict())
         except RuntimeError:
-            raise ValueError(f"{path}: neither a state dict nor a TorchScript archive ({error}).") from error
+            raise ModelError(f"{path}: neither a state dict nor a TorchScript archive ({error}).") from error
 
 
 def _read_metadata(path: Path) -> dict[str, str]:
     if not path.is_file():
-        raise ValueError(f"{path}: no such file. Give a run folder or a weights.safetensors that `ovlab train` wrote.")
+        raise ModelError(f"{path}: no such file. Give a run folder or a weights.safetensors that `ovlab train` wrote.")
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
     except SafetensorError as error:
-        raise ValueError(f"{path}: not a safetensors file ({error}).") from None
+        raise ModelError(f"{path}: not a safetensors file ({error}).") from None
     if metadata.get("format") != FORMAT:
-        raise ValueError(
+        raise ModelError(
             f"{path}: its format is {metadata.get('format')!r}, not {FORMAT!r}: no LoGoSeg weights."
         )
     return metadata
@@ -110,10 +111,10 @@ def _load_strictly(module: nn.Module, state: dict[str, Tensor], path: Path) -> N
     own = module.state_dict()
     for name in own.keys() | state.keys():
         if name not in state:
-            raise ValueError(f"{path}: weights of another model: {name} is missing.")
+            raise ModelError(f"{path}: weights of another model: {name} is missing.")
         if name not in own:
-            raise ValueError(f"{path}: weights of another model: {name} is not in this one.")
+            raise ModelError(f"{path}: weights of another model: {name} is not in this one.")
         if own[name].shape != state[name].shape:
             found, expected = tuple(state[name].shape), tuple(own[name].shape)
-            raise ValueError(f"{path}: weights of another model: {name} is {found}, this one needs {expected}.")
+            raise ModelError(f"{path}: weights of another model: {name} is {found}, this one needs {expected}.")
     module.load_state_dict(state)

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from logoseg.config import ClipConfig
+from logoseg.errors import ModelError
 
 _OWN_CONFIGS = Path(__file__).parent / "clip_configs"
 
@@ -18,14 +19,16 @@ _OWN_CONFIGS = Path(__file__).parent / "clip_configs"
 def build_clip(config: ClipConfig) -> nn.Module:
     """An open_clip model in float32 with random weights, its positional grid sized for `config.image_size`.
 
-    Raises ValueError when the name is unknown.
+    Raises ModelError when the name is unknown.
     """
     open_clip.add_model_config(_OWN_CONFIGS)
     if config.name not in open_clip.list_models():
         own = ", ".join(sorted(path.stem for path in _OWN_CONFIGS.glob("*.json")))
-        raise ValueError(f"ClipConfig.name is {config.name!r}: neither an open_clip model nor one of {own}.")
+        raise ModelError(f"ClipConfig.name is {config.name!r}: neither an open_clip model nor one of {own}.")
     model_config = open_clip.get_model_config(config.name)
     model_config["vision_cfg"]["image_size"] = config.image_size
+    # A randomly dropped path would make the loss depend on how a batch is split over workers.
+    model_config["vision_cfg"].pop("timm_drop_path", None)
     clip = open_clip.CLIP(**model_config)
     if config.stem == "convolutions":
         visual = clip.visual
@@ -44,7 +47,7 @@ class ConvolutionStem(nn.Module):
         super().__init__()
         num_stages = patch_size.bit_length() - 1
         if patch_size != 2**num_stages or patch_size < 8:
-            raise ValueError(f"A convolution stem needs a patch size of 8, 16 or 32, got {patch_size}.")
+            raise ModelError(f"A convolution stem needs a patch size of 8, 16 or 32, got {patch_size}.")
         # widths double towards the tokens, and end at `width`
         widths = [3, *(max(16, width >> (num_stages - 1 - stage)) for stage in range(num_stages))]
         self.stages = nn.ModuleList(_stem_stage(widths[i], widths[i + 1], residual=i > 0) for i in range(num_stages))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from logoseg.errors import ModelError
 from logoseg.prompts import PAPER
 
 
@@ -33,7 +34,7 @@ class ClipConfig:
 
     def __post_init__(self) -> None:
         if self.guidance_layers == "stem" and self.stem != "convolutions":
-            raise ValueError("ClipConfig.guidance_layers is 'stem', which needs ClipConfig.stem = 'convolutions'.")
+            raise ModelError("ClipConfig.guidance_layers is 'stem', which needs ClipConfig.stem = 'convolutions'.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,24 +79,24 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         if self.guidance_dim % (2 * self.attention_heads):
-            raise ValueError(
+            raise ModelError(
                 f"ModelConfig.guidance_dim must be a multiple of 2 * attention_heads = {2 * self.attention_heads}, "
                 f"got {self.guidance_dim}."
             )
         if self.fusion_depth < 1:
-            raise ValueError(f"ModelConfig.fusion_depth must be at least 1, got {self.fusion_depth}.")
+            raise ModelError(f"ModelConfig.fusion_depth must be at least 1, got {self.fusion_depth}.")
         if self.region_grid < 1:
-            raise ValueError(f"ModelConfig.region_grid must be at least 1, got {self.region_grid}.")
+            raise ModelError(f"ModelConfig.region_grid must be at least 1, got {self.region_grid}.")
         if isinstance(self.prior_weight, float) and not 0.0 <= self.prior_weight <= 1.0:
-            raise ValueError(f"ModelConfig.prior_weight must be in [0, 1] or 'adaptive', got {self.prior_weight}.")
+            raise ModelError(f"ModelConfig.prior_weight must be in [0, 1] or 'adaptive', got {self.prior_weight}.")
         if not self.prompt_templates or any("{}" not in template for template in self.prompt_templates):
-            raise ValueError("ModelConfig.prompt_templates must be templates that each hold {} for the class name.")
+            raise ModelError("ModelConfig.prompt_templates must be templates that each hold {} for the class name.")
 
 
 def model_config_from_dict(values: Mapping[str, Any]) -> ModelConfig:
     """The configuration that `dataclasses.asdict` took apart, also after a detour through JSON.
 
-    Raises TypeError for an unknown or missing field and ValueError for a value that is not allowed.
+    Raises TypeError for an unknown or missing field and ModelError for a value that is not allowed.
     """
     clip = ClipConfig(**_with_tuples(values["clip"]))
     return ModelConfig(clip=clip, **_with_tuples({name: value for name, value in values.items() if name != "clip"}))

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from logoseg.clip import ConvolutionStem
 from logoseg.config import ClipConfig
+from logoseg.errors import ModelError
 
 
 class ImageFeatures(NamedTuple):
@@ -116,7 +117,7 @@ class VitImageEncoder(nn.Module):
         """Tokens with the CLS token first, and S_1, S_2 where they come from the stem."""
         if images.shape[2] % self.patch_size or images.shape[3] % self.patch_size:
             size = f"{images.shape[2]} x {images.shape[3]}"
-            raise ValueError(
+            raise ModelError(
                 f"The image is {size} pixels; both sides must be multiples of the patch, {self.patch_size}."
             )
         guidance = ()
@@ -146,7 +147,7 @@ class ConvNextImageEncoder(nn.Module):
     def __init__(self, visual: nn.Module, config: ClipConfig) -> None:
         super().__init__()
         if config.guidance_layers == "stem":
-            raise ValueError(
+            raise ModelError(
                 "ClipConfig.guidance_layers = 'stem' is defined for a ViT with a stem of convolutions only."
             )
         self.middle_layer = config.middle_layer
@@ -195,7 +196,7 @@ def _tune(encoder: nn.Module, config: ClipConfig) -> None:
     """Let only the weights of `config.tuning` learn (A23)."""
     is_vit = isinstance(encoder, VitImageEncoder)
     if config.tuning == "query_value" and not is_vit:
-        raise ValueError("ClipConfig.tuning = 'query_value' is defined for a ViT only; use 'all' or 'frozen'.")
+        raise ModelError("ClipConfig.tuning = 'query_value' is defined for a ViT only; use 'all' or 'frozen'.")
     for name, parameter in encoder.named_parameters():
         tuned = config.tuning == "all" or name.endswith(("query_weight", "value_weight"))
         parameter.requires_grad_(config.tuning != "frozen" and tuned)

@@ -15,9 +15,10 @@ from torch.nn import functional as F
 from logoseg.alignment import RegionAlignment
 from logoseg.clip import build_clip
 from logoseg.config import ModelConfig
-from logoseg.decoder import ClassVolumeDecoder, PixelEmbeddingDecoder
+from logoseg.class_volume_decoder import ClassVolumeDecoder
 from logoseg.fusion import CrossModalFusion, PlainProjection
 from logoseg.image_encoder import ImageFeatures, build_image_encoder
+from logoseg.pixel_embedding_decoder import PixelEmbeddingDecoder
 from logoseg.prior import ObjectPrior
 from logoseg.text_encoder import TextEncoder
 
