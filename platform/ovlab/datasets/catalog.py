@@ -1,0 +1,139 @@
+"""The data sets that are known by name: what they hold, how to obtain them and who reads the original download."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ovlab.datasets import ade20k, coco_stuff, pascal_context, pascal_voc
+from ovlab.datasets.original import OriginalSplit
+from ovlab.datasets.vocabulary import load_seen, load_vocabulary, unknown_name
+from ovlab.specs.errors import InputError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownDataset:
+    """One data set.
+
+    num_images: of each split, as published. vocabulary: the names a model is asked for. num_label_classes: N of the
+    label maps. background: for a set whose vocabulary is longer than its label space, the train id of background; a
+    prediction >= it is background. obtain: words and addresses, one step a line. open: reads the download below a
+    folder; open(source, split) raises InputError for another layout or split.
+    """
+
+    name: str
+    title: str
+    num_images: Mapping[str, int]
+    vocabulary: str
+    num_label_classes: int
+    obtain: tuple[str, ...]
+    open: Callable[[Path, str], OriginalSplit]
+    background: int | None = None
+
+    @property
+    def prompt_entries(self) -> tuple[str, ...]:
+        """The entries of the vocabulary, synonyms still joined."""
+        return load_vocabulary(self.vocabulary).entries
+
+    @property
+    def seen(self) -> tuple[bool, ...]:
+        """For each entry of the vocabulary, whether COCO-Stuff trains on it. Background is neither seen nor unseen."""
+        return load_seen(self.vocabulary)
+
+
+DATASETS = {
+    dataset.name: dataset
+    for dataset in (
+        KnownDataset(
+            name="coco-stuff",
+            title="COCO-Stuff 164K",
+            num_images=coco_stuff.NUM_IMAGES,
+            vocabulary="coco-stuff",
+            num_label_classes=171,
+            obtain=(
+                "Download http://images.cocodataset.org/zips/train2017.zip and .../val2017.zip.",
+                "Download http://calvin.inf.ed.ac.uk/wp-content/uploads/data/cocostuffdataset/"
+                "stuffthingmaps_trainval2017.zip (not stuff_annotations_trainval2017.zip).",
+                "Unpack into DIR/images/{train2017,val2017} and DIR/annotations/{train2017,val2017}.",
+            ),
+            open=coco_stuff.open_coco_stuff,
+        ),
+        KnownDataset(
+            name="a-847",
+            title="ADE20K, full, 2021_17_01",
+            num_images=ade20k.NUM_IMAGES_847,
+            vocabulary="a-847",
+            num_label_classes=847,
+            obtain=(
+                "Register at https://groups.csail.mit.edu/vision/datasets/ADE20K/request_data/.",
+                "Unpack ADE20K_2021_17_01.zip into DIR, with index_ade20k.pkl.",
+            ),
+            open=ade20k.open_ade20k_847,
+        ),
+        KnownDataset(
+            name="pc-459",
+            title="PASCAL-Context, 459 classes",
+            num_images=pascal_context.NUM_IMAGES_459,
+            vocabulary="pc-459",
+            num_label_classes=459,
+            obtain=(
+                "Unpack http://host.robots.ox.ac.uk/pascal/VOC/voc2010/VOCtrainval_03-May-2010.tar into DIR.",
+                "Unpack trainval.tar.gz (https://cs.stanford.edu/~roozbeh/pascal-context/, where that link is dead "
+                "https://roozbehm.info/pascal-context/trainval.tar.gz) into DIR/VOCdevkit/VOC2010, with labels.txt.",
+                "Put pascalcontext_val.txt (https://github.com/cvlab-kaist/CAT-Seg, datasets/) or "
+                "trainval_merged.json beside it: they list the validation images.",
+            ),
+            open=pascal_context.open_pascal_context_459,
+        ),
+        KnownDataset(
+            name="a-150",
+            title="ADE20K, 150 classes",
+            num_images=ade20k.NUM_IMAGES_150,
+            vocabulary="a-150",
+            num_label_classes=150,
+            obtain=(
+                "Download http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip.",
+                "Unpack it into DIR.",
+            ),
+            open=ade20k.open_ade20k_150,
+        ),
+        KnownDataset(
+            name="pc-59",
+            title="PASCAL-Context, 59 classes",
+            num_images=pascal_context.NUM_IMAGES_59,
+            vocabulary="pc-59",
+            num_label_classes=59,
+            obtain=(
+                "Unpack http://host.robots.ox.ac.uk/pascal/VOC/voc2010/VOCtrainval_03-May-2010.tar into DIR.",
+                "Put https://codalabuser.blob.core.windows.net/public/trainval_merged.json into DIR/VOCdevkit/VOC2010.",
+            ),
+            open=pascal_context.open_pascal_context_59,
+        ),
+        *(
+            KnownDataset(
+                name=name,
+                title=title,
+                num_images=pascal_voc.NUM_IMAGES,
+                vocabulary=name,
+                num_label_classes=num_label_classes,
+                obtain=(
+                    "Unpack http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar into DIR.",
+                    "Unpack https://www.dropbox.com/s/oeu149j8qtbs1x0/SegmentationClassAug.zip into "
+                    "DIR/VOCdevkit/VOC2012; without it SegmentationClass/ is read, which has the same val labels.",
+                ),
+                open=opener,
+                background=background,
+            )
+            for name, title, num_label_classes, opener, background in (
+                ("pas-20", "PASCAL VOC 2012", 20, pascal_voc.open_voc_20, None),
+                ("pas-20b", "PASCAL VOC 2012 with background", 21, pascal_voc.open_voc_20b, pascal_voc.BACKGROUND),
+            )
+        ),
+    )
+}
+
+
+def lookup(name: str) -> KnownDataset:
+    """The data set `name`. Raises InputError with the nearest known name."""
+    if name not in DATASETS:
+        raise InputError(unknown_name("data set", name, tuple(DATASETS)))
+    return DATASETS[name]

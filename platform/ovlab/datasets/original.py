@@ -1,0 +1,137 @@
+"""What a reader of an original download offers, and the split that is two folders of files with equal stems.
+
+A reader turns the files as their authors publish them into photographs and label maps as the protocol wants them.
+Opening a split lists its files; everything that concerns one file is found out when that file is read, so that one
+bad file among a hundred thousand can be named, skipped and listed.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import UInt8, UInt16
+
+from ovlab.datasets.label_map import read_index_map, refuse_other_size, to_train_ids
+from ovlab.datasets.photograph import read_photograph
+from ovlab.specs.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class OriginalPair:
+    """One photograph and its label as the protocol wants them.
+
+    image_bytes: JPEG as downloaded, or re-encoded only where the protocol resizes (A-847).
+    label: uint16, height x width, 0 .. N-1 or IGNORE_INDEX (65535).
+    """
+
+    id: str
+    image_bytes: bytes
+    label: UInt16[np.ndarray, "H W"]
+
+
+@runtime_checkable
+class OriginalSplit(Protocol):
+    """A split of an original download. It can be pickled, so that processes can read parts of it side by side.
+
+    class_names: the N names that the label values mean. sample_ids: sorted, unique; an image without its label, or a
+    label without its image, has an id too. expected_count: how many the published split holds. notes: what a person
+    should know about this opening, one line each.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def split(self) -> str: ...
+
+    @property
+    def class_names(self) -> tuple[str, ...]: ...
+
+    @property
+    def sample_ids(self) -> tuple[str, ...]: ...
+
+    @property
+    def expected_count(self) -> int: ...
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+
+    def read(self, sample_id: str) -> OriginalPair:
+        """Raises InputError, one line that names the file, for anything wrong with this pair."""
+        ...
+
+
+def accept_any(raw: UInt8[np.ndarray, "H W"], path: Path) -> None:
+    """The check of a set that has no archive to be confused with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FolderSplit:
+    """A split whose photographs are image_folder/ID.jpg and whose labels are label_folder/ID.png, 8-bit indices.
+
+    table: the train id of every raw value, from `label_map.lookup_table`. check: looks at the raw label map first
+    and raises InputError where it is one of another archive.
+    """
+
+    name: str
+    split: str
+    class_names: tuple[str, ...]
+    sample_ids: tuple[str, ...]
+    expected_count: int
+    image_folder: Path
+    label_folder: Path
+    table: UInt16[np.ndarray, "V"]
+    check: Callable[[UInt8[np.ndarray, "H W"], Path], None] = accept_any
+    notes: tuple[str, ...] = ()
+
+    def read(self, sample_id: str) -> OriginalPair:
+        image_path = self.image_folder / f"{sample_id}.jpg"
+        label_path = self.label_folder / f"{sample_id}.png"
+        photograph = read_photograph(image_path)
+        raw = read_index_map(label_path)
+        self.check(raw, label_path)
+        refuse_other_size(raw.shape, label_path, photograph.shape, image_path)
+        return OriginalPair(sample_id, photograph.data, to_train_ids(raw, self.table, label_path))
+
+
+def refuse_other_split(name: str, split: str, counts: Iterable[str]) -> None:
+    """Raises InputError unless `split` is one of the splits that `name` has."""
+    if split not in counts:
+        raise InputError(f"{name} has the split(s) {', '.join(counts)}; got '{split}'.")
+
+
+def find_folder(source: Path, candidates: Sequence[str], what: str, suffix: str = "") -> Path:
+    """The first of `candidates`, paths below `source`, that is a folder and holds a file that ends in `suffix`.
+
+    Raises InputError that says which folders were expected and what lies in `source` instead.
+    """
+    for candidate in candidates:
+        folder = source / candidate
+        if folder.is_dir() and any(entry.name.endswith(suffix) for entry in folder.iterdir()):
+            return folder
+    expected = " or ".join(f"{candidate}/" for candidate in candidates)
+    raise InputError(f"{source}: expected {what} in {expected}, found {_contents(source)}.")
+
+
+def find_file(source: Path, candidates: Sequence[str], what: str) -> Path:
+    """The first of `candidates`, paths below `source`, that is a file; InputError as for `find_folder`."""
+    for candidate in candidates:
+        if (source / candidate).is_file():
+            return source / candidate
+    raise InputError(f"{source}: expected {what} at {' or '.join(candidates)}, found {_contents(source)}.")
+
+
+def stems(folder: Path, suffix: str) -> set[str]:
+    """The names of the files of `folder` that end in `suffix`, without it."""
+    return {entry.name.removesuffix(suffix) for entry in folder.iterdir() if entry.name.endswith(suffix)}
+
+
+def _contents(folder: Path, num_shown: int = 6) -> str:
+    if not folder.is_dir():
+        return "no such folder"
+    names = sorted(entry.name + "/" * entry.is_dir() for entry in folder.iterdir())
+    if not names:
+        return "an empty folder"
+    return ", ".join(names[:num_shown]) + (f" and {len(names) - num_shown} more" if len(names) > num_shown else "")

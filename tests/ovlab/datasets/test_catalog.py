@@ -1,0 +1,69 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ovlab.datasets.catalog import DATASETS, KnownDataset, lookup
+from ovlab.specs.errors import InputError
+from ovlab.specs.evaluation import BENCHMARKS
+
+KNOWN = pytest.mark.parametrize("dataset", DATASETS.values(), ids=DATASETS)
+
+
+def test_catalog_holds_the_training_set_and_the_six_benchmarks() -> None:
+    assert set(DATASETS) == {"coco-stuff", *BENCHMARKS}
+
+
+@KNOWN
+def test_dataset_label_space_is_its_vocabulary_or_that_collapsed(dataset: KnownDataset) -> None:
+    if dataset.background is None:
+        assert dataset.num_label_classes == len(dataset.prompt_entries)
+    else:
+        assert dataset.num_label_classes == dataset.background + 1 < len(dataset.prompt_entries)
+    assert len(dataset.seen) == len(dataset.prompt_entries)
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_dataset_agrees_with_the_declared_benchmark(name: str) -> None:
+    benchmark, dataset = BENCHMARKS[name], lookup(BENCHMARKS[name].data)
+    collapse = benchmark.collapse
+
+    assert benchmark.vocabulary == dataset.vocabulary
+    assert (collapse.background if collapse else None) == dataset.background
+    assert "val" in dataset.num_images
+
+
+@KNOWN
+def test_dataset_says_how_it_is_obtained(dataset: KnownDataset) -> None:
+    assert any("http" in step for step in dataset.obtain)
+    assert all("\n" not in step for step in dataset.obtain)
+
+
+@KNOWN
+def test_open_of_an_empty_folder_says_what_was_expected(dataset: KnownDataset, tmp_path: Path) -> None:
+    for split in dataset.num_images:
+        with pytest.raises(InputError, match=r"expected .* found an empty folder") as error:
+            dataset.open(tmp_path, split)
+        assert str(tmp_path) in str(error.value)
+        assert "\n" not in str(error.value)
+
+
+@KNOWN
+def test_open_of_a_split_that_is_not_published_is_refused(dataset: KnownDataset, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=rf"{dataset.name} has the split\(s\) .*; got 'test'"):
+        dataset.open(tmp_path, "test")
+
+
+def test_lookup_of_an_unknown_name_offers_the_nearest() -> None:
+    with pytest.raises(InputError, match=r"no data set 'a-847x'\. Did you mean 'a-847'\? Known: coco-stuff, "):
+        lookup("a-847x")
+
+
+def test_catalog_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, ovlab.datasets.catalog; sys.exit(str({'torch', 'scipy', 'pycocotools', 'ray'} & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert result.stderr.strip() == "set()"
