@@ -1,0 +1,166 @@
+"""A set of photographs of one's own, in three kinds of files.
+
+    classes.json                          the class names, see class_list.py
+    <split>/images/<stem>.jpg             or .jpeg or .png
+    <split>/labels/<stem>.png             8 or 16 bits: the class index of every pixel; a palette's colours do not count
+
+Opening compares names only; sizes and values are checked when a pair is read.
+
+Photographs become 8-bit RGB: grey is repeated, CMYK is converted by Pillow without a colour profile, an alpha channel
+is dropped. An EXIF orientation is applied only where the label has the size of the turned photograph and not that of
+the stored one; in doubt the label is taken to be drawn on the stored pixels, as most tools do.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import UInt8, UInt16
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ovlab.datasets.class_list import read_class_list
+from ovlab.datasets.sample import IGNORE_INDEX, Sample
+from ovlab.specs.errors import InputError
+
+_IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+_LABEL_SUFFIXES = (".png",)
+_LAYOUT = "<split>/images/<stem>.jpg and <split>/labels/<stem>.png beside classes.json"
+# EXIF orientations 5 to 8 turn by a quarter, so that width and height change places.
+_ORIENTATION_TAG, _FIRST_QUARTER_TURN = 0x0112, 5
+
+
+class _Pair(NamedTuple):
+    image: Path
+    label: Path
+
+
+@dataclass(frozen=True, slots=True)
+class FolderDataset:
+    """One split of a folder, in the order of the file names. Made by `open_folder`."""
+
+    name: str
+    class_names: tuple[str, ...]
+    ignore_index: int | None
+    pairs: tuple[_Pair, ...]
+
+    @property
+    def sample_ids(self) -> tuple[str, ...]:
+        return tuple(pair.label.stem for pair in self.pairs)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Read and check one pair. Raises InputError that names the file for anything that is wrong with it."""
+        pair = self.pairs[index]
+        label = _train_ids(_read_label(pair.label), self.ignore_index, len(self.class_names), pair.label)
+        return Sample(pair.label.stem, _read_image(pair.image, label.shape), label)
+
+
+def open_folder(root: Path, split: str) -> FolderDataset:
+    """Open a split. Raises InputError for a folder, split, class list or partner file that is missing."""
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder; give one that holds {_LAYOUT}.")
+    classes = read_class_list(root / "classes.json")
+    if not (root / split / "images").is_dir():
+        found = sorted(path.parent.name for path in root.glob("*/images") if path.is_dir())
+        raise InputError(f"{root}: no split {split!r}; found: {', '.join(found) or 'none'}. Expected {_LAYOUT}.")
+    images = _by_stem(root / split / "images", _IMAGE_SUFFIXES)
+    labels = _by_stem(root / split / "labels", _LABEL_SUFFIXES)
+    if not images and not labels:
+        raise InputError(f"{root / split}: the split is empty; expected {_LAYOUT}.")
+    _refuse_unpaired(images, labels, "image", f"{root / split / 'labels'}/{{stem}}.png")
+    _refuse_unpaired(labels, images, "label", f"{root / split / 'images'}/{{stem}}.jpg")
+    pairs = tuple(_Pair(images[stem], labels[stem]) for stem in sorted(images))
+    return FolderDataset(root.resolve().name, classes.names, classes.ignore_index, pairs)
+
+
+def _by_stem(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; expected {_LAYOUT}.")
+    for path in folder.iterdir():
+        if path.suffix.lower() in suffixes and not path.name.startswith("."):
+            other = found.setdefault(path.stem, path)
+            if other is not path:
+                raise InputError(f"{path}: {other.name} has the same stem; keep one of the two.")
+    return found
+
+
+def _refuse_unpaired(these: dict[str, Path], others: dict[str, Path], kind: str, wanted: str) -> None:
+    alone = sorted(these.keys() - others.keys())
+    if alone:
+        partner = wanted.format(stem=alone[0])
+        more = f" ({len(alone) - 1} more like it)" if len(alone) > 1 else ""
+        raise InputError(f"{these[alone[0]]}: this {kind} has no partner; add {partner} or remove it{more}.")
+
+
+def _read_image(path: Path, label_shape: tuple[int, ...]) -> UInt8[np.ndarray, "H W 3"]:
+    try:
+        with Image.open(path) as image:
+            if image.mode[:1] in ("I", "F"):
+                raise InputError(f"{path}: photographs must have 8 bits a channel, this one is of mode {image.mode}.")
+            picture = _upright(image, label_shape)
+            if (picture.height, picture.width) != label_shape:
+                raise InputError(
+                    f"{path}: the photograph is {image.width} x {image.height} (width x height), its label "
+                    f"{label_shape[1]} x {label_shape[0]}; they must be equal."
+                )
+            return np.asarray(picture.convert("RGB"))
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow's answers to a broken file
+        raise InputError(f"{path}: {_reason(error)}; replace the file.") from None
+
+
+def _upright(image: Image.Image, label_shape: tuple[int, ...]) -> Image.Image:
+    quarter_turn = image.getexif().get(_ORIENTATION_TAG, 1) >= _FIRST_QUARTER_TURN
+    if quarter_turn and (image.width, image.height) == label_shape and image.width != image.height:
+        return ImageOps.exif_transpose(image)
+    return image
+
+
+def _read_label(path: Path) -> UInt8[np.ndarray, "H W"] | UInt16[np.ndarray, "H W"]:
+    """The stored indices, uint8 or uint16."""
+    try:
+        with Image.open(path) as image:
+            if image.format != "PNG":
+                raise InputError(f"{path}: the label is a {image.format} file; labels must be PNG.")
+            if len(image.getbands()) != 1:
+                raise InputError(
+                    f"{path}: the label has {len(image.getbands())} channels ({image.mode}); it must have one, which "
+                    "holds the class index of every pixel."
+                )
+            # Pillow stretches grey of 1, 2 and 4 bits to 0 .. 255, so its values are no longer indices.
+            if image.mode != "P" and image.tile[0][3] not in ("L", "I;16B"):
+                raise InputError(f"{path}: the label has fewer than 8 bits a pixel; save it with 8 or 16.")
+            indices = np.asarray(image)
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path}: {_reason(error)}; replace the file.") from None
+    return indices.astype(np.uint16) if indices.dtype != np.uint8 else indices
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "is not an image that can be read"
+    if isinstance(error, FileNotFoundError):
+        return "has disappeared since the folder was opened"
+    return f"cannot be decoded ({error})"
+
+
+def _train_ids(
+    stored: UInt8[np.ndarray, "H W"] | UInt16[np.ndarray, "H W"], ignore_index: int | None, num_classes: int, path: Path
+) -> UInt16[np.ndarray, "H W"]:
+    """The same indices with IGNORE_INDEX for the pixels that the file ignores."""
+    ignored_value = np.iinfo(stored.dtype).max if ignore_index is None else ignore_index
+    label = stored.astype(np.uint16)
+    ignored = label == ignored_value
+    wrong = (label >= num_classes) & ~ignored
+    if wrong.any():
+        row, column = np.argwhere(wrong)[0]
+        raise InputError(
+            f"{path}: value {stored[row, column]} at row {row}, column {column} is no class; classes.json lists "
+            f"{num_classes} (0 .. {num_classes - 1}), and {ignored_value} is ignored."
+        )
+    label[ignored] = IGNORE_INDEX
+    return label
