@@ -1,0 +1,48 @@
+"""Pictures with words, for contrastive pre-training and for measuring what a vision-language model can name.
+
+By default the objects are seen compositions only, so that a vision-language model meets "red", "star" and "striped
+star" but no held-out composition. All stuff is shown: a word that no picture ever went with could not be recognised by
+any model, so unseen stuff is unseen by dense training only.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import UInt8
+
+from ovlab.datasets.shapes_captions import caption
+from ovlab.datasets.shapes_render import render
+from ovlab.datasets.shapes_sampling import SceneDistribution, draw_close_up, draw_scene, uniform_distribution
+from ovlab.datasets.shapes_world import COMPOSITIONS, SEEN_COMPOSITIONS, STUFF_IDS, Composition
+
+
+def close_up(
+    seed: int, index: int, compositions: Sequence[int] = SEEN_COMPOSITIONS
+) -> tuple[UInt8[np.ndarray, "96 96 3"], Composition]:
+    """One large object, drawn from `compositions` (world ids), in front of one kind of stuff."""
+    scene = draw_close_up(compositions, STUFF_IDS, seed, index)
+    return render(scene).image, COMPOSITIONS[scene.objects[0].composition]
+
+
+def captioned_close_up(
+    seed: int, index: int, compositions: Sequence[int] = SEEN_COMPOSITIONS
+) -> tuple[UInt8[np.ndarray, "96 96 3"], str]:
+    """The picture of `close_up` and a caption of it."""
+    scene = draw_close_up(compositions, STUFF_IDS, seed, index)
+    rendering = render(scene)
+    return rendering.image, caption(scene, rendering)
+
+
+def captioned_scene(
+    seed: int, index: int, distribution: SceneDistribution | None = None
+) -> tuple[UInt8[np.ndarray, "96 96 3"], str]:
+    """A scene and a caption of a random part of it; without a distribution, seen compositions on any stuff."""
+    scene = draw_scene(distribution or _pretraining_distribution(), seed, index)
+    rendering = render(scene)
+    return rendering.image, caption(scene, rendering)
+
+
+@lru_cache(maxsize=1)
+def _pretraining_distribution() -> SceneDistribution:
+    return uniform_distribution(SEEN_COMPOSITIONS, STUFF_IDS)
