@@ -1,0 +1,162 @@
+"""The two decoders (eq. 11-12, A16), with one call: X_fused, the class queries, CLIP's cosines and S_1, S_2 to logits.
+
+ClassVolumeDecoder, the paper's: one correlation map a class, decoded to one logit map a class. Its cost grows with N.
+
+    F_0[n] = W (query_n * X_fused) + Embed(cos(V, T_n,1..P))      the correlation tensor, B x C' x N x h x w
+    F_1, F_2 = two stages of eq. 11, with the same weights for every class
+    logits[n] = 1 x 1 convolution of F_2[n]
+
+PixelEmbeddingDecoder: one embedding a pixel, one product a class. Its cost hardly grows with N.
+
+    E = two stages of eq. 11 on X_fused, once per image           B x E x 4h x 4w
+    logits[n] = <E(pixel), W query_n> / sqrt(E) + up(<gain, cos(V, T_n,1..P)>) + bias
+
+No weight knows a class, and the logit of a class does not depend on the other classes.
+
+Axes: B images, N classes, n of them in a chunk, P prompts, D fused width, C' correlation channels, E = dims[1]
+embedding channels, h x w tokens.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, channels_last, nn
+
+from logoseg.decoder_stage import DecoderStage, StageOperands
+
+# The cosines of one image differ by hundredths; CLIP's own temperature brings them to the size of everything else.
+COSINE_SCALE = 1 / 0.07
+# One class of many is at a pixel. The sigmoids start near this probability, or the first steps would only lower them.
+PRIOR_PROBABILITY = 0.05
+PRIOR_LOGIT = math.log(PRIOR_PROBABILITY / (1 - PRIOR_PROBABILITY))
+
+
+class ClassVolumeDecoder(nn.Module):
+    """Correlation volume, two guided stages, one logit map a class.
+
+    guidance_channels: of S_1 and S_2. dims: channels of the two stages; guidance_dims: of S_1 and S_2 in them.
+    correlation_dim: C'. maps_at_once: without gradients, at most so many class maps are decoded together, but never
+    less than one class of the whole batch; it bounds memory and does not change the answer.
+    """
+
+    def __init__(
+        self,
+        *,
+        fused_dim: int,
+        num_prompts: int,
+        guidance_channels: tuple[int, int],
+        dims: tuple[int, int] = (64, 32),
+        guidance_dims: tuple[int, int] = (32, 16),
+        correlation_dim: int = 32,
+        maps_at_once: int = 8,
+    ) -> None:
+        super().__init__()
+        if maps_at_once < 1:
+            raise ValueError(f"maps_at_once must be at least 1, got {maps_at_once}.")
+        self.maps_at_once = maps_at_once
+        self.correlate = nn.Linear(fused_dim, correlation_dim, bias=False)
+        self.embed_cosine = nn.Conv2d(num_prompts, correlation_dim, kernel_size=7, padding=3)
+        self.stage_1 = DecoderStage(
+            in_dim=correlation_dim,
+            out_dim=dims[0],
+            guidance_channels=guidance_channels[0],
+            guidance_dim=guidance_dims[0],
+        )
+        self.stage_2 = DecoderStage(
+            in_dim=dims[0], out_dim=dims[1], guidance_channels=guidance_channels[1], guidance_dim=guidance_dims[1]
+        )
+        self.to_logit = nn.Linear(dims[1], 1)
+        nn.init.constant_(self.to_logit.bias, PRIOR_LOGIT)
+
+    def forward(
+        self,
+        fused: Float[Tensor, "B D h w"],
+        queries: Float[Tensor, "B N D"],
+        cosine: Float[Tensor, "B N P h w"],
+        guidance: tuple[Float[Tensor, "B C1 h1 w1"], Float[Tensor, "B C2 h2 w2"]],
+    ) -> Float[Tensor, "B N 4*h 4*w"]:
+        (batch, num_classes, _), (height, width) = queries.shape, fused.shape[2:]
+        operands_1 = self.stage_1.operands(guidance[0], (2 * height, 2 * width))
+        operands_2 = self.stage_2.operands(guidance[1], (4 * height, 4 * width))
+        # With gradients every activation is kept anyway, and one large call is faster than many.
+        step = num_classes if torch.is_grad_enabled() else max(1, self.maps_at_once // batch)
+        logits = fused.new_empty(batch, num_classes, 4 * height, 4 * width)
+        for first in range(0, num_classes, step):
+            chunk = slice(first, first + step)
+            maps = self.correlation(fused, queries[:, chunk], cosine[:, chunk]).flatten(0, 1)  # (B*n, C', h, w)
+            logits[:, chunk] = self._decode(maps, operands_1, operands_2).unflatten(0, (batch, -1))
+        return logits
+
+    def correlation(
+        self,
+        fused: Float[Tensor, "B D h w"],
+        queries: Float[Tensor, "B n D"],
+        cosine: Float[Tensor, "B n P h w"],
+    ) -> Float[Tensor, "B n K h w"]:
+        """F_0, of K = C' channels. The product query_n * X never exists: W (query_n * X) = (W * query_n) X."""
+        class_weights = (self.correlate.weight * queries.unsqueeze(2)).flatten(1, 2)  # (B, n*C', D)
+        product = torch.bmm(class_weights, fused.flatten(2))  # (B, n*C', h*w)
+        embedded = F.conv2d(
+            cosine.flatten(0, 1).contiguous(memory_format=channels_last),
+            self.embed_cosine.weight * COSINE_SCALE,
+            self.embed_cosine.bias,
+            padding=3,
+        ).unflatten(0, queries.shape[:2])
+        return embedded.add_(product.view(embedded.shape))
+
+    def _decode(
+        self, maps: Float[Tensor, "M K h w"], operands_1: StageOperands, operands_2: StageOperands
+    ) -> Float[Tensor, "M 4*h 4*w"]:
+        maps = self.stage_2(self.stage_1(maps, operands_1), operands_2)
+        return self.to_logit(maps.movedim(1, -1)).squeeze(-1)  # a view: the channels are last in memory already
+
+
+class PixelEmbeddingDecoder(nn.Module):
+    """Two guided stages for the whole image, then a matrix product with the class queries.
+
+    guidance_channels: of S_1 and S_2. dims: channels of the two stages; they run once per image, so they may be wide.
+    guidance_dims: channels of S_1 and S_2 in them.
+    """
+
+    def __init__(
+        self,
+        *,
+        fused_dim: int,
+        num_prompts: int,
+        guidance_channels: tuple[int, int],
+        dims: tuple[int, int] = (128, 64),
+        guidance_dims: tuple[int, int] = (32, 16),
+    ) -> None:
+        super().__init__()
+        self.stage_1 = DecoderStage(
+            in_dim=fused_dim, out_dim=dims[0], guidance_channels=guidance_channels[0], guidance_dim=guidance_dims[0]
+        )
+        self.stage_2 = DecoderStage(
+            in_dim=dims[0], out_dim=dims[1], guidance_channels=guidance_channels[1], guidance_dim=guidance_dims[1]
+        )
+        self.project_queries = nn.Linear(fused_dim, dims[1])
+        # Half of CLIP's own scale: its cosines with real words lie near 0.2, and the sigmoids should start low.
+        self.cosine_gain = nn.Parameter(torch.full((num_prompts,), 0.5 / num_prompts))
+        self.bias = nn.Parameter(torch.tensor(PRIOR_LOGIT))
+
+    def forward(
+        self,
+        fused: Float[Tensor, "B D h w"],
+        queries: Float[Tensor, "B N D"],
+        cosine: Float[Tensor, "B N P h w"],
+        guidance: tuple[Float[Tensor, "B C1 h1 w1"], Float[Tensor, "B C2 h2 w2"]],
+    ) -> Float[Tensor, "B N 4*h 4*w"]:
+        height, width = fused.shape[2:]
+        operands_1 = self.stage_1.operands(guidance[0], (2 * height, 2 * width))
+        operands_2 = self.stage_2.operands(guidance[1], (4 * height, 4 * width))
+        maps = self.stage_1(fused.contiguous(memory_format=channels_last), operands_1)
+        embedding = self.stage_2(maps, operands_2).flatten(2)  # (B, E, 4h * 4w)
+        class_weights = self.project_queries(queries) * embedding.shape[1] ** -0.5
+
+        similarity = torch.einsum("bnphw,p->bnhw", cosine, self.cosine_gain * COSINE_SCALE) + self.bias
+        logits = F.interpolate(similarity.to(fused.dtype), scale_factor=4, mode="bilinear", align_corners=False)
+        # Added where the logits already lie: a second B x N x 4h x 4w tensor would cost more than the product.
+        logits.flatten(2).baddbmm_(class_weights.to(logits.dtype), embedding.to(logits.dtype))
+        return logits
