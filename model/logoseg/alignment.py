@@ -109,8 +109,9 @@ class RegionAlignment(nn.Module):
         text_guidance = self.text_norm(self.text_guidance(similarity, regions, weighted_text, class_mask))
         alpha = guidance_weight(image_guidance, text_guidance).unsqueeze(-1)
         guidance = alpha * image_guidance + (1 - alpha) * text_guidance  # (B, K, D)
-        index = region_index(*image.shape[2:], self.grid, image.device)
-        return guidance[:, index].permute(0, 3, 1, 2).contiguous()  # every token gets its region's vector
+        # every token gets its region's vector; as a product, because the gradient of indexing has to sort
+        spread = guidance.transpose(1, 2) @ _membership(image, self.grid).T
+        return spread.unflatten(2, image.shape[2:])
 
     def text_guidance(
         self,

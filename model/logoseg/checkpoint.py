@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from open_clip.factory import resize_pos_embed, resize_text_pos_embed
@@ -82,7 +82,7 @@ def read_clip_state(path: Path) -> dict[str, Tensor]:
     return {name: tensor.float() for name, tensor in state.items() if name not in _OPENAI_EXTRAS}
 
 
-def _read_torch_file(path: Path) -> dict[str, Tensor]:
+def _read_torch_file(path: Path) -> dict[str, Any]:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load says in many types that a file is not a plain pickle
@@ -101,9 +101,7 @@ def _read_metadata(path: Path) -> dict[str, str]:
     except SafetensorError as error:
         raise ModelError(f"{path}: not a safetensors file ({error}).") from None
     if metadata.get("format") != FORMAT:
-        raise ModelError(
-            f"{path}: its format is {metadata.get('format')!r}, not {FORMAT!r}: no LoGoSeg weights."
-        )
+        raise ModelError(f"{path}: its format is {metadata.get('format')!r}, not {FORMAT!r}: no LoGoSeg weights.")
     return metadata
 
 

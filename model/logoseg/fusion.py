@@ -7,7 +7,8 @@
 
 `fusion_depth` layers are stacked: from the second on X_fused takes the place of F_mid, and G stays the same (A12).
 
-Axes: B images, D guidance width, H x W tokens, N classes (one query each, A16), M width of F_mid.
+Axes: B images, D guidance width, H x W tokens, N classes (one query each, A16), C joint CLIP width, M width of
+F_mid.
 """
 
 import torch
@@ -127,10 +128,10 @@ class FusionLayer(nn.Module):
         middle: Float[Tensor, "B D H W"],
         guidance: Float[Tensor, "B D H W"],
         queries: Float[Tensor, "B N D"],
-        text: Float[Tensor, "B N D"],
+        text: Float[Tensor, "B N D"] | None,
         class_mask: Bool[Tensor, "N"] | None = None,
     ) -> tuple[Float[Tensor, "B D H W"], Float[Tensor, "B N D"]]:
-        """X_fused and the refined queries."""
+        """X_fused and the refined queries; `text` (E_text) is for the language queries only."""
         streams = [self.local(middle, guidance)]
         if self.global_context is not None:
             streams.append(self.global_context(guidance))
@@ -143,9 +144,10 @@ class FusionLayer(nn.Module):
 class CrossModalFusion(nn.Module):
     """`fusion_depth` layers of eq. 8-10 on F_mid, projected to D first (A10)."""
 
-    def __init__(self, config: ModelConfig, *, middle_dim: int) -> None:
+    def __init__(self, config: ModelConfig, *, middle_dim: int, joint_dim: int) -> None:
         super().__init__()
         self.project_middle = nn.Conv2d(middle_dim, config.guidance_dim, kernel_size=1)
+        self.project_text = nn.Linear(joint_dim, config.guidance_dim) if config.language_queries else None
         self.layers = nn.ModuleList(FusionLayer(config) for _ in range(config.fusion_depth))
 
     def forward(
@@ -153,11 +155,12 @@ class CrossModalFusion(nn.Module):
         middle: Float[Tensor, "B M H W"],
         guidance: Float[Tensor, "B D H W"],
         queries: Float[Tensor, "B N D"],
-        text: Float[Tensor, "B N D"],
+        weighted_text: Float[Tensor, "B N C"],
         class_mask: Bool[Tensor, "N"] | None = None,
     ) -> tuple[Float[Tensor, "B D H W"], Float[Tensor, "B N D"]]:
         """X_fused of the last layer and the class queries that have read it."""
         fused = self.project_middle(middle)
+        text = None if self.project_text is None else self.project_text(weighted_text)  # E_text: one token a class
         for layer in self.layers:
             fused, queries = layer(fused, guidance, queries, text, class_mask)
         return fused, queries
@@ -166,7 +169,7 @@ class CrossModalFusion(nn.Module):
 class PlainProjection(nn.Module):
     """What is left without cross-modal fusion (Table 2): X_fused is a 1 x 1 projection of [F_mid || G]."""
 
-    def __init__(self, config: ModelConfig, *, middle_dim: int) -> None:
+    def __init__(self, config: ModelConfig, *, middle_dim: int, joint_dim: int) -> None:
         super().__init__()
         self.project = nn.Conv2d(middle_dim + config.guidance_dim, config.guidance_dim, kernel_size=1)
 
@@ -175,7 +178,7 @@ class PlainProjection(nn.Module):
         middle: Float[Tensor, "B M H W"],
         guidance: Float[Tensor, "B D H W"],
         queries: Float[Tensor, "B N D"],
-        text: Float[Tensor, "B N D"],
+        weighted_text: Float[Tensor, "B N C"],
         class_mask: Bool[Tensor, "N"] | None = None,
     ) -> tuple[Float[Tensor, "B D H W"], Float[Tensor, "B N D"]]:
         """X_fused, and the queries as they came."""

@@ -88,6 +88,7 @@ class VitImageEncoder(nn.Module):
             block.attn = SplitAttention(block.attn)
         self.ln_post = visual.ln_post
         self.proj = visual.proj
+        self._require_layers(self.middle_layer, *(() if self.guidance_layers == "stem" else self.guidance_layers))
         width = self.class_embedding.shape[0]
         self.joint_dim = self.proj.shape[1]
         self.middle_dim = width
@@ -112,6 +113,11 @@ class VitImageEncoder(nn.Module):
         if self.guidance_layers != "stem":
             guidance = tuple(as_map(activations[layer]) for layer in self.guidance_layers)
         return ImageFeatures(as_map(dense), as_map(activations[self.middle_layer]), guidance)
+
+    def _require_layers(self, *layers: int) -> None:
+        for layer in layers:
+            if not 0 <= layer < len(self.blocks) - 1:  # the last block gives V
+                raise ModelError(f"ClipConfig names block {layer}; this tower has 0 .. {len(self.blocks) - 2}.")
 
     def _embed(self, images: Float[Tensor, "B 3 H W"]) -> tuple[Float[Tensor, "B L M"], tuple]:
         """Tokens with the CLS token first, and S_1, S_2 where they come from the stem."""

@@ -2,7 +2,8 @@
 
 No weight is indexed by class: the network is trained with one vocabulary and used with any other.
 
-Axes: B images, N classes, P prompts, C joint CLIP width, D guidance width, H x W pixels, h x w tokens.
+Axes: B images, N classes, P prompts, C joint CLIP width, D guidance width, H x W pixels, h x w tokens, and h4 x w4 =
+4h x 4w.
 """
 
 from collections.abc import Sequence
@@ -15,10 +16,9 @@ from torch.nn import functional as F
 from logoseg.alignment import RegionAlignment
 from logoseg.clip import build_clip
 from logoseg.config import ModelConfig
-from logoseg.class_volume_decoder import ClassVolumeDecoder
+from logoseg.decoder import ClassVolumeDecoder, PixelEmbeddingDecoder
 from logoseg.fusion import CrossModalFusion, PlainProjection
 from logoseg.image_encoder import ImageFeatures, build_image_encoder
-from logoseg.pixel_embedding_decoder import PixelEmbeddingDecoder
 from logoseg.prior import ObjectPrior
 from logoseg.text_encoder import TextEncoder
 
@@ -53,9 +53,8 @@ class LoGoSeg(nn.Module):
         self.plain_guidance = None if config.region_alignment else nn.Conv2d(joint_dim, dim, kernel_size=1)
         self.base_query = nn.Parameter(torch.zeros(dim))
         self.query_projection = nn.Linear(joint_dim, dim)
-        self.text_projection = nn.Linear(joint_dim, dim)  # E_text of eq. 10
         fusion = CrossModalFusion if config.cross_modal_fusion else PlainProjection
-        self.fusion = fusion(config, middle_dim=self.image_encoder.middle_dim)
+        self.fusion = fusion(config, middle_dim=self.image_encoder.middle_dim, joint_dim=joint_dim)
         decoder = {"class_volume": ClassVolumeDecoder, "pixel_embedding": PixelEmbeddingDecoder}[config.decoder]
         self.decoder = decoder(
             fused_dim=dim,
@@ -72,7 +71,7 @@ class LoGoSeg(nn.Module):
         *,
         class_mask: Bool[Tensor, "N"] | None = None,
         class_cap: int | None = None,
-    ) -> Float[Tensor, "B N 4*h 4*w"]:
+    ) -> Float[Tensor, "B N h4 w4"]:
         """Logits of every class. `images` are RGB in [0, 1]; both sides must be multiples of the patch.
 
         A class that is False in `class_mask` is padding: it has no influence and its logit is REJECTED.
@@ -94,7 +93,7 @@ class LoGoSeg(nn.Module):
         *,
         class_mask: Bool[Tensor, "N"] | None = None,
         class_cap: int | None = None,
-    ) -> Float[Tensor, "B N 4*h 4*w"]:
+    ) -> Float[Tensor, "B N h4 w4"]:
         """Everything after the encoders. With more classes than `class_cap`, each image keeps those whose best token
         has the highest cosine, as CAT-Seg does, and the others get REJECTED."""
         if class_cap is None or len(text) <= class_cap:
@@ -117,14 +116,14 @@ class LoGoSeg(nn.Module):
 
     def _decode(
         self, features: ImageFeatures, text: Float[Tensor, "N P C"], class_mask: Bool[Tensor, "N"] | None
-    ) -> Float[Tensor, "B N 4*h 4*w"]:
+    ) -> Float[Tensor, "B N h4 w4"]:
         weighted = self.prior(features.dense, text)  # That, (B, N, C)
         if self.alignment is not None:
             guidance = self.alignment(features.dense, weighted, text, class_mask)  # G, (B, D, h, w)
         else:
             guidance = self.plain_guidance(features.dense)
         queries = self.base_query + self.query_projection(weighted)  # (B, N, D)
-        fused, queries = self.fusion(features.middle, guidance, queries, self.text_projection(weighted), class_mask)
+        fused, queries = self.fusion(features.middle, guidance, queries, weighted, class_mask)
         logits = self.decoder(fused, queries, clip_cosines(features.dense, text), features.guidance)
         if class_mask is not None:
             logits = logits.masked_fill(~class_mask[:, None, None], REJECTED)

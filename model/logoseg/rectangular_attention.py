@@ -55,13 +55,15 @@ class RectangularAttention(nn.Module):
 
     def position_bias(self, stripe: int, width: int) -> Float[Tensor, "heads T T"]:
         """The bias between every two tokens of one stripe of `stripe` x `width` tokens."""
-        device = self.row_bias.device
-        rows = torch.arange(stripe, device=device).repeat_interleave(width)
-        columns = torch.arange(width, device=device).repeat(stripe)
-        return self.row_bias[:, _offset(rows)] + self.column_bias[:, _offset(columns)]
+        rows = self.row_bias[:, _offsets(stripe, self.row_bias.device)]  # (heads, s, s)
+        columns = self.column_bias[:, _offsets(width, self.row_bias.device)]  # (heads, W, W)
+        bias = rows[:, :, None, :, None] + columns[:, None, :, None, :]  # (heads, s, W, s, W)
+        return bias.flatten(3, 4).flatten(1, 2)
 
 
-def _offset(position: Tensor) -> Tensor:
+def _offsets(length: int, device: torch.device) -> Tensor:
+    """The index into a bias table for every pair of positions."""
+    position = torch.arange(length, device=device)
     return (position[None, :] - position[:, None]).clamp(-MAX_OFFSET, MAX_OFFSET) + MAX_OFFSET
 
 

@@ -19,7 +19,12 @@ def random(*shape: int, seed: int = 0) -> torch.Tensor:
 
 def inputs(num_classes: int = 5) -> tuple[torch.Tensor, ...]:
     """F_mid or X_fused, G, queries, E_text."""
-    return random(2, 16, 4, 6), random(2, 16, 4, 6, seed=1), random(2, num_classes, 16, seed=2), random(2, num_classes, 16)
+    return (
+        random(2, 16, 4, 6),
+        random(2, 16, 4, 6, seed=1),
+        random(2, num_classes, 16, seed=2),
+        random(2, num_classes, 16),
+    )
 
 
 def layer(**changes: object) -> FusionLayer:
@@ -138,11 +143,13 @@ def test_query_attention_padded_classes_have_no_influence() -> None:
 @torch.no_grad()
 def test_cross_modal_fusion_stacks_layers_and_reuses_the_guidance(depth: int) -> None:
     torch.manual_seed(0)
-    module = CrossModalFusion(replace(CONFIG, fusion_depth=depth), middle_dim=7).double()
-    middle, (_, guidance, queries, text) = random(2, 7, 4, 6), inputs()
+    module = CrossModalFusion(replace(CONFIG, fusion_depth=depth), middle_dim=7, joint_dim=5).double()
+    middle, (_, guidance, queries, _) = random(2, 7, 4, 6), inputs()
+    weighted = random(2, 5, 5, seed=3)
 
-    fused, refined = module(middle, guidance, queries, text)
+    fused, refined = module(middle, guidance, queries, weighted)
 
+    text = module.project_text(weighted)
     x, q = module.project_middle(middle), queries
     for one in module.layers:
         x, q = one(x, guidance, q, text)
@@ -153,7 +160,7 @@ def test_cross_modal_fusion_stacks_layers_and_reuses_the_guidance(depth: int) ->
 
 @torch.no_grad()
 def test_plain_projection_is_a_projection_of_middle_and_guidance() -> None:
-    module = PlainProjection(CONFIG, middle_dim=7).double()
+    module = PlainProjection(CONFIG, middle_dim=7, joint_dim=16).double()
     middle, (_, guidance, queries, text) = random(2, 7, 4, 6), inputs()
 
     fused, refined = module(middle, guidance, queries, text)

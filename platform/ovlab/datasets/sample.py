@@ -5,7 +5,7 @@ collide with class 255 of the sets that have more classes than that (A-847, PC-4
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8, UInt16
@@ -25,6 +25,7 @@ class Sample:
     label: UInt16[np.ndarray, "H W"]
 
 
+@runtime_checkable
 class SegmentationDataset(Protocol):
     """A split that can be read in any order. Indexing decodes; the length and the names cost nothing."""
 

@@ -1,0 +1,16 @@
+"""Where things that can always be computed again are kept between runs."""
+
+import os
+from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """$OVLAB_CACHE, else ovlab/ in the user's cache folder."""
+    if folder := os.environ.get("OVLAB_CACHE"):
+        return Path(folder)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ovlab"
+
+
+def text_cache_folder() -> Path:
+    """Text features, named after what they were computed from."""
+    return cache_folder() / "text"

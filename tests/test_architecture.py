@@ -1,0 +1,82 @@
+"""The house keeps its shape: one-way imports, light start, nothing that hides the standard library."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def run_python(code: str, **kwargs: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, **kwargs)
+
+
+@pytest.mark.parametrize("folder", ["platform", "model", "experiments", "dashboards", "tests", "."])
+def test_source_roots_hold_no_init_file(folder: str) -> None:
+    assert not (ROOT / folder / "__init__.py").exists(), f"{folder}/__init__.py would shadow another module"
+
+
+@pytest.mark.parametrize("folder", ["platform", "model"])
+def test_source_roots_hold_only_packages_and_readmes(folder: str) -> None:
+    # the editable install puts both folders on sys.path: a loose module there would be importable everywhere
+    assert [path.name for path in (ROOT / folder).glob("*.py")] == []
+
+
+def test_platform_from_the_root_is_the_standard_library() -> None:
+    result = run_python("import platform; print(platform.system())", cwd=ROOT)
+
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() != ""
+
+
+def test_help_imports_neither_torch_nor_ray() -> None:
+    code = (
+        "import sys\nfrom ovlab.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "heavy = {'torch', 'ray', 'mlflow', 'open_clip', 'numba', 'pandas', 'pyarrow'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    result = run_python(code)
+
+    assert result.returncode == 0, result.stderr
+    assert "usage: ovlab" in result.stdout
+
+
+def test_help_answers_in_under_a_second() -> None:
+    def seconds() -> float:
+        start = time.perf_counter()
+        run_python("from ovlab.cli import main; main(['--help'])")
+        return time.perf_counter() - start
+
+    # the best of several, because a busy machine says nothing about the program
+    assert min(seconds() for _ in range(5)) < 1.0
+
+
+@pytest.mark.parametrize(
+    "module", ["logoseg.config", "logoseg.presets", "ovlab.specs.training", "ovlab.specs.evaluation"]
+)
+def test_specs_load_without_torch(module: str) -> None:
+    result = run_python(f"import sys, {module}; sys.exit('torch' in sys.modules)")
+
+    assert result.returncode == 0, f"{module} imports torch"
+
+
+def test_imports_run_one_way() -> None:
+    executable = Path(sys.executable).parent / "lint-imports"
+    result = subprocess.run([executable], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert result.returncode == 0, result.stdout
+
+
+def test_only_ray_files_import_ray_and_only_the_tracker_imports_mlflow() -> None:
+    for path in (ROOT / "platform" / "ovlab").rglob("*.py"):
+        text = path.read_text()
+        if not (path.name.startswith("ray_") or path.name == "cluster.py"):
+            assert "import ray" not in text, path
+            assert "from ray" not in text, path
+        if path.name != "mlflow_tracker.py":
+            assert "import mlflow" not in text, path
+            assert "from mlflow" not in text, path
