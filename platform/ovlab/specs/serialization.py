@@ -1,0 +1,45 @@
+"""A spec as JSON that a person can read, and back. Nothing unknown is dropped in silence."""
+
+import difflib
+import json
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from ovlab.specs.errors import InputError
+
+Spec = TypeVar("Spec")
+
+
+def spec_to_json(spec: object) -> str:
+    """Indented JSON of a dataclass, one field a line, in the order of declaration."""
+    # Without the warnings: 1 in a field of type `float | Literal` is as good as 1.0.
+    return TypeAdapter(type(spec)).dump_json(spec, indent=2, warnings=False).decode() + "\n"
+
+
+def spec_from_json(kind: type[Spec], text: str, *, place: str) -> Spec:
+    """The spec of class `kind` that `spec_to_json` wrote. A field that is missing takes its default.
+
+    `place` is where the text comes from, for the message. Raises InputError for text that is no JSON, an unknown
+    field, a missing one without default, a value of another type and a value that the spec refuses.
+    """
+    adapter = TypeAdapter(kind)
+    try:
+        spec = adapter.validate_json(text, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = ".".join(str(part) for part in first["loc"])
+        message = str(first["ctx"]["error"]) if first["type"] == "value_error" else first["msg"]
+        raise InputError(f"{place}: {name + ': ' if name else ''}{message}") from None
+    _refuse_unknown(json.loads(text), adapter.dump_python(spec, mode="json", warnings=False), place, "")
+    return spec
+
+
+def _refuse_unknown(given: Any, known: Any, place: str, prefix: str) -> None:
+    if not isinstance(given, dict) or not isinstance(known, dict):
+        return
+    for name, value in given.items():
+        if name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+            raise InputError(f"{place}: no such field {prefix}{name}. The nearest name is {prefix}{nearest}.")
+        _refuse_unknown(value, known[name], place, f"{prefix}{name}.")
