@@ -1,0 +1,156 @@
+"""A run from its spec to its weights, in one process; killed at any time, the same call continues it.
+
+After SIGKILL at any moment the final weights are, bit for bit, those of an undisturbed run: update k draws the samples
+k * batch_size ... of a stream that is a function of the seed, its random numbers are a function of (seed, k), and
+everything else it depends on is in the checkpoint. This takes the same machine, the same versions and the same number
+of threads, since float sums depend on their order.
+
+Axes: N classes, P prompts, C joint CLIP width.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from itertools import chain
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.optim import AdamW
+
+from logoseg.checkpoint import save_weights
+from ovlab.datasets.sample import SegmentationDataset
+from ovlab.progress import Progress, Silent
+from ovlab.specs.errors import InputError
+from ovlab.specs.training import TrainingSpec
+from ovlab.training.batches import Batch, batches
+from ovlab.training.checkpoint import capture, frozen_digest, load_newest_state, restore, save_state, seed_step
+from ovlab.training.optimizer import build_optimizer, set_learning_rate
+from ovlab.training.run_folder import RunFolder, RunIdentity, open_run_folder
+from ovlab.training.step import autocast, train_step
+from ovlab.training.step_log import StepRecord, open_step_log
+
+
+class TrainingResult(NamedTuple):
+    """How a call of `train` ended. `num_steps` counts the updates of the run, over all calls.
+
+    "finished": the weights are written. "already_finished": they were there, nothing was done. "stopped": `stop` said
+    so; the state is in a checkpoint and the same call goes on from there.
+    """
+
+    status: Literal["finished", "already_finished", "stopped"]
+    num_steps: int
+    folder: RunFolder
+
+
+def train(
+    spec: TrainingSpec,
+    model: nn.Module,
+    text: Float[Tensor, "N P C"],
+    dataset: SegmentationDataset,
+    run_folder: Path,
+    *,
+    device: torch.device,
+    num_loader_workers: int = 0,
+    checkpoint_every: int = 500,
+    progress: Progress | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    on_step: Sequence[Callable[[StepRecord], None]] = (),
+    on_checkpoint: Sequence[Callable[[int, Path], None]] = (),
+) -> TrainingResult:
+    """Train `model` as `spec` says, or continue; the weights end in `run_folder`/weights.safetensors.
+
+    `model` maps images (B 3 H W, RGB in [0, 1]) and `text` to logits (B N h w). It must start from the same weights at
+    every call: build it after torch.manual_seed(spec.seed). `stop` is asked after each update; when it says yes, the
+    state is saved and the call returns. The hooks run after each update and after each checkpoint (updates done, path
+    of its file); an exception in one ends the run there, to be continued by the next call.
+
+    Raises InputError when the folder holds another run, and DivergenceError when the loss is no longer finite.
+    """
+    if checkpoint_every < 1:
+        raise InputError(f"checkpoint_every must be at least 1, got {checkpoint_every}.")
+    schedule = spec.schedule
+    autocast(device, schedule.precision)  # refuses what the device cannot do before anything is written
+    progress = Silent() if progress is None else progress
+    model, text = model.to(device), text.to(device)
+    optimizer = build_optimizer(model, schedule)
+    identity = _identity(spec, model, dataset)
+    with open_run_folder(run_folder, identity) as folder:
+        if folder.weights.exists():
+            return TrainingResult("already_finished", schedule.steps, folder)
+        start, position = _continue(folder.checkpoints, spec, model, optimizer)
+        stream = batches(
+            dataset,
+            spec.augmentation,
+            seed=spec.seed,
+            batch_size=schedule.batch_size,
+            start_position=position,
+            num_loader_workers=num_loader_workers,
+        )
+        first = next(stream)  # data that cannot be read are refused before anything is written
+        folder.begin(identity)
+        ready = chain([first], stream)
+        progress.update(start)
+        with closing(stream), open_step_log(folder.steps, num_done=start) as log:
+            for step in range(start, schedule.steps):
+                record = _update(step, spec, model, text, ready, optimizer, device)
+                done, position = record.step, position + schedule.batch_size
+                log.write(record)
+                progress.update(done, loss=record.loss)
+                for hook in on_step:
+                    hook(record)
+                stopping = done < schedule.steps and stop()
+                if stopping or done % checkpoint_every == 0:
+                    log.sync()
+                    state = capture(done, position, spec, model, optimizer)
+                    checkpoint = save_state(folder.checkpoints, state)
+                    for on_saved in on_checkpoint:
+                        on_saved(done, checkpoint)
+                if stopping:
+                    return TrainingResult("stopped", done, folder)
+            log.sync()
+        save_weights(model, spec.model, identity.class_names, folder.weights)
+        return TrainingResult("finished", schedule.steps, folder)
+
+
+def _identity(spec: TrainingSpec, model: nn.Module, dataset: SegmentationDataset) -> RunIdentity:
+    return RunIdentity(
+        spec=spec,
+        class_names=tuple(dataset.class_names),
+        samples_digest=hashlib.sha256("\n".join(dataset.sample_ids).encode()).hexdigest(),
+        frozen_digest=frozen_digest(model),
+    )
+
+
+def _continue(checkpoints: Path, spec: TrainingSpec, model: nn.Module, optimizer: AdamW) -> tuple[int, int]:
+    """Restore the newest state, if there is one; returns the updates done and the position in the sample stream."""
+    state = load_newest_state(checkpoints)
+    if state is None:
+        return 0, 0
+    restore(state, spec, model, optimizer)
+    return state.step, state.position
+
+
+def _update(
+    step: int,
+    spec: TrainingSpec,
+    model: nn.Module,
+    text: Float[Tensor, "N P C"],
+    stream: Iterator[Batch],
+    optimizer: AdamW,
+    device: torch.device,
+) -> StepRecord:
+    """Update `step`, counted from 0, on the next batch of the stream. The time for fetching it counts."""
+    began = time.perf_counter()
+    batch = next(stream)
+    images, labels = batch.images.to(device), batch.labels.to(device)
+    model.train()
+    # Behind the loader and the hooks, which may draw random numbers too.
+    seed_step(spec.seed, step)
+    learning_rate = set_learning_rate(optimizer, spec.schedule, step)
+    result = train_step(model, text, images, labels, optimizer, spec.schedule, step=step + 1)
+    images_per_second = len(images) / (time.perf_counter() - began)
+    return StepRecord(step + 1, result.loss, learning_rate, result.grad_norm, images_per_second)

@@ -1,0 +1,236 @@
+"""Runs of tiny_run.py. `undisturbed` is one that nothing interrupted; the others must end with its very weights."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from ovlab.datasets.sample import Sample
+from ovlab.specs.errors import InputError
+from ovlab.training.run_folder import open_run_folder, read_spec
+from ovlab.training.step import DivergenceError
+from ovlab.training.step_log import StepRecord, read_step_log
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tiny_run: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed") / "run"
+    assert tiny_run.tiny_train(folder).status == "finished"
+    return folder
+
+
+def assert_same_run(folder: Path, undisturbed: Path) -> None:
+    """Equal weights to the bit, and a log of the same updates with the same figures, but for the speed."""
+    ours, theirs = (load_file(path / "weights.safetensors") for path in (folder, undisturbed))
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    ours, theirs = (
+        [record._replace(images_per_second=0.0) for record in read_step_log(path / "steps.jsonl")]
+        for path in (folder, undisturbed)
+    )
+    assert ours == theirs
+
+
+def test_run_to_the_end_writes_spec_log_checkpoints_and_weights(undisturbed: Path, tiny_run: ModuleType) -> None:
+    records = read_step_log(undisturbed / "steps.jsonl")
+    assert [record.step for record in records] == list(range(1, 9))
+    assert read_spec(undisturbed) == tiny_run.SPEC
+    assert sorted(path.name for path in (undisturbed / "checkpoints").iterdir()) == [
+        "step-00000003.pt",
+        "step-00000006.pt",
+    ]
+    with safe_open(undisturbed / "weights.safetensors", "pt") as file:
+        assert json.loads(file.metadata()["class_names"]) == ["sky", "road", "tree"]
+        assert set(file.keys()) == set(tiny_run.TinyNetwork().state_dict())
+
+
+def test_run_with_more_loader_workers_ends_with_the_same_weights(
+    undisturbed: Path, tiny_run: ModuleType, tmp_path: Path
+) -> None:
+    tiny_run.tiny_train(tmp_path / "run", num_loader_workers=2)
+
+    assert_same_run(tmp_path / "run", undisturbed)
+
+
+def test_run_of_another_seed_gives_other_weights(undisturbed: Path, tiny_run: ModuleType, tmp_path: Path) -> None:
+    tiny_run.tiny_train(tmp_path / "run", spec=replace(tiny_run.SPEC, seed=1))
+
+    ours, theirs = (load_file(path / "weights.safetensors") for path in (tmp_path / "run", undisturbed))
+    assert not any(torch.equal(ours[name], theirs[name]) for name in ("image_encoder.weight", "project.weight"))
+
+
+def test_run_killed_again_and_again_ends_with_the_same_weights_and_log(tiny_run: ModuleType, tmp_path: Path) -> None:
+    program = subprocess.run(
+        [sys.executable, tiny_run.__file__, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+
+    signals = [[int(word) for word in line.split()] for line in program.stdout.splitlines()]
+    expected = [[0] + [signal.SIGKILL] * len(run.deaths) + [0] for run in tiny_run.RUNS.values()]
+    assert signals == expected, program.stderr
+    for name in tiny_run.RUNS:
+        assert_same_run(tmp_path / name / "killed", tmp_path / name / "undisturbed")
+    assert not list(tmp_path.rglob(".partial-*"))
+
+
+@pytest.mark.parametrize("step", range(1, 8))
+def test_run_asked_to_stop_saves_its_state_and_continues(
+    step: int, undisturbed: Path, tiny_run: ModuleType, tmp_path: Path
+) -> None:
+    done: list[StepRecord] = []
+    stopped = tiny_run.tiny_train(tmp_path / "run", on_step=[done.append], stop=lambda: len(done) == step)
+
+    assert (stopped.status, stopped.num_steps) == ("stopped", step)
+    assert not (tmp_path / "run" / "weights.safetensors").exists()
+
+    finished = tiny_run.tiny_train(tmp_path / "run", on_step=[done.append], num_loader_workers=step % 2)
+    assert (finished.status, [record.step for record in done]) == ("finished", list(range(1, 9)))
+    assert_same_run(tmp_path / "run", undisturbed)
+
+
+def test_run_with_hooks_that_draw_random_numbers_ends_with_the_same_weights(
+    undisturbed: Path, tiny_run: ModuleType, tmp_path: Path
+) -> None:
+    saved: list[tuple[int, str]] = []
+    tiny_run.tiny_train(
+        tmp_path / "run",
+        on_step=[lambda record: torch.rand(record.step)],
+        on_checkpoint=[lambda step, path: saved.append((step, path.name))],
+    )
+
+    assert saved == [(3, "step-00000003.pt"), (6, "step-00000006.pt")]
+    assert_same_run(tmp_path / "run", undisturbed)
+
+
+def test_run_that_is_finished_is_left_as_it_is(undisturbed: Path, tiny_run: ModuleType) -> None:
+    before = {path: path.stat().st_mtime_ns for path in undisturbed.rglob("*") if path.suffix}
+
+    result = tiny_run.tiny_train(undisturbed)
+
+    assert (result.status, result.num_steps) == ("already_finished", 8)
+    assert {path: path.stat().st_mtime_ns for path in undisturbed.rglob("*") if path.suffix} == before
+
+
+def with_other_steps(tiny_run: ModuleType) -> dict:
+    return {"spec": replace(tiny_run.SPEC, schedule=replace(tiny_run.SPEC.schedule, steps=9), seed=4)}
+
+
+def with_other_classes(tiny_run: ModuleType) -> dict:
+    dataset = tiny_run.Pictures()
+    dataset.class_names = ("sky", "road", "tree", "car")
+    return {"dataset": dataset}
+
+
+def with_other_samples(tiny_run: ModuleType) -> dict:
+    dataset = tiny_run.Pictures()
+    dataset.sample_ids = tuple("abcd")
+    return {"dataset": dataset}
+
+
+def with_other_frozen_weights(tiny_run: ModuleType) -> dict:
+    model = tiny_run.TinyNetwork()
+    model.scale.data[2] = 3.0
+    return {"model": model}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (with_other_steps, ["schedule.steps is 8 there, 9 here; seed is 0 there, 4 here", "Give another folder"]),
+        (with_other_classes, ["the classes of pictures have changed", "3 then, 4 now"]),
+        (with_other_samples, ["the samples of pictures train have changed"]),
+        (with_other_frozen_weights, ["other CLIP weights"]),
+    ],
+)
+def test_run_in_the_folder_of_another_run_is_refused_and_names_the_difference(
+    change: Callable[[ModuleType], dict], words: list[str], undisturbed: Path, tiny_run: ModuleType
+) -> None:
+    before = (undisturbed / "spec.json").read_bytes()
+
+    with pytest.raises(InputError) as error:
+        tiny_run.tiny_train(undisturbed, **change(tiny_run))
+
+    assert all(word in str(error.value) for word in [str(undisturbed), *words]), str(error.value)
+    assert "\n" not in str(error.value)
+    assert (undisturbed / "spec.json").read_bytes() == before
+
+
+def test_run_while_another_process_trains_there_is_refused(tiny_run: ModuleType, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+
+    def begin_again(record: StepRecord) -> None:
+        with pytest.raises(InputError, match="another process"):
+            tiny_run.tiny_train(folder)
+
+    assert tiny_run.tiny_train(folder, on_step=[begin_again]).status == "finished"
+
+
+def test_run_in_a_folder_of_other_files_is_refused(tiny_run: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("dear")
+
+    with pytest.raises(InputError, match=r"has files but no spec\.json"):
+        tiny_run.tiny_train(tmp_path)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+
+
+def test_run_in_a_folder_left_by_a_kill_before_the_first_update_starts(
+    undisturbed: Path, tiny_run: ModuleType, tmp_path: Path
+) -> None:
+    (tmp_path / ".lock").touch()
+    (tmp_path / ".partial-spec.json").write_text('{"fingerpr')
+
+    tiny_run.tiny_train(tmp_path)
+
+    assert_same_run(tmp_path, undisturbed)
+
+
+def test_run_on_data_that_cannot_be_read_leaves_no_folder(tiny_run: ModuleType, tmp_path: Path) -> None:
+    class Broken(tiny_run.Pictures):
+        def __getitem__(self, index: int) -> Sample:
+            raise InputError("a.jpg: cut off")
+
+    with pytest.raises(InputError, match="cut off"):
+        tiny_run.tiny_train(tmp_path / "run", dataset=Broken())
+
+    assert not (tmp_path / "run").exists()
+
+
+def test_run_that_diverges_names_the_step_and_keeps_the_last_checkpoint(tiny_run: ModuleType, tmp_path: Path) -> None:
+    text = tiny_run.tiny_text()
+    poison = [lambda record: record.step == 4 and text.fill_(torch.nan)]
+
+    with pytest.raises(DivergenceError, match="step 5"):
+        tiny_run.tiny_train(tmp_path / "run", text=text, on_step=poison)
+
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step-00000003.pt"]
+    assert [record.step for record in read_step_log(tmp_path / "run" / "steps.jsonl")] == [1, 2, 3, 4]
+
+
+def test_run_learns(tiny_run: ModuleType, tmp_path: Path) -> None:
+    spec = replace(tiny_run.SPEC, schedule=replace(tiny_run.SPEC.schedule, steps=60, learning_rate=0.1))
+    tiny_run.tiny_train(tmp_path / "run", spec=spec)
+
+    losses = [record.loss for record in read_step_log(tmp_path / "run" / "steps.jsonl")]
+    assert sum(losses[-10:]) < 0.5 * sum(losses[:10])
+
+
+def test_run_folder_is_free_again_after_the_process_was_killed(tiny_run: ModuleType, tmp_path: Path) -> None:
+    identity = tiny_run.loop._identity(tiny_run.SPEC, tiny_run.TinyNetwork(), tiny_run.Pictures())
+    child = os.fork()
+    if child == 0:
+        with open_run_folder(tmp_path / "run", identity):
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+
+    with open_run_folder(tmp_path / "run", identity) as folder:
+        assert folder.path == tmp_path / "run"
