@@ -1,0 +1,61 @@
+"""`ovlab bench`: speed as a ratio against a named peer, measured in one run."""
+
+import argparse
+import importlib
+import sys
+
+from ovlab.specs.errors import InputError
+
+# Each is a module of ovlab.benchmarks with add_arguments(parser) and run(arguments) -> Report.
+BENCHMARKS = {
+    "scan": "the selective scan against mamba-ssm's reference and mambapy",
+    "postprocess": "up-sampling and argmax in one go against the two steps",
+    "head": "both decoders as a share of the ViT-B/16 image encoder",
+    "metrics": "counting a confusion matrix against detectron2's way and torchmetrics",
+    "data": "preparing, verifying and reading shards",
+}
+
+_EPILOG = """\
+benchmarks:
+{names}
+
+examples:
+  ovlab bench scan
+  ovlab bench head --help
+
+Each prints a table and, as its last line, the same figures as one JSON document. Absolute times mean little on a
+busy machine; the ratios are of one run.
+"""
+
+
+def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    names = "\n".join(f"  {name:<12} {text}" for name, text in BENCHMARKS.items())
+    parser = commands.add_parser(
+        "bench",
+        help="measure speed against named peers",
+        description="Measure speed against named peers.",
+        epilog=_EPILOG.format(names=names),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("benchmark", choices=BENCHMARKS, metavar="BENCHMARK", help=", ".join(BENCHMARKS))
+    # What follows belongs to the benchmark, whose module is heavy and loaded only when it is named.
+    parser.add_argument(
+        "options", nargs=argparse.REMAINDER, help="options of the benchmark; see ovlab bench NAME --help"
+    )
+    parser.set_defaults(execute=execute)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    from ovlab.benchmarks.report import print_report
+
+    if not sys.platform.startswith("linux"):
+        raise InputError("ovlab bench reads peak memory from /proc, which only Linux has.")
+    module = importlib.import_module(f"ovlab.benchmarks.{arguments.benchmark}")
+    parser = argparse.ArgumentParser(
+        prog=f"ovlab bench {arguments.benchmark}",
+        description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    module.add_arguments(parser)
+    print_report(module.run(parser.parse_args(arguments.options)))
+    return 0

@@ -1,0 +1,68 @@
+"""`ovlab predict`: a photograph and a list of words to a picture with a legend."""
+
+import argparse
+import json
+from pathlib import Path
+
+from ovlab.specs.errors import InputError
+
+_EPILOG = """\
+examples:
+  ovlab predict photo.jpg --weights runs/camvid --classes "road, car, tree"
+  ovlab predict photo.jpg --weights runs/camvid --classes "road, car, tree, other" --out overlays
+
+writes PHOTO-overlay.png (the photograph under colours, with a legend) and PHOTO-labels.png (8- or 16-bit, the index of
+the word at every pixel).
+"""
+
+
+def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "predict",
+        help="segment a photograph with words of your own",
+        description="Segment a photograph with words of your own.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("photograph", type=Path, help="an image file")
+    parser.add_argument(
+        "--weights", type=Path, required=True, metavar="RUN", help="folder of a run, or its weights file"
+    )
+    parser.add_argument("--classes", required=True, help='the words, with commas: "road, car, tree"')
+    parser.add_argument("--out", type=Path, default=Path(), help="folder to write to (default: here)")
+    parser.add_argument("--size", type=int, help="side in pixels at which the model runs (default: that of its preset)")
+    parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default: auto)")
+    parser.add_argument("--json", action="store_true", help="print paths and shares as one JSON document")
+    parser.set_defaults(execute=execute)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    words = parse_words(arguments.classes)
+    from ovlab.device import pick_device
+    from ovlab.predict import predict_photograph, read_image, write_prediction
+    from ovlab.specs.evaluation import whole
+    from ovlab.weights import open_weights
+
+    image = read_image(arguments.photograph)
+    model, _ = open_weights(arguments.weights)
+    protocol = whole(arguments.size or model.config.clip.image_size)
+    labels = predict_photograph(model, image, words, protocol, pick_device(arguments.device))
+    written = write_prediction(arguments.out, arguments.photograph.stem, image, labels, words)
+    shares = {word: float((labels == index).mean()) for index, word in enumerate(words)}
+    if arguments.json:
+        print(json.dumps({"overlay": str(written.overlay), "labels": str(written.labels), "shares": shares}))
+    else:
+        print(", ".join(f"{word} {100 * share:.1f} %" for word, share in shares.items() if share))
+        print(f"written: {written.overlay}, {written.labels}")
+    return 0
+
+
+def parse_words(text: str) -> tuple[str, ...]:
+    """The words between the commas. Raises InputError for none, and for one that is there twice."""
+    words = tuple(word.strip() for word in text.split(",") if word.strip())
+    if not words:
+        raise InputError('--classes is empty; give words with commas, for example "road, car, tree".')
+    twice = next((word for word in words if words.count(word) > 1), None)
+    if twice:
+        raise InputError(f"--classes has {twice!r} twice; give every word once.")
+    return words

@@ -1,0 +1,30 @@
+"""One way in: a name or a place, and what stands there decides how it is read."""
+
+from pathlib import Path
+
+from ovlab.datasets.catalog import DATASETS
+from ovlab.datasets.folder import open_folder
+from ovlab.datasets.sample import SegmentationDataset
+from ovlab.datasets.shapes import open_shapes
+from ovlab.datasets.shapes_benchmarks import SHAPES_NAMES
+from ovlab.datasets.sharded import open_shards
+from ovlab.specs.errors import InputError
+
+
+def open_dataset(name: str, split: str, *, num_samples: int | None = None) -> SegmentationDataset:
+    """A set of the shapes suite by name, prepared shards by folder or s3:// address, or a folder of one's own.
+
+    `num_samples` is for the shapes suite, whose scenes are made on demand. Raises InputError where nothing is found.
+    """
+    if name.startswith("shapes-") or name in SHAPES_NAMES:
+        return open_shapes(name, split, num_samples=num_samples)
+    if name in DATASETS and not Path(name).exists():
+        raise InputError(
+            f"{name} must be prepared first: `ovlab data prepare {name} --source DIR --out URI`; give URI."
+        )
+    if "://" in name or (Path(name) / "manifest.json").is_file():
+        dataset = open_shards(name)
+        if dataset.split != split:
+            raise InputError(f"{name}: holds the split {dataset.split!r}, not {split!r}.")
+        return dataset
+    return open_folder(Path(name), split)

@@ -1,0 +1,113 @@
+"""One photograph and a few words: the label map, and a picture that a person can read.
+
+Axes: H x W pixels.
+"""
+
+import colorsys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Integer, UInt8
+from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
+
+from logoseg.network import LoGoSeg
+from logoseg.text_encoder import cached_text
+from ovlab.atomic_file import replacing
+from ovlab.cache import text_cache_folder
+from ovlab.evaluation.evaluator import predict_labels
+from ovlab.specs.errors import InputError
+from ovlab.specs.evaluation import Protocol
+
+# How much of the overlay is the class colour; the rest is the photograph.
+OPACITY = 0.55
+_GOLDEN_ANGLE = 0.381966
+
+
+class Written(NamedTuple):
+    """The two files of a prediction."""
+
+    overlay: Path
+    labels: Path
+
+
+def read_image(path: Path) -> UInt8[np.ndarray, "H W 3"]:
+    """The photograph as RGB. Raises InputError when it is missing or no image."""
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; give a photograph.") from None
+    except (UnidentifiedImageError, OSError) as error:
+        raise InputError(f"{path}: not an image that can be read ({error}).") from None
+
+
+def predict_photograph(
+    model: LoGoSeg,
+    image: UInt8[np.ndarray, "H W 3"],
+    words: Sequence[str],
+    protocol: Protocol,
+    device: torch.device,
+) -> Integer[np.ndarray, "H W"]:
+    """The index into `words` for every pixel."""
+    model = model.to(device).eval()
+    names = [(word,) for word in words]
+    text = cached_text(model.text_encoder, names, model.config.prompt_templates, text_cache_folder())
+    return predict_labels(model, text.to(device), image, protocol, device)
+
+
+def write_prediction(
+    folder: Path,
+    stem: str,
+    image: UInt8[np.ndarray, "H W 3"],
+    labels: Integer[np.ndarray, "H W"],
+    words: Sequence[str],
+) -> Written:
+    """Write STEM-overlay.png and STEM-labels.png into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = Written(folder / f"{stem}-overlay.png", folder / f"{stem}-labels.png")
+    pixel_type = np.uint8 if len(words) <= 255 else np.uint16
+    for path, picture in (
+        (written.overlay, overlay(image, labels, words)),
+        (written.labels, Image.fromarray(labels.astype(pixel_type))),
+    ):
+        with replacing(path) as partial:
+            picture.save(partial, format="PNG")
+    return written
+
+
+def overlay(image: UInt8[np.ndarray, "H W 3"], labels: Integer[np.ndarray, "H W"], words: Sequence[str]) -> Image.Image:
+    """The photograph under the colours of its classes, and a legend of those that occur, largest first."""
+    colours = palette(len(words))
+    blended = (1 - OPACITY) * image + OPACITY * colours[labels]
+    counts = np.bincount(labels.reshape(-1), minlength=len(words))
+    legend = [index for index in np.argsort(-counts, kind="stable") if counts[index]]
+    return _with_legend(Image.fromarray(blended.astype(np.uint8)), [(words[i], colours[i]) for i in legend])
+
+
+def palette(num_classes: int) -> UInt8[np.ndarray, "N 3"]:
+    """Distinct colours: hues a golden angle apart, in three shades."""
+    shades = ((0.75, 0.95), (0.95, 0.70), (0.45, 1.00))
+    colours = [colorsys.hsv_to_rgb(n * _GOLDEN_ANGLE % 1, *shades[n % len(shades)]) for n in range(num_classes)]
+    return np.rint(255 * np.array(colours)).astype(np.uint8)
+
+
+def _with_legend(picture: Image.Image, entries: list[tuple[str, np.ndarray]]) -> Image.Image:
+    """Names beside colour squares, in as many columns as fit below the picture."""
+    size = max(12, picture.height // 24)
+    font = ImageFont.load_default(size)
+    cell = 2 * size + max((round(font.getlength(name)) for name, _ in entries), default=0)
+    width = max(picture.width, cell)
+    columns = max(1, width // cell)
+    rows = -(-len(entries) // columns)
+    line = size + size // 2
+    canvas = Image.new("RGB", (width, picture.height + rows * line + size // 2), "white")
+    canvas.paste(picture, ((width - picture.width) // 2, 0))
+    draw = ImageDraw.Draw(canvas)
+    for position, (name, colour) in enumerate(entries):
+        x, y = position % columns * cell + size // 4, picture.height + position // columns * line + size // 3
+        draw.rectangle((x, y, x + size, y + size), fill=tuple(int(value) for value in colour))
+        draw.text((x + size + size // 2, y + size // 2), name, fill="black", font=font, anchor="lm")
+    return canvas
