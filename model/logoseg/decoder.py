@@ -25,6 +25,7 @@ from jaxtyping import Float
 from torch import Tensor, channels_last, nn
 
 from logoseg.decoder_stage import DecoderStage, StageOperands
+from logoseg.errors import ModelError
 
 # The cosines of one image differ by hundredths; CLIP's own temperature brings them to the size of everything else.
 COSINE_SCALE = 1 / 0.07
@@ -54,7 +55,7 @@ class ClassVolumeDecoder(nn.Module):
     ) -> None:
         super().__init__()
         if maps_at_once < 1:
-            raise ValueError(f"maps_at_once must be at least 1, got {maps_at_once}.")
+            raise ModelError(f"maps_at_once must be at least 1, got {maps_at_once}.")
         self.maps_at_once = maps_at_once
         self.correlate = nn.Linear(fused_dim, correlation_dim, bias=False)
         self.embed_cosine = nn.Conv2d(num_prompts, correlation_dim, kernel_size=7, padding=3)

@@ -18,6 +18,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, channels_last, nn
 
+from logoseg.errors import ModelError
+
 # A GroupNorm has groups of this many channels.
 GROUP_CHANNELS = 8
 
@@ -38,7 +40,7 @@ class DecoderStage(nn.Module):
     def __init__(self, *, in_dim: int, out_dim: int, guidance_channels: int, guidance_dim: int) -> None:
         super().__init__()
         if out_dim % GROUP_CHANNELS:
-            raise ValueError(f"The dims of a decoder must be multiples of {GROUP_CHANNELS}, got {out_dim}.")
+            raise ModelError(f"The dims of a decoder must be multiples of {GROUP_CHANNELS}, got {out_dim}.")
         num_groups = out_dim // GROUP_CHANNELS
         self.upsample = nn.ConvTranspose2d(in_dim, out_dim, kernel_size=2, stride=2, bias=False)
         self.project_guidance = nn.Conv2d(guidance_channels, guidance_dim, kernel_size=1)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from logoseg.decoder import COSINE_SCALE, ClassVolumeDecoder, PixelEmbeddingDecoder
 from logoseg.decoder_stage import GROUP_CHANNELS, DecoderStage
+from logoseg.errors import ModelError
 
 Decoder = ClassVolumeDecoder | PixelEmbeddingDecoder
 Inputs = tuple[Tensor, Tensor, Tensor, tuple[Tensor, Tensor]]
@@ -237,10 +238,10 @@ def test_decoder_stage_gradients_equal_finite_differences() -> None:
 
 
 def test_decoder_dims_that_do_not_fill_groups_are_refused() -> None:
-    with pytest.raises(ValueError, match="multiples of 8, got 12"):
+    with pytest.raises(ModelError, match="multiples of 8, got 12"):
         ClassVolumeDecoder(fused_dim=12, num_prompts=1, guidance_channels=(3, 3), dims=(12, 8))
 
 
 def test_class_volume_without_room_for_a_map_is_refused() -> None:
-    with pytest.raises(ValueError, match="maps_at_once must be at least 1, got 0"):
+    with pytest.raises(ModelError, match="maps_at_once must be at least 1, got 0"):
         ClassVolumeDecoder(fused_dim=12, num_prompts=1, guidance_channels=(3, 3), maps_at_once=0)
