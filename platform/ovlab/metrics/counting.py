@@ -1,0 +1,159 @@
+"""Counting the (ground truth, prediction) pairs of one image, the slow part of every segmentation metric.
+
+An image touches few of the N x N pairs. It is counted in a matrix that the thread keeps, and only the rows of the
+classes that are in the image are read out and cleared. The loops are in counting_kernels.py.
+"""
+
+import threading
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int32, Int64, Integer, UInt8, UInt16, UInt64
+
+from ovlab.metrics.counting_kernels import count_words, drain, drain_into
+from ovlab.specs.errors import InputError
+
+# The value of ovlab.datasets.sample.IGNORE_INDEX: metrics and datasets do not import one another.
+IGNORE_INDEX = 65535
+
+_MAX_CLASSES = 65534
+# Stands for every value that 16 bits cannot hold; above any class, and not the ignore index.
+_UNREPRESENTABLE = np.uint16(65534)
+
+_scratch = threading.local()
+
+
+class SparseCounts(NamedTuple):
+    """The K pairs that occur in one image, sorted by ground truth, then prediction; every count is above zero."""
+
+    gt: UInt16[np.ndarray, "K"]
+    pred: UInt16[np.ndarray, "K"]
+    count: Int64[np.ndarray, "K"]  # type: ignore[assignment]  # hides tuple.count, which nobody needs here
+
+
+def sparse_counts(
+    prediction: Integer[np.ndarray, "H W"],
+    label: Integer[np.ndarray, "H W"],
+    num_classes: int,
+    ignore_index: int = IGNORE_INDEX,
+) -> SparseCounts:
+    """Count the pairs of one image. Pixels where the label is `ignore_index` are not looked at.
+
+    Arrays of uint16 are read as they are; other integers are converted first. Raises InputError for a label or a
+    prediction outside 0 .. num_classes - 1, for maps of different sizes, and for an ignore index that is a class.
+    """
+    counted = _count(prediction, label, num_classes, ignore_index)
+    found = SparseCounts(*drain(*counted))
+    _scratch.counts = counted.counts
+    return found
+
+
+def count_into(
+    counts: Int64[np.ndarray, "N N"],
+    prediction: Integer[np.ndarray, "H W"],
+    label: Integer[np.ndarray, "H W"],
+    ignore_index: int = IGNORE_INDEX,
+) -> None:
+    """Add one image to a confusion matrix in place (rows ground truth, columns prediction).
+
+    Errors as for `sparse_counts`; the matrix is then as it was.
+    """
+    if counts.dtype != np.int64 or counts.shape != (len(counts), len(counts)):
+        raise ValueError(f"the confusion matrix must be square and int64, got {counts.shape} {counts.dtype}.")
+    counted = _count(prediction, label, len(counts), ignore_index)
+    drain_into(counts, *counted)
+    _scratch.counts = counted.counts
+
+
+def collapse(prediction: Integer[np.ndarray, "H W"], lookup: Integer[np.ndarray, "M"]) -> UInt16[np.ndarray, "H W"]:
+    """Replace every predicted class by `lookup[class]`, before counting.
+
+    PAS-20b predicts 59 names and scores 21 classes: `lookup = np.minimum(np.arange(59), 20)`. Raises InputError for a
+    prediction outside 0 .. M - 1.
+    """
+    if prediction.size and not 0 <= prediction.min() <= prediction.max() < len(lookup):
+        found = prediction.max() if prediction.min() >= 0 else prediction.min()
+        raise InputError(f"prediction {found} is outside 0 .. {len(lookup) - 1}, the classes of the lookup.")
+    return lookup.astype(np.uint16)[prediction]
+
+
+class _Counted(NamedTuple):
+    """Where one image was counted, to be drained and given back, and which classes are in its label, as flags."""
+
+    counts: Int32[np.ndarray, "N N"]
+    in_image: UInt8[np.ndarray, "N"]
+
+
+def _count(
+    prediction: Integer[np.ndarray, "H W"], label: Integer[np.ndarray, "H W"], num_classes: int, ignore_index: int
+) -> _Counted:
+    if not 1 <= num_classes <= _MAX_CLASSES:
+        raise InputError(f"number of classes must be in 1 .. {_MAX_CLASSES}, got {num_classes}.")
+    if not num_classes <= ignore_index <= 65535 or ignore_index == _UNREPRESENTABLE:
+        raise InputError(
+            f"ignore index must be in {num_classes} .. 65533 or 65535 for {num_classes} classes, got {ignore_index}."
+        )
+    if prediction.shape != label.shape:
+        raise InputError(f"prediction is {_size(prediction)} and label {_size(label)}; both must have one size.")
+
+    pred_pixels, gt_pixels = _uint16_row(prediction), _uint16_row(label)
+    num_whole = gt_pixels.size // 4 * 4
+    # The last word is filled up with ignored pixels.
+    pred_rest, gt_rest = np.zeros(4, np.uint16), np.full(4, ignore_index, np.uint16)
+    pred_rest[: gt_pixels.size - num_whole] = pred_pixels[num_whole:]
+    gt_rest[: gt_pixels.size - num_whole] = gt_pixels[num_whole:]
+
+    counts, in_image = _take_scratch(num_classes), np.zeros(num_classes, np.uint8)
+    for pred_part, gt_part in ((pred_pixels[:num_whole], gt_pixels[:num_whole]), (pred_rest, gt_rest)):
+        if not count_words(_words(pred_part), _words(gt_part), ignore_index, counts.reshape(-1), in_image):
+            raise InputError(_first_out_of_range(prediction, label, num_classes, ignore_index))
+    return _Counted(counts, in_image)
+
+
+def _take_scratch(num_classes: int) -> Int32[np.ndarray, "N N"]:
+    """This thread's matrix, all zero: at N = 847 a fresh one costs as much as the counting.
+
+    It is given back only when it has been drained, so an error or an interrupt leaves no counts behind. int32 halves
+    what random labels read and write; no image has 2**31 pixels.
+    """
+    counts = getattr(_scratch, "counts", None)
+    _scratch.counts = None
+    if counts is None or len(counts) != num_classes:
+        return np.zeros((num_classes, num_classes), np.int32)
+    return counts
+
+
+def _uint16_row(pixels: Integer[np.ndarray, "H W"]) -> UInt16[np.ndarray, "P"]:
+    """The map as one contiguous row that starts on a word boundary."""
+    row = pixels.reshape(-1)
+    if row.dtype != np.uint16:
+        narrow = row.astype(np.uint16)
+        if row.size and (row.min() < 0 or row.max() > 65535):
+            narrow[(row < 0) | (row > 65535)] = _UNREPRESENTABLE
+        row = narrow
+    row = np.ascontiguousarray(row)
+    return row.copy() if row.ctypes.data % 8 else row
+
+
+def _words(row: UInt16[np.ndarray, "P"]) -> UInt64[np.ndarray, "W"]:
+    """The same memory by the word, and not writeable: Numba compiles once for each of the two kinds of array."""
+    words = row.view(np.uint64)
+    words.flags.writeable = False
+    return words
+
+
+def _size(pixels: np.ndarray) -> str:
+    return " x ".join(str(side) for side in pixels.shape)
+
+
+def _first_out_of_range(prediction: np.ndarray, label: np.ndarray, num_classes: int, ignore_index: int) -> str:
+    counted = label != ignore_index
+    for what, pixels in (("label", label), ("prediction", prediction)):
+        wrong = counted & ((pixels < 0) | (pixels >= num_classes))
+        if wrong.any():
+            row, column = np.argwhere(wrong)[0]
+            return (
+                f"{what} {pixels[row, column]} at row {row}, column {column} is outside 0 .. {num_classes - 1} "
+                f"({ignore_index} in the label is ignored)."
+            )
+    raise AssertionError("every pixel is in range")

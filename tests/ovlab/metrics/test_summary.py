@@ -1,0 +1,57 @@
+"""The summary is JSON, in fractions, and says nothing where nothing was counted."""
+
+import json
+
+import numpy as np
+import pytest
+
+from ovlab.metrics.counting import sparse_counts
+from ovlab.metrics.evaluation_counts import EvaluationCounts, sum_counts
+from ovlab.metrics.summary import summary
+
+NAMES = ("sky", "road", "car", "boat")
+
+
+@pytest.fixture
+def counts() -> EvaluationCounts:
+    """sky: 2 of 3 found, the third is called car; road: both found; car and boat are nowhere; a pixel is ignored."""
+    label, prediction = np.array([[0, 0, 0, 1, 1, 255]]), np.array([[0, 0, 2, 1, 1, 3]])
+    return sum_counts([sparse_counts(prediction, label, 4, ignore_index=255)], 4)
+
+
+def test_summary_holds_every_score(counts: EvaluationCounts) -> None:
+    found = summary(counts, NAMES, seen=np.array([True, False, True, True]))
+
+    assert found["miou"] == pytest.approx((2 / 3 + 1) / 2)
+    assert found["legacy_miou"] == pytest.approx((2 / 3 + 1) / 3)
+    assert found["fwiou"] == pytest.approx((3 * 2 / 3 + 2 * 1) / 5)
+    assert found["pixel_accuracy"] == pytest.approx(4 / 5)
+    assert found["mean_accuracy"] == pytest.approx((2 / 3 + 1) / 2)
+    assert found["hallucination_rate"] == pytest.approx(1 / 5)
+    assert found["seen_miou"] == pytest.approx(2 / 3)
+    assert found["unseen_miou"] == pytest.approx(1.0)
+    assert found["harmonic_miou"] == pytest.approx(0.8)
+    assert (found["num_images"], found["num_pixels"], found["num_classes"]) == (1, 5, 4)
+    assert (found["num_classes_in_ground_truth"], found["num_classes_in_prediction"]) == (2, 3)
+
+
+def test_summary_lists_classes_in_their_order(counts: EvaluationCounts) -> None:
+    classes = summary(counts, NAMES)["classes"]
+
+    assert [entry["name"] for entry in classes] == list(NAMES)
+    assert [entry["iou"] for entry in classes] == [pytest.approx(2 / 3), 1.0, 0.0, None]
+    assert [entry["accuracy"] for entry in classes] == [pytest.approx(2 / 3), 1.0, None, None]
+    assert [entry["num_gt_pixels"] for entry in classes] == [3, 2, 0, 0]
+    assert [entry["num_pred_pixels"] for entry in classes] == [2, 2, 1, 0]
+
+
+@pytest.mark.parametrize("num_images", [0, 1])
+def test_summary_survives_strict_json(counts: EvaluationCounts, num_images: int) -> None:
+    found = summary([sum_counts([], 4), counts][num_images], NAMES, seen=np.array([True] * 4))
+
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+def test_summary_with_another_number_of_names_is_refused(counts: EvaluationCounts) -> None:
+    with pytest.raises(ValueError, match="3 class names for counts of 4 classes"):
+        summary(counts, NAMES[:3])
