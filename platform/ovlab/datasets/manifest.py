@@ -3,10 +3,11 @@
 The manifest is written last, so that where it stands, everything it names stands too.
 """
 
+import contextlib
 import hashlib
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -92,6 +93,13 @@ def content_digest(entries: Sequence[IndexEntry]) -> str:
     return names_digest([f"{entry.id}\t{entry.digest}" for entry in entries])
 
 
+def pack_manifest(manifest: Manifest) -> bytes:
+    """The bytes of manifest.json: the manifest, and the sha256 of itself, so that a changed byte is noticed."""
+    content = to_json(manifest)
+    sealed = {"manifest": json.loads(content), "sha256": hashlib.sha256(content).hexdigest()}
+    return (json.dumps(sealed, indent=1, sort_keys=True) + "\n").encode()
+
+
 def to_json(value: Any) -> bytes:
     """A dataclass as indented JSON: stable bytes, readable by a person."""
     return (json.dumps(asdict(value), indent=1, sort_keys=True) + "\n").encode()
@@ -106,17 +114,25 @@ def load_manifest(folder: Folder) -> Manifest:
     place = folder.locate(MANIFEST)
     if MANIFEST not in folder.sizes():
         raise InputError(f"{folder}: no prepared data here (no {MANIFEST}). `ovlab data prepare` makes it.")
-    try:
-        value = json.loads(folder.read(MANIFEST))
+    content = folder.read(MANIFEST)
+    with _refuse_foreign(place):
+        value = json.loads(content)["manifest"]
         version = value["identity"]["preparation_version"]
+    if version != PREPARATION_VERSION:
+        raise InputError(f"{place}: preparation version {version}, not {PREPARATION_VERSION}. Prepare the data again.")
+    with _refuse_foreign(place):
         manifest = _manifest_from_json(value)
+    if pack_manifest(manifest) != content:
+        raise InputError(f"{place}: damaged (its sha256 is not that of its content). Prepare the data again.")
+    return manifest
+
+
+@contextlib.contextmanager
+def _refuse_foreign(place: str) -> Iterator[None]:
+    try:
+        yield
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{place}: not a manifest of prepared data ({error!r}). Prepare the data again.") from None
-    if version != PREPARATION_VERSION:
-        raise InputError(
-            f"{place}: preparation version {version}; this program reads {PREPARATION_VERSION}. Prepare again."
-        )
-    return manifest
 
 
 def _manifest_from_json(value: dict[str, Any]) -> Manifest:

@@ -30,6 +30,7 @@ from ovlab.datasets.manifest import (
     load_manifest,
     names_digest,
     pack_index,
+    pack_manifest,
     to_json,
 )
 from ovlab.datasets.original import OriginalSplit
@@ -192,5 +193,5 @@ def _write_manifest(folder: Folder, identity: Identity, records: Sequence[ShardR
         index_sha256=hashlib.sha256(index).hexdigest(),
         shards=tuple(record.entry for record in records),
     )
-    folder.write(MANIFEST, to_json(manifest))
+    folder.write(MANIFEST, pack_manifest(manifest))
     return manifest

@@ -70,6 +70,9 @@ class ShardedDataset:
         shard = bisect_right(self._ends, index)
         return self._open_shard(shard).row(index - self._start(shard))
 
+    def index_of_shard(self, shard: int) -> list[IndexEntry]:
+        return self.index[self._start(shard) : self._ends[shard]]
+
     def shard_rows(self, shard: int) -> Iterator[Row]:
         """All rows of one shard, fetched as a whole and checked against the manifest's sha256."""
         entry = self.manifest.shards[shard]

@@ -89,6 +89,15 @@ class Folder:
         files = {entry["name"].rsplit("/", 1)[-1]: entry["size"] for entry in entries if entry["type"] == "file"}
         return {name: size for name, size in files.items() if not name.endswith(PARTIAL)}
 
+    def folders(self) -> list[str]:
+        """The names of the folders in this folder, sorted."""
+        with self._input_errors(""):
+            try:
+                entries = self._fs.ls(self._path(""), detail=True)
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+        return sorted(entry["name"].rstrip("/").rsplit("/", 1)[-1] for entry in entries if entry["type"] == "directory")
+
     def is_empty(self) -> bool:
         """Whether no file is here or in a folder of this folder."""
         with self._input_errors(""):

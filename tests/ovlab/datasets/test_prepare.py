@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from ovlab.benchmarks.synthetic_download import write_download
 from ovlab.datasets.encoding import decode_label
 from ovlab.datasets.manifest import content_digest, load_index, load_manifest
 from ovlab.datasets.original import FolderSplit
@@ -107,14 +108,18 @@ def test_prepare_killed_again_and_again_ends_with_the_bytes_of_one_run(
         while len(list(shards.glob("*.parquet"))) < there + 3 and process.poll() is None:
             assert time.monotonic() < deadline, "the preparation makes no progress"
             time.sleep(0.005)
+        workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         os.kill(process.pid, signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
+        assert workers
+        while any(Path(f"/proc/{worker}").exists() for worker in workers):
+            assert time.monotonic() < deadline, "workers outlive the killed preparation"
+            time.sleep(0.005)
         finished_before_kill.append({path: path.stat().st_mtime_ns for path in shards.glob("*.parquet")})
         assert not (tmp_path / "killed" / "manifest.json").exists()
         for path in shards.glob("*.parquet"):
             assert path.read_bytes() == (tmp_path / "whole" / "shards" / path.name).read_bytes()
     done = {path.stem for path in (tmp_path / "killed" / "unfinished").glob("0*.json")}
-    _wait_for_the_lock(tmp_path / "killed")
     result = prepare(split, str(tmp_path / "killed"), num_samples_per_shard=1)
 
     assert len(done) >= 5
@@ -143,18 +148,6 @@ if __name__ == "__main__":
     split = open_download(Path(sys.argv[1]), tuple(f"{i:06d}" for i in range(12)), 5)
     prepare(split, sys.argv[2], num_workers=2, num_samples_per_shard=1)
 """
-
-
-def _wait_for_the_lock(folder: Path) -> None:
-    """The kernel frees a killed process's lock a moment after the process is gone."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        try:
-            with Folder(str(folder)).locked():
-                return
-        except InputError:
-            time.sleep(0.05)
-    raise AssertionError("a worker of the killed preparation still holds its lock")
 
 
 def test_prepare_again_does_nothing(make_download: MakeDownload, tmp_path: Path) -> None:
@@ -410,3 +403,31 @@ def test_content_digest_other_packing_of_the_same_samples_is_equal(make_download
     assert one.shards != two.shards
     index = load_index(Folder(str(tmp_path / "one")), one)
     assert content_digest(index) == one.content_digest != content_digest(index[::-1])
+
+
+def test_prepare_and_read_four_times_the_images_needs_no_more_memory(tmp_path: Path) -> None:
+    write_download(tmp_path / "large", num_images=240, height=256, width=384, num_classes=5)
+
+    few, many = (_peak_memory(tmp_path / "large", tmp_path / f"out-{count}", count) for count in (60, 240))
+
+    decoded = (240 - 60) * 256 * 384 * 5  # 88 MB: three bytes a pixel of the images, two of the labels
+    assert many - few < decoded / 4
+
+
+def _peak_memory(download: Path, out: Path, count: int) -> int:
+    """Bytes resident at most in a process that prepares, streams and reads in random order."""
+    program = (
+        "import random\n"
+        "from pathlib import Path\n"
+        "from ovlab.benchmarks.synthetic_download import open_download\n"
+        "from ovlab.datasets.prepare import prepare\n"
+        "from ovlab.datasets.sharded import open_shards, stream\n"
+        f"ids = tuple(f'{{i:06d}}' for i in range({count}))\n"
+        f"prepare(open_download(Path({str(download)!r}), ids, 5), {str(out)!r}, num_samples_per_shard=20)\n"
+        f"for sample in stream({str(out)!r}): pass\n"
+        f"dataset = open_shards({str(out)!r})\n"
+        "for index in random.Random(0).sample(range(len(dataset)), len(dataset)): dataset[index]\n"
+        "print(Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0])\n"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    return int(found) * 1024

@@ -208,12 +208,22 @@ def test_open_shards_where_nothing_is_prepared_says_what_to_do(tmp_path: Path) -
         open_shards(str(tmp_path))
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"identity": {"preparation_version": 1}}', "\x00"])
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"manifest": {"identity": {"preparation_version": 1}}}', '{"manifest": 1}', "\x00"]
+)
 def test_open_shards_manifest_of_something_else_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "manifest.json").write_text(content)
 
     with pytest.raises(InputError, match=r"manifest\.json: not a manifest"):
         open_shards(str(tmp_path))
+
+
+def test_open_shards_changed_manifest_is_refused(local_uri: str, tmp_path: Path) -> None:
+    path = tmp_path / "out" / "manifest.json"
+    path.write_text(path.read_text().replace("class 3", "class 8"))
+
+    with pytest.raises(InputError, match=r"manifest\.json: damaged"):
+        open_shards(local_uri)
 
 
 def test_open_shards_other_preparation_version_is_refused(local_uri: str, tmp_path: Path) -> None:

@@ -30,6 +30,8 @@ def test_folder_written_files_read_back_and_listed(folder: Folder) -> None:
     assert folder.sizes() == {"a.bin": 3}
     assert folder.sizes("sub") == {"b.bin": 0}
     assert folder.sizes("nothing") == {}
+    assert folder.folders() == ["sub"]
+    assert Folder(f"{folder}/nothing").folders() == []
 
 
 def test_folder_opened_file_reads_ranges(folder: Folder) -> None:

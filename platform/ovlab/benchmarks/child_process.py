@@ -1,0 +1,66 @@
+"""A call in a fresh process, with its seconds and the memory of that process and of the workers it starts."""
+
+import multiprocessing
+import threading
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, NamedTuple
+
+# Seconds between two looks at the workers. The kernel keeps each one's high-water mark in between.
+POLL_INTERVAL = 0.05
+
+
+class ChildMeasurement(NamedTuple):
+    """Seconds of the call alone; peak resident bytes of its process, and of the largest worker of that process."""
+
+    seconds: float
+    peak_bytes: int
+    worker_peak_bytes: int
+
+
+def measure_in_child(call: Callable[..., object], *arguments: Any) -> ChildMeasurement:
+    """Run `call(*arguments)` in a fresh process. It must be a function of an importable module.
+
+    Unlike the rise within a process, the peak of a fresh one holds nothing that an earlier call left behind.
+    """
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=_measure, args=(there, call, arguments))
+    process.start()
+    there.close()
+    try:
+        return here.recv()
+    except EOFError:
+        raise RuntimeError(f"{call.__name__} failed in its process; its traceback is above") from None
+    finally:
+        process.join()
+
+
+def _measure(connection: Connection, call: Callable[..., object], arguments: tuple[Any, ...]) -> None:
+    peaks = [0]
+    ended = threading.Event()
+    watcher = threading.Thread(target=_watch_workers, args=(peaks, ended), daemon=True)
+    watcher.start()
+    start = time.perf_counter()
+    call(*arguments)
+    seconds = time.perf_counter() - start
+    ended.set()
+    watcher.join()
+    connection.send(ChildMeasurement(seconds, _peak_bytes(Path("/proc/self/status")), peaks[0]))
+
+
+def _watch_workers(peaks: list[int], ended: threading.Event) -> None:
+    while not ended.wait(POLL_INTERVAL):
+        for process in multiprocessing.active_children():
+            peaks[0] = max(peaks[0], _peak_bytes(Path(f"/proc/{process.pid}/status")))
+
+
+def _peak_bytes(status: Path) -> int:
+    """VmHWM of a process; 0 once it has ended."""
+    try:
+        lines = status.read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)
