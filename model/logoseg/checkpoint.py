@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from open_clip.factory import resize_pos_embed, resize_text_pos_embed
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from logoseg.clip import build_clip
@@ -19,6 +19,7 @@ from logoseg.errors import ModelError
 from logoseg.network import LoGoSeg
 
 FORMAT = "logoseg-1"
+_KEY = "logoseg"
 # OpenAI's archives carry these three numbers among the weights.
 _OPENAI_EXTRAS = ("input_resolution", "context_length", "vocab_size")
 
@@ -32,29 +33,28 @@ class Weights(NamedTuple):
 
 def save_weights(model: nn.Module, config: ModelConfig, class_names: Sequence[str], path: Path) -> None:
     """Write weights, configuration and class names into one safetensors file, atomically."""
-    metadata = {
-        "format": FORMAT,
-        "config": json.dumps(dataclasses.asdict(config), sort_keys=True),
-        "class_names": json.dumps(list(class_names)),
-    }
+    description = {"format": FORMAT, "config": dataclasses.asdict(config), "class_names": list(class_names)}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    # One key, because safetensors writes several in any order and equal weights must be equal files.
+    content = save(tensors, metadata={_KEY: json.dumps(description, sort_keys=True)})
     partial = path.with_name(path.name + ".partial")
-    save_file(tensors, partial, metadata=metadata)
-    with partial.open("rb") as file:
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
 
 
 def load_weights(path: Path) -> Weights:
     """The network that `save_weights` wrote. Raises ModelError when the file is missing or is something else."""
-    metadata = _read_metadata(path)
+    description = _read_description(path)
     try:
-        config = model_config_from_dict(json.loads(metadata["config"]))
+        config = model_config_from_dict(description["config"])
     except (TypeError, ValueError) as error:
         raise ModelError(f"{path}: its configuration does not fit this version: {error}") from None
     model = LoGoSeg(config)
     _load_strictly(model, load_file(path), path)
-    return Weights(model.eval(), tuple(json.loads(metadata["class_names"])))
+    return Weights(model.eval(), tuple(description["class_names"]))
 
 
 def load_clip(config: ClipConfig, path: Path) -> nn.Module:
@@ -92,17 +92,17 @@ def _read_torch_file(path: Path) -> dict[str, Any]:
             raise ModelError(f"{path}: neither a state dict nor a TorchScript archive ({error}).") from error
 
 
-def _read_metadata(path: Path) -> dict[str, str]:
+def _read_description(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ModelError(f"{path}: no such file. Give a run folder or a weights.safetensors that `ovlab train` wrote.")
     try:
         with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
+            description = json.loads((file.metadata() or {}).get(_KEY, "{}"))
     except SafetensorError as error:
         raise ModelError(f"{path}: not a safetensors file ({error}).") from None
-    if metadata.get("format") != FORMAT:
-        raise ModelError(f"{path}: its format is {metadata.get('format')!r}, not {FORMAT!r}: no LoGoSeg weights.")
-    return metadata
+    if description.get("format") != FORMAT:
+        raise ModelError(f"{path}: its format is {description.get('format')!r}, not {FORMAT!r}: no LoGoSeg weights.")
+    return description
 
 
 def _load_strictly(module: nn.Module, state: dict[str, Tensor], path: Path) -> None:

@@ -34,13 +34,13 @@ def tiny() -> ModelConfig:
     clip = ClipConfig(
         name="logoseg-tiny",
         image_size=384,
-        middle_layer=4,
+        middle_layer=2,
         guidance_layers="stem",
         tuning="all",
         residual="token",
         stem="convolutions",
     )
-    return ModelConfig(clip=clip, decoder="pixel_embedding", guidance_dim=128)
+    return ModelConfig(clip=clip, decoder="pixel_embedding", guidance_dim=64)
 
 
 PRESETS: dict[str, Callable[[], ModelConfig]] = {

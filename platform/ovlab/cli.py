@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from logoseg.errors import ModelError
 from ovlab.commands import bench, data, demo, evaluate, predict, train
-from ovlab.specs.errors import InputError
+from ovlab.specs.errors import InputError, WorkError
 
 _EPILOG = """\
 examples:
@@ -40,6 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (InputError, ModelError) as error:
         print(f"ovlab: {error}", file=sys.stderr)
         return 2
+    except WorkError as error:
+        print(f"ovlab: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("ovlab: interrupted", file=sys.stderr)
         return 1

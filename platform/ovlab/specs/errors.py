@@ -1,4 +1,4 @@
-"""The one error that means: the call was wrong, and here is what to do."""
+"""The two errors that are said in one line, without a traceback: the call was wrong, and the work failed."""
 
 
 class InputError(ValueError):
@@ -6,3 +6,7 @@ class InputError(ValueError):
 
     The command line prints the message without a traceback and exits with code 2.
     """
+
+
+class WorkError(RuntimeError):
+    """The call was right, but the work cannot go on. One line that says where and why; exit code 1."""

@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 
 from logoseg.losses import upsampled_masked_bce
 from ovlab.datasets.sample import IGNORE_INDEX
-from ovlab.specs.errors import InputError
+from ovlab.specs.errors import InputError, WorkError
 from ovlab.specs.training import ScheduleSpec
 
 
@@ -31,7 +31,7 @@ class StepResult(NamedTuple):
     grad_norm: float
 
 
-class DivergenceError(RuntimeError):
+class DivergenceError(WorkError):
     """The loss or its gradient is not finite. The weights are those before the step."""
 
 

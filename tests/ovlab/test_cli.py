@@ -1,0 +1,187 @@
+"""The commands as a person calls them: a whole run, and one clear line for every wrong call."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ovlab.cli import main
+
+# A network of a second, on images of 64 px.
+MICRO = [
+    *("--set", "model.clip.image_size=64", "--set", "augmentation.crop_size=64"),
+    *("--set", "model.guidance_dim=16", "--set", "model.attention_heads=2", "--set", "model.region_grid=2"),
+    *("--set", "model.fusion_depth=1", "--set", "model.decoder_dims=[16,16]", "--set", "model.stripe_width=2"),
+    *("--set", "model.state_dim=4", "--loader-workers", "0"),
+]
+CLASSES = ("road", "tree", "sky")
+
+
+def write_pair(root: Path, split: str, stem: str, label: np.ndarray) -> None:
+    for part in ("images", "labels"):
+        (root / split / part).mkdir(parents=True, exist_ok=True)
+    colours = np.array([(90, 90, 90), (30, 160, 30), (120, 180, 250)], np.uint8)
+    Image.fromarray(colours[label % 3]).save(root / split / "images" / f"{stem}.jpg")
+    Image.fromarray(label.astype(np.uint8)).save(root / split / "labels" / f"{stem}.png")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Six photographs of three stripes each."""
+    root = tmp_path / "photographs"
+    for index in range(6):
+        label = np.zeros((64, 80), np.int64)
+        label[: 20 + 3 * index], label[:, 60:] = 2, 1
+        write_pair(root, "train" if index < 4 else "val", f"{index}", label)
+    (root / "classes.json").write_text(json.dumps({"classes": CLASSES, "ignore_index": 255}))
+    return root
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OVLAB_CACHE", str(tmp_path / "cache"))
+
+
+def train(folder: Path, out: Path, *options: str) -> list[str]:
+    return ["train", "--data", str(folder), "--out", str(out), "--steps", "2", "--batch-size", "2", *MICRO, *options]
+
+
+def test_train_evaluate_predict_from_folder_to_overlay(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+
+    assert main(train(folder, run, "--json")) == 0
+    assert json.loads(capsys.readouterr().out)["status"] == "finished"
+    assert main(train(folder, run, "--json")) == 0
+    assert json.loads(capsys.readouterr().out)["status"] == "already_finished"
+
+    assert main(["evaluate", str(run), "--data", str(folder), "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["num_images"] == 2
+    assert [entry["name"] for entry in figures["classes"]] == list(CLASSES)
+    assert 0 <= figures["miou"] <= 1
+    assert json.loads((run / "evaluation-photographs-val.json").read_text()) == figures
+
+    photo = folder / "val" / "images" / "4.jpg"
+    words = "road, something new, a red car"
+    assert main(["predict", str(photo), "--weights", str(run), "--classes", words, "--out", str(tmp_path)]) == 0
+    labels = np.asarray(Image.open(tmp_path / "4-labels.png"))
+    assert labels.shape == (64, 80)
+    assert labels.max() < 3
+    with Image.open(tmp_path / "4-overlay.png") as overlay:
+        assert overlay.height > 64  # the legend is below the photograph
+
+
+def test_evaluate_prints_both_conventions_and_the_classes(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(train(folder, tmp_path / "run"))
+
+    assert main(["evaluate", str(tmp_path / "run"), "--data", str(folder), "--limit", "1"]) == 0
+
+    printed = capsys.readouterr().out
+    assert "legacy_miou" in printed
+    assert "sky" in printed
+
+
+def remove(name: str) -> Callable[[Path], None]:
+    return lambda root: (root / name).unlink()
+
+
+
+def truncate(root: Path) -> None:
+    for path in (root / "train" / "images").iterdir():
+        path.write_bytes(path.read_bytes()[:400])
+
+
+def out_of_range(root: Path) -> None:
+    for path in (root / "train" / "labels").iterdir():
+        Image.fromarray(np.full((64, 80), 7, np.uint8)).save(path)
+
+
+def other_size(root: Path) -> None:
+    for path in (root / "train" / "labels").iterdir():
+        Image.fromarray(np.zeros((50, 80), np.uint8)).save(path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (remove("classes.json"), "classes.json"),
+        (remove("train/labels/1.png"), "1.jpg"),
+        (out_of_range, "7"),
+        (other_size, "50"),
+        (truncate, ".jpg"),
+    ],
+    ids=["no class list", "image without label", "value out of range", "other size", "truncated"],
+)
+def test_train_on_a_damaged_folder_says_which_file_and_writes_nothing(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: Callable[[Path], None], message: str
+) -> None:
+    damage(folder)
+
+    code = main(train(folder, tmp_path / "run"))
+
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert code == 2
+    assert error.startswith("ovlab: ")
+    assert message in error
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (["train", "--data", "nowhere", "--out", "run"], "nowhere: no such folder"),
+        (["train", "--data", "a-150", "--out", "run"], "a-150 must be prepared first"),
+        (["train", "--data", "shapes-a-151", "--out", "run"], "'shapes-a-150'"),
+        (["train", "--data", "x", "--out", "run", "--set", "model.prior_wieght=0.5"], "model.prior_weight"),
+        (["train", "--data", "x", "--out", "run", "--set", "schedule.steps=many"], "schedule.steps"),
+        (["train", "--data", "x", "--out", "run", "--set", "model.prior_weight=2.0"], "in [0, 1]"),
+        (["train", "--data", "shapes-coco", "--out", "run", "--device", "abacus"], "--device abacus"),
+        (["train", "--data", "shapes-coco", "--out", "run", "--clip", "nothing.pt"], "nothing.pt: no such file"),
+        (["evaluate", "nowhere", "--data", "shapes-pc-59"], "nowhere: no such run"),
+        (["predict", "photo.jpg", "--weights", "nowhere", "--classes", "road"], "photo.jpg: no such file"),
+        (["predict", "photo.jpg", "--weights", "nowhere", "--classes", " , "], "--classes is empty"),
+        (["predict", "photo.jpg", "--weights", "nowhere", "--classes", "a,b,a"], "'a' twice"),
+    ],
+    ids=lambda value: " ".join(value[:1] + value[-1:]) if isinstance(value, list) else "",
+)
+def test_wrong_call_is_one_line_and_exit_code_2(
+    call: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    code = main(call)
+
+    error = capsys.readouterr().err.strip()
+    assert code == 2
+    assert message in error
+    assert len(error.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] in ([], ["cache"])
+
+
+def test_evaluate_weights_of_something_else_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from safetensors.numpy import save_file
+
+    save_file({"x": np.zeros(1)}, tmp_path / "weights.safetensors")
+
+    assert main(["evaluate", str(tmp_path), "--data", "shapes-pc-59"]) == 2
+    assert "no LoGoSeg weights" in capsys.readouterr().err
+
+
+def test_every_command_has_help_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("demo", "train", "evaluate", "predict", "bench"):
+        with pytest.raises(SystemExit) as stop:
+            main([command, "--help"])
+
+        assert stop.value.code == 0
+        assert f"ovlab {command}" in capsys.readouterr().out.split("example", 1)[1]
