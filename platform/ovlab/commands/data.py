@@ -90,7 +90,7 @@ def _add_action(
 
 
 def _add_workers(parser: argparse.ArgumentParser) -> None:
-    num_cores = len(os.sched_getaffinity(0))
+    num_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     parser.add_argument(
         "--workers",
         type=_positive,
