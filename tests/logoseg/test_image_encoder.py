@@ -10,7 +10,9 @@ from torch.nn import functional as F
 from logoseg.config import ClipConfig
 from logoseg.image_encoder import VitImageEncoder, build_image_encoder, resize_positions
 
-VIT = ClipConfig(name="small-vit", image_size=32, middle_layer=1, guidance_layers=(0, 1), residual="token", tuning="all")
+VIT = ClipConfig(
+    name="small-vit", image_size=32, middle_layer=1, guidance_layers=(0, 1), residual="token", tuning="all"
+)
 VISION = {"image_size": 32, "patch_size": 8, "width": 16, "head_width": 8, "layers": 3}
 TEXT = {"context_length": 16, "width": 16, "heads": 2, "layers": 1}
 

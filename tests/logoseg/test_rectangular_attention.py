@@ -10,9 +10,7 @@ from logoseg.rectangular_attention import RectangularAttention
 
 def build(direction: str, stripe_width: int, dim: int = 4, num_heads: int = 2) -> RectangularAttention:
     torch.manual_seed(0)
-    module = RectangularAttention(
-        dim=dim, num_heads=num_heads, stripe_width=stripe_width, direction=direction
-    ).double()
+    module = RectangularAttention(dim=dim, num_heads=num_heads, stripe_width=stripe_width, direction=direction).double()
     torch.nn.init.normal_(module.row_bias)
     torch.nn.init.normal_(module.column_bias)
     return module

@@ -28,7 +28,9 @@ def print_report(report: Report) -> None:
     for row in report.rows:
         table.add_row(*(_text(value) for value in row.values()))
     Console().print(table)
-    print(json.dumps({"benchmark": report.name, "context": dict(report.context), "rows": [dict(r) for r in report.rows]}))
+    print(
+        json.dumps({"benchmark": report.name, "context": dict(report.context), "rows": [dict(r) for r in report.rows]})
+    )
 
 
 def _text(value: Value) -> str:

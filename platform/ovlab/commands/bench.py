@@ -13,6 +13,7 @@ BENCHMARKS = {
     "head": "both decoders as a share of the ViT-B/16 image encoder",
     "metrics": "counting a confusion matrix against detectron2's way and torchmetrics",
     "data": "preparing, verifying and reading shards",
+    "presets": "size, time and memory of every preset at its real resolution",
 }
 
 _EPILOG = """\

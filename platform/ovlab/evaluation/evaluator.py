@@ -14,10 +14,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float, Int64
-from torch import Tensor
+from torch import Tensor, nn
 
 from logoseg.inference import segment
-from logoseg.network import LoGoSeg
 from ovlab.datasets.sample import Sample, SegmentationDataset
 from ovlab.metrics.counting import SparseCounts, collapse, sparse_counts
 from ovlab.progress import Progress, Silent
@@ -35,7 +34,7 @@ class ImageCounts(NamedTuple):
 
 
 def evaluate(
-    model: LoGoSeg,
+    model: nn.Module,
     text: Float[Tensor, "N P C"],
     dataset: SegmentationDataset,
     protocol: Protocol,
@@ -46,7 +45,7 @@ def evaluate(
 ) -> Iterator[ImageCounts]:
     """The counts of every image of `dataset`, in its order.
 
-    `text` are the features of the names asked for; the labels have `num_label_classes` classes, which is the same
+    `model` maps views (V 3 S S) and text to logits. `text` are the features of the names asked for; the labels have `num_label_classes` classes, which is the same
     number unless the protocol collapses names into a background. Raises InputError for a label out of range.
     """
     progress = Silent() if progress is None else progress
@@ -61,10 +60,10 @@ def evaluate(
 
 
 def predict_labels(
-    model: LoGoSeg, text: Float[Tensor, "N P C"], image: np.ndarray, protocol: Protocol, device: torch.device
+    model: nn.Module, text: Float[Tensor, "N P C"], image: np.ndarray, protocol: Protocol, device: torch.device
 ) -> np.ndarray:
     """The class index of every pixel of an RGB photograph (uint8, H x W x 3), at its own resolution."""
-    pixels = torch.from_numpy(image).to(device).permute(2, 0, 1).float().div_(255)
+    pixels = torch.tensor(image, device=device).permute(2, 0, 1).float().div_(255)
 
     def logits_of(views: Float[Tensor, "V 3 S1 S2"]) -> Float[Tensor, "V N h w"]:
         return model(views, text, class_cap=protocol.class_cap)

@@ -1,0 +1,116 @@
+"""The evaluation loop against counting by hand, with a network that knows the answer."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from ovlab.datasets.sample import IGNORE_INDEX, Sample
+from ovlab.evaluation.evaluator import collapse_lookup, evaluate, predict_labels, read_ahead
+from ovlab.metrics.evaluation_counts import sum_counts
+from ovlab.specs.errors import InputError
+from ovlab.specs.evaluation import Collapse, Scoring, whole
+
+COLOURS = torch.eye(3)  # class n is pure red, green or blue
+
+
+class ByColour(nn.Module):
+    """Class n wherever channel n is brightest; names beyond the third never win."""
+
+    def forward(self, images: torch.Tensor, text: torch.Tensor, *, class_cap: int | None = None) -> torch.Tensor:
+        missing = torch.full((len(images), len(text) - 3, *images.shape[2:]), -9.0)
+        return torch.cat([10 * images, missing], dim=1)
+
+
+class Stripes:
+    """Images of 32 x 64 whose left part is the label's class; sample i has i ignored columns on the right."""
+
+    name, class_names = "stripes", ("red", "green", "blue")
+    sample_ids = ("0", "1", "2")
+
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, index: int) -> Sample:
+        label = np.zeros((32, 64), np.uint16)
+        label[:, 32:] = index
+        image = (255 * COLOURS[torch.from_numpy(label.astype(np.int64))]).byte().numpy()
+        label[:, 64 - index :] = IGNORE_INDEX
+        return Sample(str(index), image, label)
+
+
+TEXT = torch.zeros(3, 1, 4)
+PROTOCOL = whole(32)
+CPU = torch.device("cpu")
+
+
+def test_evaluate_network_that_knows_scores_one_and_ignores_the_ignored() -> None:
+    images = list(evaluate(ByColour(), TEXT, Stripes(), PROTOCOL, num_label_classes=3, device=CPU))
+
+    counts = sum_counts((image.counts for image in images), 3)
+    assert [image.id for image in images] == ["0", "1", "2"]
+    assert counts.confusion.mean_iou() == 1.0
+    assert counts.confusion.num_pixels == 3 * 32 * 64 - 32 * (1 + 2)
+
+
+def test_evaluate_wrong_pixels_are_counted_where_they_are() -> None:
+    class Wrong(Stripes):
+        def __getitem__(self, index: int) -> Sample:
+            sample = super().__getitem__(index)
+            return replace(sample, label=np.where(sample.label == 2, np.uint16(1), sample.label))
+
+    images = evaluate(ByColour(), TEXT, Wrong(), PROTOCOL, num_label_classes=3, device=CPU)
+
+    matrix = sum_counts((image.counts for image in images), 3).confusion.counts
+    assert matrix[1, 2] == 32 * 30  # the third image: blue is called green, two columns ignored
+    assert matrix[2].sum() == 0
+
+
+def test_evaluate_names_beyond_the_background_collapse() -> None:
+    protocol = replace(PROTOCOL, scoring=Scoring(collapse=Collapse(background=1)))
+
+    class Binary(Stripes):
+        def __getitem__(self, index: int) -> Sample:
+            sample = super().__getitem__(index)
+            label = np.where(sample.label == IGNORE_INDEX, IGNORE_INDEX, np.minimum(sample.label, 1))
+            return replace(sample, label=label.astype(np.uint16))
+
+    images = evaluate(ByColour(), torch.zeros(5, 1, 4), Binary(), protocol, num_label_classes=2, device=CPU)
+
+    assert sum_counts((image.counts for image in images), 2).confusion.pixel_accuracy() == 1.0
+
+
+def test_collapse_lookup_without_collapse_is_none() -> None:
+    assert collapse_lookup(5, PROTOCOL) is None
+
+
+def test_predict_labels_has_the_size_of_the_photograph() -> None:
+    image = np.zeros((50, 33, 3), np.uint8)
+    image[..., 1] = 200
+
+    labels = predict_labels(ByColour(), TEXT, image, PROTOCOL, CPU)
+
+    assert labels.shape == (50, 33)
+    assert (labels == 1).all()
+
+
+def test_read_ahead_gives_all_samples_in_order() -> None:
+    class Many(Stripes):
+        def __len__(self) -> int:
+            return 23
+
+        def __getitem__(self, index: int) -> Sample:
+            return replace(super().__getitem__(index % 3), id=str(index))
+
+    assert [sample.id for sample in read_ahead(Many())] == [str(index) for index in range(23)]
+
+
+def test_read_ahead_broken_sample_raises_its_own_error() -> None:
+    class Broken(Stripes):
+        def __getitem__(self, index: int) -> Sample:
+            raise InputError(f"sample {index} is broken")
+
+    with pytest.raises(InputError, match="sample 0 is broken"):
+        list(read_ahead(Broken()))

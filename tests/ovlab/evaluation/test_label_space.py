@@ -1,0 +1,73 @@
+"""What is asked for, and what labels mean, for every kind of data set."""
+
+import numpy as np
+import pytest
+
+from ovlab.datasets.sample import Sample
+from ovlab.datasets.shapes import open_shapes
+from ovlab.evaluation.label_space import FirstSamples, label_space
+from ovlab.specs.evaluation import Collapse
+
+
+class Named:
+    """A data set of five empty samples with a name of the catalog, or none."""
+
+    def __init__(self, name: str, class_names: tuple[str, ...]) -> None:
+        self.name, self.class_names = name, class_names
+        self.sample_ids = ("a", "b", "c", "d", "e")
+
+    def __len__(self) -> int:
+        return 5
+
+    def __getitem__(self, index: int) -> Sample:
+        return Sample(self.sample_ids[index], np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2), np.uint16))
+
+
+def test_label_space_unknown_name_asks_for_its_class_names() -> None:
+    space = label_space(Named("mine", ("road", "tree, oak")), "average")
+
+    assert space.asked == (("road",), ("tree, oak",))
+    assert space.seen is None
+    assert space.collapse is None
+
+
+@pytest.mark.parametrize(("rule", "asked"), [("first", ("wall",)), ("average", ("wall",))])
+def test_label_space_known_name_reads_synonyms_by_the_rule(rule: str, asked: tuple[str, ...]) -> None:
+    names = tuple(f"class {n}" for n in range(847))
+
+    space = label_space(Named("a-847", names), rule)
+
+    assert space.asked[0] == asked
+    assert len(space.asked) == len(space.seen) == 847
+    assert any(len(names) > 1 for names in space.asked) == (rule == "average")
+
+
+def test_label_space_pas_20b_asks_for_59_names_and_scores_21() -> None:
+    names = (*(f"class {n}" for n in range(20)), "background")
+
+    space = label_space(Named("pas-20b", names), "first")
+
+    assert len(space.asked) == 59
+    assert space.scored == names
+    assert space.seen.tolist() == [True] * 20 + [False]
+    assert space.collapse == Collapse(background=20)
+
+
+def test_label_space_shapes_with_background_collapses_too() -> None:
+    space = label_space(open_shapes("shapes-pas-20b", "val"), "first")
+
+    assert len(space.asked) > len(space.scored) == len(space.seen) == 21
+    assert space.collapse == Collapse(background=20)
+
+
+def test_first_samples_are_the_first_and_keep_the_label_space() -> None:
+    first = FirstSamples(Named("pas-20", tuple("abcdefghijklmnopqrst")), 2)
+
+    assert [first[index].id for index in range(len(first))] == ["a", "b"]
+    assert len(label_space(first, "first").asked) == 20
+    with pytest.raises(IndexError):
+        first[2]
+
+
+def test_first_samples_of_a_smaller_set_are_all() -> None:
+    assert len(FirstSamples(Named("mine", ("a",)), 100)) == 5
