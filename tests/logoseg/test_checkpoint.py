@@ -74,7 +74,9 @@ def small_clip(monkeypatch: pytest.MonkeyPatch) -> torch.nn.Module:
         "vision_cfg": {"image_size": 32, "layers": 3, "width": 32, "patch_size": 16, "head_width": 16},
         "text_cfg": {"context_length": 12, "vocab_size": 100, "width": 32, "heads": 2, "layers": 1},
     }
-    monkeypatch.setattr(open_clip, "get_model_config", lambda name: {**config, "vision_cfg": dict(config["vision_cfg"])})
+    monkeypatch.setattr(
+        open_clip, "get_model_config", lambda name: {**config, "vision_cfg": dict(config["vision_cfg"])}
+    )
     torch.manual_seed(0)
     return open_clip.CLIP(**config)
 
@@ -99,9 +101,7 @@ def write(clip: torch.nn.Module, style: str, folder: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize(
-    "style", ["openai", "open_clip state dict", "open_clip training checkpoint", "safetensors"]
-)
+@pytest.mark.parametrize("style", ["openai", "open_clip state dict", "open_clip training checkpoint", "safetensors"])
 @torch.no_grad()
 def test_load_clip_any_released_format_gives_the_same_features(
     small_clip: torch.nn.Module, tmp_path: Path, style: str
@@ -112,9 +112,7 @@ def test_load_clip_any_released_format_gives_the_same_features(
     loaded = load_clip(replace(CLIP, image_size=32), path)
 
     tolerance = 2e-2 if style == "openai" else 1e-6
-    torch.testing.assert_close(
-        loaded.encode_text(text), small_clip.encode_text(text), rtol=tolerance, atol=tolerance
-    )
+    torch.testing.assert_close(loaded.encode_text(text), small_clip.encode_text(text), rtol=tolerance, atol=tolerance)
     images = torch.rand(1, 3, 32, 32)
     torch.testing.assert_close(
         loaded.encode_image(images), small_clip.encode_image(images), rtol=tolerance, atol=tolerance

@@ -49,9 +49,7 @@ def test_network_reordered_classes_reorder_the_logits(
     text = network.encode_text(NAMES)
     order = [3, 0, 4, 1, 2]
 
-    torch.testing.assert_close(
-        network(images, text[order]), network(images, text)[:, order], rtol=1e-4, atol=1e-4
-    )
+    torch.testing.assert_close(network(images, text[order]), network(images, text)[:, order], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("decoder", DECODERS)
@@ -74,15 +72,11 @@ def test_network_padded_classes_do_not_change_the_others(
 def test_network_images_of_a_batch_do_not_touch_each_other(micro_network: LoGoSeg, images: torch.Tensor) -> None:
     text = micro_network.encode_text(NAMES)
 
-    torch.testing.assert_close(
-        micro_network(images, text)[1:], micro_network(images[1:], text), rtol=1e-4, atol=1e-4
-    )
+    torch.testing.assert_close(micro_network(images, text)[1:], micro_network(images[1:], text), rtol=1e-4, atol=1e-4)
 
 
 @torch.no_grad()
-def test_network_class_cap_scores_the_most_similar_classes_alone(
-    micro_network: LoGoSeg, images: torch.Tensor
-) -> None:
+def test_network_class_cap_scores_the_most_similar_classes_alone(micro_network: LoGoSeg, images: torch.Tensor) -> None:
     text = micro_network.encode_text(NAMES)
     features = micro_network.encode_image(images)
 

@@ -92,7 +92,6 @@ def remove(name: str) -> Callable[[Path], None]:
     return lambda root: (root / name).unlink()
 
 
-
 def truncate(root: Path) -> None:
     for path in (root / "train" / "images").iterdir():
         path.write_bytes(path.read_bytes()[:400])

@@ -45,8 +45,9 @@ def evaluate(
 ) -> Iterator[ImageCounts]:
     """The counts of every image of `dataset`, in its order.
 
-    `model` maps views (V 3 S S) and text to logits. `text` are the features of the names asked for; the labels have `num_label_classes` classes, which is the same
-    number unless the protocol collapses names into a background. Raises InputError for a label out of range.
+    `model` maps views (V 3 S S) and `text`, the features of the names asked for, to logits. The labels have
+    `num_label_classes` classes: as many as names, unless the protocol collapses some of them into a background.
+    Raises InputError for a label out of range.
     """
     progress = Silent() if progress is None else progress
     model, text = model.to(device).eval(), text.to(device)
