@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> Report:
         title="Counting (ground truth, prediction) pairs",
         rows=rows,
         context={
-            "size": f"{shape[0]} x {shape[1]}",
+            "size of made maps": f"{shape[0]} x {shape[1]}",
             "images": len(regions),
             "regions from": str(arguments.labels or "a generator"),
             "threads": 1,
