@@ -9,7 +9,8 @@ ClassVolumeDecoder, the paper's: one correlation map a class, decoded to one log
 PixelEmbeddingDecoder: one embedding a pixel, one product a class. Its cost hardly grows with N.
 
     E = two stages of eq. 11 on X_fused, once per image           B x E x 4h x 4w
-    logits[n] = <E(pixel), W query_n> / sqrt(E) + up(<gain, cos(V, T_n,1..P)>) + bias
+    s_n = <gain, cos(V, T_n,1..P)>, corrected by a small network at token resolution, the same for every class
+    logits[n] = <E(pixel), W query_n> / sqrt(E) + up(s_n) + bias
 
 No weight knows a class, and the logit of a class does not depend on the other classes.
 
@@ -24,7 +25,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, channels_last, nn
 
-from logoseg.decoder_stage import DecoderStage, StageOperands
+from logoseg.decoder_stage import GROUP_CHANNELS, DecoderStage, StageOperands
 from logoseg.errors import ModelError
 
 # The cosines of one image differ by hundredths; CLIP's own temperature brings them to the size of everything else.
@@ -140,6 +141,7 @@ class PixelEmbeddingDecoder(nn.Module):
         self.project_queries = nn.Linear(fused_dim, dims[1])
         # Half of CLIP's own scale: its cosines with real words lie near 0.2, and the sigmoids should start low.
         self.cosine_gain = nn.Parameter(torch.full((num_prompts,), 0.5 / num_prompts))
+        self.refine_similarity = SimilarityRefinement(dim=GROUP_CHANNELS)
         self.bias = nn.Parameter(torch.tensor(PRIOR_LOGIT))
 
     def forward(
@@ -156,8 +158,34 @@ class PixelEmbeddingDecoder(nn.Module):
         embedding = self.stage_2(maps, operands_2).flatten(2)  # (B, E, 4h * 4w)
         class_weights = self.project_queries(queries) * embedding.shape[1] ** -0.5
 
-        similarity = torch.einsum("bnphw,p->bnhw", cosine, self.cosine_gain * COSINE_SCALE) + self.bias
+        similarity = torch.einsum("bnphw,p->bnhw", cosine, self.cosine_gain * COSINE_SCALE)
+        similarity = self.refine_similarity(similarity.flatten(0, 1)).unflatten(0, queries.shape[:2]) + self.bias
         logits = F.interpolate(similarity.to(fused.dtype), scale_factor=4, mode="bilinear", align_corners=False)
         # Added where the logits already lie: a second B x N x 4h x 4w tensor would cost more than the product.
         logits.flatten(2).baddbmm_(class_weights.to(logits.dtype), embedding.to(logits.dtype))
         return logits
+
+
+class SimilarityRefinement(nn.Module):
+    """s + f(s) for one similarity map a class, f being two convolutions that see the neighbourhood.
+
+    Without it, only the product of embedding and query can sharpen CLIP's noisy cosines, and that one learns the
+    directions of the training words: it fits them and loses the unseen ones. f sees no word, so it holds for all.
+    """
+
+    def __init__(self, *, dim: int) -> None:
+        super().__init__()
+        self.embed = nn.Conv2d(1, dim, kernel_size=7, padding=3)
+        self.norm = nn.GroupNorm(1, dim)
+        self.mix = nn.Conv2d(dim, dim, kernel_size=3, padding=1)
+        self.to_similarity = nn.Linear(dim, 1, bias=False)
+
+    def forward(self, similarity: Float[Tensor, "M h w"]) -> Float[Tensor, "M h w"]:
+        # In pieces that stay in a CPU's cache: fresh memory for all maps at once costs more than the convolutions.
+        return torch.cat([self._refine(maps) for maps in similarity.split(256)])
+
+    def _refine(self, similarity: Float[Tensor, "m h w"]) -> Float[Tensor, "m h w"]:
+        maps = self.embed(similarity.unsqueeze(1)).contiguous(memory_format=channels_last)
+        maps = F.relu_(self.norm(maps))
+        maps = F.relu_(self.mix(maps).add_(maps))
+        return similarity + self.to_similarity(maps.movedim(1, -1)).squeeze(-1)

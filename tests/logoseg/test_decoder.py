@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from logoseg.decoder import COSINE_SCALE, ClassVolumeDecoder, PixelEmbeddingDecoder
+from logoseg.decoder import COSINE_SCALE, ClassVolumeDecoder, PixelEmbeddingDecoder, SimilarityRefinement
 from logoseg.decoder_stage import GROUP_CHANNELS, DecoderStage
 from logoseg.errors import ModelError
 
@@ -85,9 +85,18 @@ def logit_of_one_class_by_embedding(decoder: PixelEmbeddingDecoder, image: Input
     maps = stage_by_concatenation(decoder.stage_2, maps, guidance[1])
     query = decoder.project_queries.weight @ queries[0, index] + decoder.project_queries.bias
     product = sum(query[e] * maps[0, e] for e in range(DIMS[1])) / math.sqrt(DIMS[1])
-    fine = F.interpolate(cosine[:, index], size=maps.shape[2:], mode="bilinear", align_corners=False)
-    similarity = sum(decoder.cosine_gain[p] * COSINE_SCALE * fine[0, p] for p in range(NUM_PROMPTS))
-    return product + similarity + decoder.bias
+    similarity = sum(decoder.cosine_gain[p] * COSINE_SCALE * cosine[:1, index, p] for p in range(NUM_PROMPTS))
+    refined = refined_similarity(decoder.refine_similarity, similarity)
+    return product + F.interpolate(refined[None], size=maps.shape[2:], mode="bilinear")[0, 0] + decoder.bias
+
+
+def refined_similarity(refinement: SimilarityRefinement, similarity: Tensor) -> Tensor:
+    maps = F.conv2d(similarity[None], refinement.embed.weight, refinement.embed.bias, padding=3)
+    mean, variance = maps.mean(), maps.var(correction=0)
+    maps = (maps - mean) / (variance + 1e-5).sqrt()
+    maps = F.relu(maps * affine(refinement.norm.weight) + affine(refinement.norm.bias))
+    maps = F.relu(maps + F.conv2d(maps, refinement.mix.weight, refinement.mix.bias, padding=1))
+    return similarity + torch.einsum("c,bchw->bhw", refinement.to_similarity.weight[0], maps)
 
 
 def randomise(decoder: Decoder) -> None:
@@ -120,6 +129,17 @@ def test_decoder_without_gradients_equals_decoder_with_gradients(decoder: Decode
         found = decoder(*arguments)
 
     torch.testing.assert_close(found, decoder(*arguments))
+
+
+def test_pixel_embedding_large_vocabulary_decodes_as_its_parts_do() -> None:
+    torch.manual_seed(0)
+    decoder = pixel_embedding().double()
+    fused, queries, cosine, guidance = inputs(batch=1, num_classes=300, size=(3, 2))
+
+    found = decoder(fused, queries, cosine, guidance)
+
+    for part in (slice(0, 200), slice(200, 300)):
+        torch.testing.assert_close(found[:, part], decoder(fused, queries[:, part], cosine[:, part], guidance))
 
 
 @pytest.mark.parametrize("maps_at_once", [1, 2, 4, 100])
