@@ -131,7 +131,10 @@ def _write_missing(
 
 
 def _claim(folder: Folder, identity: Identity, packing: Packing) -> list[ShardRecord]:
-    """The shards that an earlier call finished, after making sure that it prepared the same thing."""
+    """The shards that an earlier call finished, after making sure that it prepared the same thing.
+
+    A shard that lost its file, and without skip_bad one with bad samples, counts as unfinished.
+    """
     if folder.is_empty():
         folder.write(CLAIM, to_json(identity))
         return []
@@ -143,11 +146,12 @@ def _claim(folder: Folder, identity: Identity, packing: Packing) -> list[ShardRe
     found = folder.read_many([name for name in names if name.rsplit("/", 1)[-1] in claims])
     sizes = {f"shards/{name}": size for name, size in folder.sizes("shards").items()}
     records = [record_from_json(json.loads(content)) for content in found]
-    records = [record for record in records if sizes.get(record.entry.file) == record.entry.num_bytes]
     _refuse_other_source(folder, [entry for record in records for entry in record.samples], packing.split)
-    for bad in (bad for record in records for bad in record.bad if not packing.skip_bad):
-        raise InputError(f"{bad.reason} (found by an earlier call with --skip-bad)")
-    return records
+    return [
+        record
+        for record in records
+        if sizes.get(record.entry.file) == record.entry.num_bytes and (packing.skip_bad or not record.bad)
+    ]
 
 
 def _refuse_other_identity(folder: Folder, there: Identity, wanted: Identity) -> None:
@@ -171,9 +175,8 @@ def _refuse_other_source(folder: Folder, entries: Sequence[IndexEntry], split: O
 
 
 def _short(value: object) -> str:
-    return (
-        f"{value[:12]}..." if isinstance(value, str) and len(value) == hashlib.sha256().digest_size * 2 else str(value)
-    )
+    text = str(value)
+    return f"{text[:12]}..." if len(text) == 2 * hashlib.sha256().digest_size else text
 
 
 def _write_manifest(folder: Folder, identity: Identity, records: Sequence[ShardRecord]) -> Manifest:

@@ -18,7 +18,7 @@ from ovlab.datasets.shards import Row, Shard
 from ovlab.datasets.storage import Folder
 from ovlab.specs.errors import InputError
 
-# An open shard holds one file and the footer of 64 samples, some 100 kB; its samples are not kept.
+# An open shard holds one file and the parsed footer of 64 samples, some 0.4 MB; its samples are not kept.
 MAX_OPEN_SHARDS = 64
 
 

@@ -310,11 +310,15 @@ def test_prepare_strict_then_skip_bad_goes_on_from_the_finished_shards(
     assert prepare(split, str(tmp_path / "out"), skip_bad=True, num_samples_per_shard=1).num_written_shards == 7
 
 
-def test_prepare_interrupted_skip_bad_then_strict_names_the_bad_sample(
-    make_download: MakeDownload, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("mended", [True, False])
+def test_prepare_interrupted_skip_bad_then_strict_looks_at_the_bad_samples_again(
+    make_download: MakeDownload, tmp_path: Path, mended: bool
 ) -> None:
     split = make_download(8)
-    spoil(split)
+    prepare(split, str(tmp_path / "whole"), num_samples_per_shard=2)
+    label = split.label_folder / "000001.png"
+    content = label.read_bytes()
+    label.unlink()
 
     def interrupted(done: int, total: int) -> None:
         if done >= 4:
@@ -322,8 +326,13 @@ def test_prepare_interrupted_skip_bad_then_strict_names_the_bad_sample(
 
     with pytest.raises(KeyboardInterrupt):
         prepare(split, str(tmp_path / "out"), skip_bad=True, num_samples_per_shard=2, progress=interrupted)
-    with pytest.raises(InputError, match=r"000001\.jpg.*--skip-bad"):
-        prepare(split, str(tmp_path / "out"), num_samples_per_shard=2)
+    if mended:
+        label.write_bytes(content)
+        assert prepare(split, str(tmp_path / "out"), num_samples_per_shard=2).num_written_shards == 3
+        assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+    else:
+        with pytest.raises(InputError, match=r"000001\.png"):
+            prepare(split, str(tmp_path / "out"), num_samples_per_shard=2)
 
 
 def test_prepare_label_outside_the_classes_is_refused_even_if_the_reader_lets_it_pass(
