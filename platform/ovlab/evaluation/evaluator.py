@@ -70,7 +70,8 @@ def predict_labels(
         return model(views, text, class_cap=protocol.class_cap)
 
     with torch.inference_mode():
-        return segment(logits_of, pixels, protocol.inference).cpu().numpy()
+        labels = segment(logits_of, pixels, protocol.inference)
+    return labels.cpu().numpy().astype(np.uint16)  # the type in which pairs are counted fastest
 
 
 def collapse_lookup(num_names: int, protocol: Protocol) -> Int64[np.ndarray, "N"] | None:
