@@ -138,6 +138,24 @@ class RegionAlignment(nn.Module):
         return self.image_projection(attention @ tokens)
 
 
+class PlainGuidance(nn.Module):
+    """What is left without region alignment (Table 2): G is a projection of V."""
+
+    def __init__(self, *, joint_dim: int, guidance_dim: int) -> None:
+        super().__init__()
+        self.project = nn.Conv2d(joint_dim, guidance_dim, kernel_size=1)
+
+    def forward(
+        self,
+        image: Float[Tensor, "B C H W"],
+        weighted_text: Float[Tensor, "B N C"],
+        text: Float[Tensor, "N P C"],
+        class_mask: Bool[Tensor, "N"] | None = None,
+    ) -> Float[Tensor, "B D H W"]:
+        """G, which does not read the words."""
+        return self.project(image)
+
+
 def _membership(image: Float[Tensor, "B C H W"], grid: int) -> Float[Tensor, "T K"]:
     """One row a token with a single 1 in the column of its region."""
     index = region_index(image.shape[2], image.shape[3], grid, image.device).flatten()

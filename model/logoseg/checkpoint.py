@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from open_clip import CLIP
 from open_clip.factory import resize_pos_embed, resize_text_pos_embed
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
@@ -57,7 +58,7 @@ def load_weights(path: Path) -> Weights:
     return Weights(model.eval(), tuple(description["class_names"]))
 
 
-def load_clip(config: ClipConfig, path: Path) -> nn.Module:
+def load_clip(config: ClipConfig, path: Path) -> CLIP:
     """A CLIP model with released weights: OpenAI's archive or state dict, or open_clip's (.pt, .bin, .safetensors).
 
     The positional grid is resized bicubically to `config.image_size`. Raises ModelError naming a key that does not fit.
@@ -76,8 +77,8 @@ def read_clip_state(path: Path) -> dict[str, Tensor]:
     """The float32 state dict inside a released CLIP file, under open_clip's names."""
     if not path.is_file():
         raise ModelError(f"{path}: no such file. Give the path of a downloaded CLIP checkpoint.")
-    state = load_file(path) if path.suffix == ".safetensors" else _read_torch_file(path)
-    state = state.get("state_dict", state)
+    content: dict[str, Any] = load_file(path) if path.suffix == ".safetensors" else _read_torch_file(path)
+    state = content.get("state_dict", content)
     state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
     return {name: tensor.float() for name, tensor in state.items() if name not in _OPENAI_EXTRAS}
 

@@ -16,7 +16,7 @@ from logoseg.errors import ModelError
 _OWN_CONFIGS = Path(__file__).parent / "clip_configs"
 
 
-def build_clip(config: ClipConfig) -> nn.Module:
+def build_clip(config: ClipConfig) -> open_clip.CLIP:
     """An open_clip model in float32 with random weights, its positional grid sized for `config.image_size`.
 
     Raises ModelError when the name is unknown.

@@ -6,10 +6,11 @@ so that query and value can be tuned alone.
 Axes: B images, C joint CLIP width, M width of F_mid, h x w tokens.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
+from open_clip import CLIP
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -29,6 +30,9 @@ class ImageFeatures(NamedTuple):
 
 class ImageNormalisation(nn.Module):
     """From RGB in [0, 1] to what CLIP was trained on."""
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -72,7 +76,7 @@ class SplitAttention(nn.Module):
 class VitImageEncoder(nn.Module):
     """A CLIP vision transformer that keeps its tokens. Any input size that is a multiple of the patch is accepted."""
 
-    def __init__(self, visual: nn.Module, config: ClipConfig) -> None:
+    def __init__(self, visual: Any, config: ClipConfig) -> None:
         super().__init__()
         self.residual = config.residual
         self.middle_layer = config.middle_layer
@@ -126,7 +130,7 @@ class VitImageEncoder(nn.Module):
             raise ModelError(
                 f"The image is {size} pixels; both sides must be multiples of the patch, {self.patch_size}."
             )
-        guidance = ()
+        guidance: tuple[Tensor, ...] = ()
         if isinstance(self.conv1, ConvolutionStem):
             *stages, patches = self.conv1.activations(images)
             guidance = (stages[2], stages[1])
@@ -150,7 +154,7 @@ class VitImageEncoder(nn.Module):
 class ConvNextImageEncoder(nn.Module):
     """A CLIP ConvNeXt that keeps its map: the CLIP head is applied at every position of the last stage (sheet 5.3)."""
 
-    def __init__(self, visual: nn.Module, config: ClipConfig) -> None:
+    def __init__(self, visual: Any, config: ClipConfig) -> None:
         super().__init__()
         if config.guidance_layers == "stem":
             raise ModelError(
@@ -178,12 +182,12 @@ class ConvNextImageEncoder(nn.Module):
             activations.append(x)
         dense = self.head(self.norm(self.norm_pre(x)).permute(0, 2, 3, 1))
         dense = F.normalize(dense, dim=-1).permute(0, 3, 1, 2)
-        middle = F.adaptive_avg_pool2d(activations[self.middle_layer], dense.shape[2:])
+        middle = F.adaptive_avg_pool2d(activations[self.middle_layer], (dense.shape[2], dense.shape[3]))
         first, second = (activations[layer] for layer in self.guidance_layers)
         return ImageFeatures(dense, middle, (first, second))
 
 
-def build_image_encoder(clip: nn.Module, config: ClipConfig) -> VitImageEncoder | ConvNextImageEncoder:
+def build_image_encoder(clip: CLIP, config: ClipConfig) -> VitImageEncoder | ConvNextImageEncoder:
     """The encoder that fits the image tower of an open_clip model. The tower's modules are taken over, not copied."""
     return (ConvNextImageEncoder if hasattr(clip.visual, "trunk") else VitImageEncoder)(clip.visual, config)
 
@@ -200,13 +204,12 @@ def resize_positions(positions: Float[Tensor, "L M"], height: int, width: int) -
 
 def _tune(encoder: nn.Module, config: ClipConfig) -> None:
     """Let only the weights of `config.tuning` learn (A23)."""
-    is_vit = isinstance(encoder, VitImageEncoder)
-    if config.tuning == "query_value" and not is_vit:
+    if config.tuning == "query_value" and not isinstance(encoder, VitImageEncoder):
         raise ModelError("ClipConfig.tuning = 'query_value' is defined for a ViT only; use 'all' or 'frozen'.")
     for name, parameter in encoder.named_parameters():
         tuned = config.tuning == "all" or name.endswith(("query_weight", "value_weight"))
         parameter.requires_grad_(config.tuning != "frozen" and tuned)
-    if is_vit:
+    if isinstance(encoder, VitImageEncoder):
         # The last block's query and key are not used, and distributed training waits for every gradient.
         for name, parameter in encoder.blocks[-1].attn.named_parameters():
             if name.startswith(("query", "key")):

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from logoseg.alignment import RegionAlignment
+from logoseg.alignment import PlainGuidance, RegionAlignment
 from logoseg.clip import build_clip
 from logoseg.config import ModelConfig
 from logoseg.decoder import ClassVolumeDecoder, PixelEmbeddingDecoder
@@ -48,9 +48,8 @@ class LoGoSeg(nn.Module):
                 prior_in_similarity=config.prior_in_similarity,
             )
             if config.region_alignment
-            else None
+            else PlainGuidance(joint_dim=joint_dim, guidance_dim=dim)
         )
-        self.plain_guidance = None if config.region_alignment else nn.Conv2d(joint_dim, dim, kernel_size=1)
         self.base_query = nn.Parameter(torch.zeros(dim))
         self.query_projection = nn.Linear(joint_dim, dim)
         fusion = CrossModalFusion if config.cross_modal_fusion else PlainProjection
@@ -118,10 +117,7 @@ class LoGoSeg(nn.Module):
         self, features: ImageFeatures, text: Float[Tensor, "N P C"], class_mask: Bool[Tensor, "N"] | None
     ) -> Float[Tensor, "B N h4 w4"]:
         weighted = self.prior(features.dense, text)  # That, (B, N, C)
-        if self.alignment is not None:
-            guidance = self.alignment(features.dense, weighted, text, class_mask)  # G, (B, D, h, w)
-        else:
-            guidance = self.plain_guidance(features.dense)
+        guidance = self.alignment(features.dense, weighted, text, class_mask)  # G, (B, D, h, w)
         queries = self.base_query + self.query_projection(weighted)  # (B, N, D)
         fused, queries = self.fusion(features.middle, guidance, queries, weighted, class_mask)
         logits = self.decoder(fused, queries, clip_cosines(features.dense, text), features.guidance)

@@ -42,18 +42,14 @@ class ObjectPrior(nn.Module):
 
     def __init__(self, prior_weight: float | Literal["adaptive"]) -> None:
         super().__init__()
-        if prior_weight == "adaptive":
-            self.prior_weight_logit = nn.Parameter(torch.tensor(_logit(0.5)))
-        else:
-            self.prior_weight_logit = None
-            self.fixed_prior_weight = float(prior_weight)
+        adaptive = prior_weight == "adaptive"
+        self.fixed_prior_weight = 0.5 if adaptive else float(prior_weight)
+        self.prior_weight_logit = nn.Parameter(torch.tensor(_logit(0.5))) if adaptive else None
 
     @property
     def prior_weight(self) -> float | Float[Tensor, ""]:
         """lambda, in [0, 1]."""
-        if self.prior_weight_logit is None:
-            return self.fixed_prior_weight
-        return torch.sigmoid(self.prior_weight_logit)
+        return self.fixed_prior_weight if self.prior_weight_logit is None else torch.sigmoid(self.prior_weight_logit)
 
     def forward(self, image: Float[Tensor, "B C H W"], text: Float[Tensor, "N P C"]) -> Float[Tensor, "B N C"]:
         return weighted_text(text, object_prior(image, text), self.prior_weight)

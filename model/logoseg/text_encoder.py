@@ -7,6 +7,7 @@ import hashlib
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import open_clip
 import torch
@@ -21,9 +22,9 @@ _PROMPTS_AT_ONCE = 256
 class TextEncoder(nn.Module):
     """The text tower of an open_clip model. It never learns."""
 
-    def __init__(self, clip: nn.Module) -> None:
+    def __init__(self, clip: open_clip.CLIP) -> None:
         super().__init__()
-        self.clip = clip
+        self.clip: Any = clip
         self.clip.visual = nn.Identity()
         self.tokenize = open_clip.SimpleTokenizer(context_length=clip.context_length)
         self.requires_grad_(False)
