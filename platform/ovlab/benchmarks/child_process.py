@@ -1,6 +1,7 @@
 """A call in a fresh process, with its seconds and the memory of that process and of the workers it starts."""
 
 import multiprocessing
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -13,9 +14,11 @@ POLL_INTERVAL = 0.05
 
 
 class ChildMeasurement(NamedTuple):
-    """Seconds of the call alone; peak resident bytes of its process, and of the largest worker of that process."""
+    """Wall-clock and CPU seconds of the call, its workers included, though not the start of its own process; peak
+    resident bytes of that process, and of its largest worker."""
 
     seconds: float
+    cpu_seconds: float
     peak_bytes: int
     worker_peak_bytes: int
 
@@ -43,12 +46,18 @@ def _measure(connection: Connection, call: Callable[..., object], arguments: tup
     ended = threading.Event()
     watcher = threading.Thread(target=_watch_workers, args=(peaks, ended), daemon=True)
     watcher.start()
-    start = time.perf_counter()
+    start, cpu_start = time.perf_counter(), _cpu_seconds()
     call(*arguments)
-    seconds = time.perf_counter() - start
+    seconds, cpu_seconds = time.perf_counter() - start, _cpu_seconds() - cpu_start
     ended.set()
     watcher.join()
-    connection.send(ChildMeasurement(seconds, _peak_bytes(Path("/proc/self/status")), peaks[0]))
+    connection.send(ChildMeasurement(seconds, cpu_seconds, _peak_bytes(Path("/proc/self/status")), peaks[0]))
+
+
+def _cpu_seconds() -> float:
+    """Of this process and of the workers that it has waited for."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def _watch_workers(peaks: list[int], ended: threading.Event) -> None:

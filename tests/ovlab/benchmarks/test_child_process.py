@@ -1,6 +1,7 @@
 """ovlab.benchmarks.child_process: memory of a fresh process, and errors that are not lost in it."""
 
 import operator
+import time
 
 import pytest
 
@@ -20,3 +21,10 @@ def test_measure_in_child_failing_call_raises(capfd: pytest.CaptureFixture[str])
         measure_in_child(int, "no number")
 
     assert "invalid literal" in capfd.readouterr().err
+
+
+def test_measure_in_child_sleeping_call_costs_time_but_no_cpu() -> None:
+    measured = measure_in_child(time.sleep, 0.5)
+
+    assert measured.seconds >= 0.5
+    assert measured.cpu_seconds < 0.4
