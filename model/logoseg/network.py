@@ -62,6 +62,8 @@ class LoGoSeg(nn.Module):
             dims=config.decoder_dims,
         )
         nn.init.normal_(self.base_query, std=0.02)
+        # That is a unit vector, not one of unit variance: queries of scale 1 tell the classes apart from the start.
+        nn.init.normal_(self.query_projection.weight, std=1.0)
 
     def forward(
         self,
@@ -100,7 +102,8 @@ class LoGoSeg(nn.Module):
         best = clip_cosines(features.dense, text).amax(dim=(2, 3, 4))  # (B, N)
         if class_mask is not None:
             best = best.masked_fill(~class_mask, -torch.inf)
-        per_image = []
+        height, width = features.dense.shape[2:]
+        logits = features.dense.new_full((len(best), len(text), 4 * height, 4 * width), REJECTED)
         for image, kept in enumerate(best.topk(class_cap, dim=1).indices):
             one = ImageFeatures(
                 features.dense[image : image + 1],
@@ -108,10 +111,8 @@ class LoGoSeg(nn.Module):
                 (features.guidance[0][image : image + 1], features.guidance[1][image : image + 1]),
             )
             kept_mask = None if class_mask is None else class_mask[kept]
-            logits = self._decode(one, text[kept], kept_mask)
-            full = logits.new_full((1, len(text), *logits.shape[2:]), REJECTED)
-            per_image.append(full.index_copy(1, kept, logits))
-        return torch.cat(per_image)
+            logits[image, kept] = self._decode(one, text[kept], kept_mask)[0].to(logits.dtype)
+        return logits
 
     def _decode(
         self, features: ImageFeatures, text: Float[Tensor, "N P C"], class_mask: Bool[Tensor, "N"] | None

@@ -30,7 +30,11 @@ def convnext_l() -> ModelConfig:
 
 
 def tiny() -> ModelConfig:
-    """A small ViT with a stem of convolutions, to be trained from scratch on a few hundred photographs."""
+    """A small ViT with a stem of convolutions, to be trained from scratch on a few hundred photographs.
+
+    Before training its tokens and words are not aligned, so eq. 1 would be noise that all but erases the words:
+    prior_weight is 0.
+    """
     clip = ClipConfig(
         name="logoseg-tiny",
         image_size=384,
@@ -40,7 +44,7 @@ def tiny() -> ModelConfig:
         residual="token",
         stem="convolutions",
     )
-    return ModelConfig(clip=clip, decoder="pixel_embedding", guidance_dim=64)
+    return ModelConfig(clip=clip, decoder="pixel_embedding", guidance_dim=64, prior_weight=0.0)
 
 
 PRESETS: dict[str, Callable[[], ModelConfig]] = {

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from logoseg.presets import PRESETS
 from ovlab.specs.augmentation import AugmentationSpec
-from ovlab.specs.overrides import apply_overrides
 from ovlab.specs.training import ScheduleSpec, TrainingSpec
 
 _EPILOG = """\
@@ -51,6 +50,8 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 def training_spec(arguments: argparse.Namespace) -> TrainingSpec:
     """The spec that the options describe, `--set` applied last."""
+    from ovlab.specs.overrides import apply_overrides  # pydantic, which --help does not need
+
     model = PRESETS[arguments.preset]()
     spec = TrainingSpec(
         model=model,
