@@ -1,9 +1,18 @@
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 
 from ovlab.interruption import stop_on_signals
+
+
+@pytest.fixture(autouse=True)
+def handlers_of_a_terminal() -> Iterator[None]:
+    """Python's own handler of Ctrl-C: a shell starts background jobs with the signal ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -50,7 +50,7 @@ def test_run_to_the_end_writes_spec_log_checkpoints_and_weights(undisturbed: Pat
         "step-00000006.pt",
     ]
     with safe_open(undisturbed / "weights.safetensors", "pt") as file:
-        assert json.loads(file.metadata()["class_names"]) == ["sky", "road", "tree"]
+        assert json.loads(file.metadata()["logoseg"])["class_names"] == ["sky", "road", "tree"]
         assert set(file.keys()) == set(tiny_run.TinyNetwork().state_dict())
 
 
