@@ -108,7 +108,7 @@ def _read_description(path: Path) -> dict[str, Any]:
 
 def _load_strictly(module: nn.Module, state: dict[str, Tensor], path: Path) -> None:
     own = module.state_dict()
-    for name in own.keys() | state.keys():
+    for name in sorted(own.keys() | state.keys()):
         if name not in state:
             raise ModelError(f"{path}: weights of another model: {name} is missing.")
         if name not in own:

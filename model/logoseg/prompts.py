@@ -20,7 +20,3 @@ VILD = (
     "There is a medium {} in the scene.",
     "There is a large {} in the scene.",
 )
-
-BARE = ("{}",)
-
-TEMPLATES = {"paper": PAPER, "vild": VILD, "bare": BARE}

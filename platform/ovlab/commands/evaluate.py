@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from logoseg.config import ModelConfig
-from ovlab.specs.evaluation import Collapse, Protocol, sliding_window, whole, whole_768
+from ovlab.specs.evaluation import PROTOCOLS, Collapse, Protocol, sliding_window, whole, whole_768
 
 _EPILOG = """\
 examples:
@@ -36,7 +36,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser.add_argument(
         "--protocol",
         default="whole",
-        choices=("whole", "whole-768", "sliding-window"),
+        choices=tuple(PROTOCOLS),
         help="whole: one view, aspect kept (default); sliding-window: CAT-Seg's; whole-768: SED's",
     )
     parser.add_argument("--size", type=int, help="side in pixels at which the model runs (default: that of its preset)")
