@@ -145,7 +145,7 @@ def execute_list(arguments: argparse.Namespace) -> int:
 def prepared_at(place: str) -> list[dict[str, Any]]:
     """The prepared splits in `place`: it may be one itself, or hold some in its folders."""
     from ovlab.datasets.manifest import MANIFEST, load_manifest
-    from ovlab.datasets.storage import Folder
+    from ovlab.storage import Folder
 
     root = Folder(place)
     candidates = [root, *(Folder(root.locate(name)) for name in root.folders())]

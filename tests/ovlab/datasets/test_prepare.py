@@ -23,8 +23,8 @@ from ovlab.datasets.original import FolderSplit
 from ovlab.datasets.prepare import prepare
 from ovlab.datasets.sample import IGNORE_INDEX
 from ovlab.datasets.sharded import open_shards
-from ovlab.datasets.storage import Folder
 from ovlab.specs.errors import InputError
+from ovlab.storage import Folder
 
 MakeDownload = Callable[..., FolderSplit]
 

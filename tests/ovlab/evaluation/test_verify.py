@@ -15,9 +15,9 @@ from ovlab.datasets.manifest import MANIFEST, Manifest, load_manifest, pack_mani
 from ovlab.datasets.prepare import prepare
 from ovlab.datasets.sharded import open_shards
 from ovlab.datasets.shards import Row, pack_shard
-from ovlab.datasets.storage import Folder
 from ovlab.evaluation.verify import Verification, verify
 from ovlab.specs.errors import InputError
+from ovlab.storage import Folder
 
 NUM_SAMPLES = 7
 

@@ -1,4 +1,4 @@
-"""ovlab.datasets.storage: a file is there whole or not at all, here or in a bucket."""
+"""ovlab.storage: a file is there whole or not at all, here or in a bucket."""
 
 import pickle
 import subprocess
@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ovlab.datasets.storage import PARTIAL, Folder
+from ovlab.concurrent_file import PARTIAL
 from ovlab.specs.errors import InputError
+from ovlab.storage import Folder
 
 
 @pytest.fixture(params=["local", "s3"])
@@ -31,7 +32,48 @@ def test_folder_written_files_read_back_and_listed(folder: Folder) -> None:
     assert folder.sizes("sub") == {"b.bin": 0}
     assert folder.sizes("nothing") == {}
     assert folder.folders() == ["sub"]
+    assert folder.folders("sub") == []
     assert Folder(f"{folder}/nothing").folders() == []
+
+
+def test_folder_created_file_is_not_replaced_by_a_second_creation(folder: Folder) -> None:
+    assert folder.create("sub/a", b"first") is True
+    assert folder.create("sub/a", b"second") is False
+
+    assert folder.read("sub/a") == b"first"
+    assert folder.sizes("sub") == {"a": 5}
+
+
+def test_folder_existing_files_are_read_and_missing_ones_left_out(folder: Folder) -> None:
+    folder.write("sub/a", b"1")
+    folder.write("b", b"")
+
+    assert folder.read_existing(["sub/a", "none", "b"]) == {"sub/a": b"1", "b": b""}
+    assert folder.read_existing([]) == {}
+    with pytest.raises(InputError, match="none: not found"):
+        folder.read_many(["b", "none"])
+
+
+def test_folder_uploaded_file_comes_back_by_download(folder: Folder, tmp_path: Path) -> None:
+    (tmp_path / "here").write_bytes(bytes(range(256)) * 300)
+
+    folder.upload(tmp_path / "here", "sub/there")
+    folder.download("sub/there", tmp_path / "back")
+
+    assert (tmp_path / "back").read_bytes() == (tmp_path / "here").read_bytes()
+    assert folder.sizes("sub") == {"there": 76800}
+    with pytest.raises(InputError, match="none: not found"):
+        folder.download("none", tmp_path / "none")
+
+
+def test_folder_removed_file_leaves_the_others(folder: Folder) -> None:
+    folder.write("a", b"1")
+    folder.write("b", b"2")
+
+    folder.remove("a")
+    folder.remove("a")
+
+    assert folder.sizes() == {"b": 1}
 
 
 def test_folder_opened_file_reads_ranges(folder: Folder) -> None:
@@ -131,7 +173,7 @@ def test_folder_lock_sweeps_partial_files(tmp_path: Path) -> None:
 def test_folder_locked_by_another_process_is_refused_until_it_ends(tmp_path: Path) -> None:
     program = (
         "import sys\n"
-        "from ovlab.datasets.storage import Folder\n"
+        "from ovlab.storage import Folder\n"
         f"with Folder({str(tmp_path)!r}).locked():\n"
         "    print('locked', flush=True)\n"
         "    sys.stdin.read()\n"

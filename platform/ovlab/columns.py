@@ -22,6 +22,19 @@ def int32_column(values: Sequence[int]) -> pa.Array:
     return pa.Array.from_buffers(pa.int32(), len(values), [None, pa.py_buffer(np.asarray(values, dtype=np.int32))])
 
 
+def number_column(values: np.ndarray) -> pa.Array:
+    """A column of the array's own type."""
+    values = np.ascontiguousarray(values)
+    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, pa.py_buffer(values)])
+
+
+def list_column(lists: Sequence[np.ndarray], dtype: type[np.generic]) -> pa.Array:
+    """A column whose every cell is a list of numbers of one type; all of them together below 2 ** 31."""
+    offsets = np.cumsum([0, *map(len, lists)]).astype(np.int32)
+    values = number_column(np.concatenate([np.empty(0, dtype), *lists]).astype(dtype, casting="no"))
+    return pa.Array.from_buffers(pa.list_(values.type), len(lists), [None, pa.py_buffer(offsets)], children=[values])
+
+
 def _variable_length(kind: pa.DataType, values: Sequence[bytes]) -> pa.Array:
     offsets = np.cumsum([0, *map(len, values)])
     if offsets[-1] > np.iinfo(np.int32).max:

@@ -1,10 +1,12 @@
 """A folder of files on this machine or in an S3 bucket, where a file is there whole or not at all."""
 
 import contextlib
+import errno
 import fcntl
 import io
 import os
-import uuid
+import shutil
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,10 +15,8 @@ import fsspec
 import pyarrow as pa
 from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
 
+from ovlab.concurrent_file import PARTIAL, create, writing
 from ovlab.specs.errors import InputError
-
-# Local files appear under their name only by a rename; until then they carry this ending.
-PARTIAL = ".partial"
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,24 @@ class Folder:
 
     def read_many(self, names: Iterable[str]) -> list[bytes]:
         """The files in the order of `names`; from a bucket, several at a time."""
-        paths = [self._path(name) for name in names]
+        names = list(names)
+        found = self.read_existing(names)
+        for name in names:
+            if name not in found:
+                raise InputError(f"{self.locate(name)}: not found.")
+        return [found[name] for name in names]
+
+    def read_existing(self, names: Iterable[str]) -> dict[str, bytes]:
+        """Those of the files that are there, by name; from a bucket, several at a time."""
+        paths = {self._path(name): name for name in names}
         if not paths:
-            return []
+            return {}
         with self._input_errors(""):
-            found = self._fs.cat(paths)
-        return [found[path] for path in paths] if isinstance(found, dict) else [found]
+            found = self._fs.cat(list(paths), on_error="return")
+            for content in found.values():
+                if not isinstance(content, bytes | FileNotFoundError):
+                    raise content
+        return {paths[path]: content for path, content in found.items() if isinstance(content, bytes)}
 
     def open(self, name: str, num_bytes: int) -> io.IOBase | pa.NativeFile:
         """A seekable file of known size, read in exactly the ranges that are asked for."""
@@ -75,9 +87,40 @@ class Folder:
         """Put the whole file there at once, over one of the same name."""
         with self._input_errors(name):
             if self.is_local:
-                _write_and_rename(Path(self._path(name)), content)
+                with writing(Path(self._path(name))) as partial:
+                    partial.write_bytes(content)
             else:
                 self._fs.pipe_file(self._path(name), content)
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Put the whole file there unless one of that name exists. Says whether this call did.
+
+        Of several writers at once, one gets True. A bucket decides by the header If-None-Match, as S3 knows it since
+        2024; a store that passes over it lets the last writer win, so read back what is there.
+        """
+        with self._input_errors(name):
+            if self.is_local:
+                return create(Path(self._path(name)), content)
+            return _put_new(self._fs, self._path(name), content)
+
+    def upload(self, source: Path, name: str) -> None:
+        """Copy a file of this machine to there at once, over one of the same name; it need not fit into memory."""
+        with self._input_errors(name):
+            if self.is_local:
+                with writing(Path(self._path(name))) as partial:
+                    shutil.copyfile(source, partial)
+            else:
+                self._fs.put_file(str(source), self._path(name))
+
+    def download(self, name: str, target: Path) -> None:
+        """Copy a file to `target` on this machine. What is at `target` meanwhile, or after an error, is not whole."""
+        with self._input_errors(name):
+            self._fs.get_file(self._path(name), str(target))
+
+    def remove(self, name: str) -> None:
+        """Remove a file; nothing if it is not there."""
+        with self._input_errors(name), contextlib.suppress(FileNotFoundError):
+            self._fs.rm_file(self._path(name))
 
     def sizes(self, folder: str = "") -> dict[str, int]:
         """Bytes of each file of `folder` itself, by name relative to it; partial files are left out."""
@@ -89,11 +132,11 @@ class Folder:
         files = {entry["name"].rsplit("/", 1)[-1]: entry["size"] for entry in entries if entry["type"] == "file"}
         return {name: size for name, size in files.items() if not name.endswith(PARTIAL)}
 
-    def folders(self) -> list[str]:
-        """The names of the folders in this folder, sorted."""
-        with self._input_errors(""):
+    def folders(self, folder: str = "") -> list[str]:
+        """The names of the folders in `folder`, sorted."""
+        with self._input_errors(folder):
             try:
-                entries = self._fs.ls(self._path(""), detail=True)
+                entries = self._fs.ls(self._path(folder), detail=True)
             except (FileNotFoundError, NotADirectoryError):
                 return []
         return sorted(entry["name"].rstrip("/").rsplit("/", 1)[-1] for entry in entries if entry["type"] == "directory")
@@ -162,11 +205,17 @@ class Folder:
             raise InputError(f"{place}: the store answers: {reason} Check credentials and AWS_ENDPOINT_URL.") from None
 
 
-def _write_and_rename(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}{PARTIAL}")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+def _put_new(file_system: fsspec.AbstractFileSystem, path: str, content: bytes) -> bool:
+    for wait in (0.1, 0.3, 1.0, 3.0, None):
+        try:
+            file_system.pipe_file(path, content, mode="create")
+        except FileExistsError:
+            return False
+        except OSError as error:
+            # 409: another writer's request for the same name is under way.
+            if error.errno != errno.EBUSY or wait is None:
+                raise
+            time.sleep(wait)
+        else:
+            return True
+    return False
