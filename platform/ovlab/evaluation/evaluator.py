@@ -9,7 +9,6 @@ Axes: N classes asked for, P prompts, C joint CLIP width, H x W pixels.
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,19 +17,13 @@ from torch import Tensor, nn
 
 from logoseg.inference import segment
 from ovlab.datasets.sample import Sample, SegmentationDataset
-from ovlab.metrics.counting import SparseCounts, collapse, sparse_counts
+from ovlab.metrics.counting import collapse, sparse_counts
+from ovlab.metrics.evaluation_counts import ImageCounts
 from ovlab.progress import Progress, Silent
 from ovlab.specs.evaluation import Protocol
 
 # Photographs that are decoded ahead of the network.
 _READ_AHEAD = 4
-
-
-class ImageCounts(NamedTuple):
-    """What one photograph adds to the figures."""
-
-    id: str
-    counts: SparseCounts
 
 
 def evaluate(

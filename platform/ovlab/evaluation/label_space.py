@@ -15,6 +15,7 @@ from ovlab.datasets.sample import Sample, SegmentationDataset
 from ovlab.datasets.shapes import ShapesDataset
 from ovlab.datasets.vocabulary import prompt_names
 from ovlab.specs.evaluation import Collapse
+from ovlab.specs.fingerprint import fingerprint
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -51,6 +52,12 @@ def label_space(dataset: SegmentationDataset, synonyms: Literal["first", "averag
         seen=seen,
         collapse=_collapse(known.background),
     )
+
+
+def vocabulary_digest(labels: LabelSpace) -> str:
+    """64 hexadecimal digits over the names asked for, the meaning of the labels, and which of them count as seen."""
+    seen = None if labels.seen is None else labels.seen.tolist()
+    return fingerprint({"asked": labels.asked, "scored": labels.scored, "seen": seen, "collapse": labels.collapse})
 
 
 @dataclass(frozen=True, slots=True)

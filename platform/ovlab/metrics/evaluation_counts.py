@@ -6,11 +6,19 @@ sum of the confusion matrices forgets which image a pixel was in, so these pixel
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from ovlab.metrics.confusion import ConfusionCounts
 from ovlab.metrics.counting import SparseCounts
+
+
+class ImageCounts(NamedTuple):
+    """What one photograph adds to the figures."""
+
+    id: str
+    counts: SparseCounts
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -8,10 +8,11 @@ every result carries `protocol_hash`, and figures stand in one column only when 
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from logoseg.config import Inference, SlidingWindow, WholeImage
+from logoseg.config import ClipConfig, Inference, SlidingWindow, WholeImage
 from logoseg.prompts import PAPER
 from ovlab.specs.errors import InputError
 from ovlab.specs.fingerprint import fingerprint
+from ovlab.specs.resolved import require_digest
 
 # Raised whenever the same predictions would be given another score.
 EVALUATOR_VERSION = 1
@@ -67,6 +68,48 @@ class Protocol:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class DenseClip:
+    """A subject that is not trained: every pixel's class is the word nearest to CLIP's dense feature there.
+
+    `weights_digest` is the sha256 of the CLIP file.
+    """
+
+    clip: ClipConfig
+    weights_digest: str
+    prompt_templates: tuple[str, ...] = PAPER
+
+    def __post_init__(self) -> None:
+        require_digest("DenseClip.weights_digest", self.weights_digest)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluationSpec:
+    """One subject on one split: its figures follow from these values alone.
+
+    subject: `training_fingerprint` of a training, or the fingerprint of a DenseClip. benchmark: the name of the data
+    set. data_digest: of the split. vocabulary_digest: of the names asked for and of what the labels mean. num_images:
+    only the first so many of the split; None for all. The protocol carries the label space of the benchmark.
+    """
+
+    subject: str
+    benchmark: str
+    split: str
+    data_digest: str
+    vocabulary_digest: str
+    protocol: Protocol
+    num_images: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("subject", "data_digest", "vocabulary_digest"):
+            require_digest(f"EvaluationSpec.{name}", getattr(self, name))
+        for name in ("benchmark", "split"):
+            if not getattr(self, name) or "/" in getattr(self, name):
+                raise InputError(f"EvaluationSpec.{name} must be a name and no place, got {getattr(self, name)!r}.")
+        if self.num_images is not None and self.num_images < 1:
+            raise InputError(f"EvaluationSpec.num_images must be at least 1, or None for all; got {self.num_images}.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Benchmark:
     """A validation split with the names asked for. `data` is what `ovlab data list` calls it, `vocabulary` the file
     of ovlab/datasets/vocabularies; with a collapse, the vocabulary is longer than the label space."""
@@ -111,6 +154,11 @@ BENCHMARKS = {
 def protocol_for(benchmark: Benchmark, protocol: Protocol) -> Protocol:
     """`protocol` with the label space of `benchmark`: the one whose hash a result on that benchmark carries."""
     return replace(protocol, scoring=replace(protocol.scoring, collapse=benchmark.collapse))
+
+
+def evaluation_fingerprint(spec: EvaluationSpec) -> str:
+    """64 hexadecimal digits: equal if and only if two evaluations are the same."""
+    return fingerprint(spec)
 
 
 def protocol_hash(protocol: Protocol) -> str:

@@ -5,7 +5,7 @@ import pytest
 
 from ovlab.datasets.sample import Sample
 from ovlab.datasets.shapes import open_shapes
-from ovlab.evaluation.label_space import FirstSamples, label_space
+from ovlab.evaluation.label_space import FirstSamples, label_space, vocabulary_digest
 from ovlab.specs.evaluation import Collapse
 
 
@@ -71,3 +71,19 @@ def test_first_samples_are_the_first_and_keep_the_label_space() -> None:
 
 def test_first_samples_of_a_smaller_set_are_all() -> None:
     assert len(FirstSamples(Named("mine", ("a",)), 100)) == 5
+
+
+def test_vocabulary_digest_moves_with_what_is_asked_for_and_with_nothing_else() -> None:
+    base = vocabulary_digest(label_space(Named("mine", ("road", "tree")), "first"))
+
+    assert vocabulary_digest(label_space(Named("yours", ("road", "tree")), "first")) == base
+    assert vocabulary_digest(label_space(Named("mine", ("tree", "road")), "first")) != base
+    names = tuple(f"class {n}" for n in range(847))
+    first, average = (vocabulary_digest(label_space(Named("a-847", names), rule)) for rule in ("first", "average"))
+    assert first != average
+
+
+def test_vocabulary_digest_of_the_two_settings_of_pascal_differ() -> None:
+    twenty, with_background = (open_shapes(name, "val") for name in ("shapes-pas-20", "shapes-pas-20b"))
+
+    assert vocabulary_digest(label_space(twenty, "first")) != vocabulary_digest(label_space(with_background, "first"))

@@ -6,15 +6,18 @@ from dataclasses import replace
 
 import pytest
 
-from logoseg.config import SlidingWindow, WholeImage
+from logoseg.config import ClipConfig, SlidingWindow, WholeImage
 from logoseg.prompts import VILD
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import (
     BENCHMARKS,
     PROTOCOLS,
     Collapse,
+    DenseClip,
+    EvaluationSpec,
     Protocol,
     Scoring,
+    evaluation_fingerprint,
     protocol_for,
     protocol_hash,
     scoring_hash,
@@ -22,6 +25,7 @@ from ovlab.specs.evaluation import (
     whole,
     whole_768,
 )
+from ovlab.specs.fingerprint import fingerprint
 
 BASE = sliding_window()
 
@@ -92,3 +96,56 @@ def test_specs_import_loads_no_torch() -> None:
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
 
     assert found.split() == ["False", "False"]
+
+
+EVALUATION = EvaluationSpec(
+    subject="a" * 64,
+    benchmark="a-150",
+    split="val",
+    data_digest="b" * 64,
+    vocabulary_digest="c" * 64,
+    protocol=BASE,
+)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"subject": "d" * 64},
+        {"benchmark": "a-847"},
+        {"split": "test"},
+        {"data_digest": "d" * 64},
+        {"vocabulary_digest": "d" * 64},
+        {"protocol": sliding_window(336)},
+        {"num_images": 10},
+    ],
+)
+def test_evaluation_fingerprint_any_field_changed_differs(change: dict) -> None:
+    assert evaluation_fingerprint(replace(EVALUATION, **change)) != evaluation_fingerprint(EVALUATION)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"subject": "runs/paper"}, "subject must be a sha256"),
+        ({"benchmark": "/data/a-150"}, "benchmark must be a name and no place"),
+        ({"num_images": 0}, "num_images must be at least 1"),
+    ],
+)
+def test_evaluation_spec_of_something_else_is_refused(change: dict, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        replace(EVALUATION, **change)
+
+
+def test_dense_clip_is_another_subject_with_other_weights_templates_or_features() -> None:
+    clip = ClipConfig(name="ViT-B-16", image_size=384, middle_layer=7, guidance_layers=(3, 7))
+    dense = DenseClip(clip=clip, weights_digest="a" * 64)
+    others = [
+        replace(dense, weights_digest="b" * 64),
+        replace(dense, prompt_templates=VILD),
+        replace(dense, clip=replace(clip, residual="none")),
+    ]
+
+    assert len({fingerprint(subject) for subject in (dense, *others)}) == 4
+    with pytest.raises(InputError, match="weights_digest must be a sha256"):
+        replace(dense, weights_digest="file.pt")

@@ -1,0 +1,130 @@
+"""The two studies that share every table: the paper's, and its miniature on the shapes world.
+
+Both have the four backbones, the three training sets and the six benchmarks of the paper's tables, called alike
+("vit-b", "coco-stuff", "a-847"), so that a table is written once. Where prepared data and CLIP weights lie is no part
+of a suite.
+"""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from logoseg.config import ModelConfig
+from logoseg.presets import PRESETS
+from ovlab.specs.augmentation import AugmentationSpec
+from ovlab.specs.errors import InputError
+from ovlab.specs.evaluation import Protocol, sliding_window, whole, whole_768
+from ovlab.specs.training import ScheduleSpec, TrainingSpec
+
+Value = TypeVar("Value")
+
+TRAIN_SPLIT = "train"
+EVALUATION_SPLIT = "val"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Backbone:
+    """A measured row of Table 1: the preset of its model, and how its protocol looks at a photograph."""
+
+    preset: str
+    protocol: Protocol
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Suite:
+    """backbones, training_sets, benchmarks: from what a table calls them to what they are, in the order of the tables.
+
+    The first backbone is that of the ablations, the first training set that of Tables 1-4. `augmentation` holds for a
+    crop of the model's input size, whatever its crop_size says here.
+    """
+
+    name: str
+    backbones: Mapping[str, Backbone]
+    training_sets: Mapping[str, str]
+    benchmarks: Mapping[str, str]
+    augmentation: AugmentationSpec
+    schedule: ScheduleSpec
+
+    def model(self, backbone: str = "vit-b") -> ModelConfig:
+        """The preset of a backbone. Raises InputError for one that the suite or the model does not know."""
+        preset = _look_up(self.backbones, backbone, f"suite {self.name}: backbone").preset
+        return _look_up(PRESETS, preset, f"suite {self.name}: preset")()
+
+    def protocol(self, backbone: str = "vit-b") -> Protocol:
+        """How this backbone is evaluated, with the prompts of its preset; a benchmark adds its label space."""
+        protocol = _look_up(self.backbones, backbone, f"suite {self.name}: backbone").protocol
+        return replace(protocol, prompt_templates=self.model(backbone).prompt_templates)
+
+    def training(
+        self,
+        backbone: str = "vit-b",
+        training_set: str = "coco-stuff",
+        *,
+        model: ModelConfig | None = None,
+        seed: int = 0,
+    ) -> TrainingSpec:
+        """The spec of one run; `model` is a variant of the backbone's preset, for an ablation."""
+        model = self.model(backbone) if model is None else model
+        return TrainingSpec(
+            model=model,
+            dataset=_look_up(self.training_sets, training_set, f"suite {self.name}: training set"),
+            split=TRAIN_SPLIT,
+            augmentation=replace(self.augmentation, crop_size=model.clip.image_size),
+            schedule=self.schedule,
+            seed=seed,
+        )
+
+    def benchmark(self, column: str) -> str:
+        """The data set of a column. Raises InputError for one that there is not."""
+        return _look_up(self.benchmarks, column, f"suite {self.name}: benchmark")
+
+
+_PAPER_BENCHMARKS = ("a-847", "pc-459", "a-150", "pc-59", "pas-20", "pas-20b")
+
+# Sections 3.1 and 3.2 of the paper.
+PAPER = Suite(
+    name="paper",
+    backbones={
+        "vit-b": Backbone(preset="vit-b16", protocol=sliding_window(384)),
+        "vit-l": Backbone(preset="vit-l14", protocol=sliding_window(336)),
+        "convnext-b": Backbone(preset="convnext-b", protocol=whole_768()),
+        "convnext-l": Backbone(preset="convnext-l", protocol=whole_768()),
+    },
+    training_sets={name: name for name in ("coco-stuff", "pc-59", "a-150")},
+    benchmarks={name: name for name in _PAPER_BENCHMARKS},
+    augmentation=AugmentationSpec(crop_size=384),
+    schedule=ScheduleSpec(steps=80_000, batch_size=4),
+)
+
+# The side in pixels of a scene of the shapes world.
+_SCENE_SIZE = 96
+
+SHAPES = Suite(
+    name="shapes",
+    backbones={
+        "vit-b": Backbone(preset="shapes-vit-s", protocol=whole(_SCENE_SIZE)),
+        "vit-l": Backbone(preset="shapes-vit-l", protocol=whole(_SCENE_SIZE)),
+        "convnext-b": Backbone(preset="shapes-convnext-s", protocol=whole(_SCENE_SIZE)),
+        "convnext-l": Backbone(preset="shapes-convnext-l", protocol=whole(_SCENE_SIZE)),
+    },
+    training_sets={"coco-stuff": "shapes-coco", "pc-59": "shapes-pc-59", "a-150": "shapes-a-150"},
+    benchmarks={name: f"shapes-{name}" for name in _PAPER_BENCHMARKS},
+    # A colour is half of a name here, and the painter varies it already.
+    augmentation=AugmentationSpec(crop_size=_SCENE_SIZE, brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0),
+    schedule=ScheduleSpec(steps=300, batch_size=8),
+)
+
+SUITES: Mapping[str, Suite] = {suite.name: suite for suite in (PAPER, SHAPES)}
+
+
+def suite_named(name: str) -> Suite:
+    """The suite of that name. Raises InputError for another one."""
+    return _look_up(SUITES, name, "--suite")
+
+
+def _look_up(known: Mapping[str, Value], name: str, what: str) -> Value:
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+        raise InputError(f"{what} {name!r}: there is none. The nearest is {near!r}. There are: {', '.join(known)}.")
+    return known[name]

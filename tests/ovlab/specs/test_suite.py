@@ -1,0 +1,91 @@
+"""ovlab.specs.suite: both suites answer to the same names, and only to those."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from logoseg.config import SlidingWindow, WholeImage
+from logoseg.presets import PRESETS
+from ovlab.datasets.catalog import DATASETS
+from ovlab.datasets.shapes_benchmarks import SHAPES_NAMES
+from ovlab.specs.errors import InputError
+from ovlab.specs.suite import PAPER, SHAPES, SUITES, Suite, suite_named
+
+COLUMNS = ["a-847", "pc-459", "a-150", "pc-59", "pas-20", "pas-20b"]
+
+
+@pytest.mark.parametrize("suite", SUITES.values(), ids=SUITES)
+def test_suite_answers_to_the_names_of_the_tables_in_their_order(suite: Suite) -> None:
+    assert list(suite.benchmarks) == COLUMNS
+    assert list(suite.backbones) == ["vit-b", "vit-l", "convnext-b", "convnext-l"]
+    assert list(suite.training_sets) == ["coco-stuff", "pc-59", "a-150"]
+
+
+@pytest.mark.parametrize(
+    ("suite", "known"), [(PAPER, tuple(DATASETS)), (SHAPES, SHAPES_NAMES)], ids=["paper", "shapes"]
+)
+def test_suite_every_set_is_one_that_there_is(suite: Suite, known: tuple[str, ...]) -> None:
+    assert {*suite.benchmarks.values(), *suite.training_sets.values()} == set(known)
+
+
+def test_paper_training_is_that_of_the_paper() -> None:
+    spec = PAPER.training("convnext-l", "pc-59", seed=3)
+
+    # Section 3.2: 80K iterations, batch 4, AdamW at 2e-4 with decay 1e-4, the encoder at 0.01 of it.
+    schedule = spec.schedule
+    assert (schedule.steps, schedule.batch_size) == (80_000, 4)
+    assert (schedule.learning_rate, schedule.weight_decay, schedule.image_encoder_scale) == (2e-4, 1e-4, 0.01)
+    assert (spec.dataset, spec.split, spec.seed) == ("pc-59", "train", 3)
+    assert spec.model == PRESETS["convnext-l"]()
+    assert spec.augmentation.crop_size == 768
+
+
+def test_paper_protocols_are_a_sliding_window_for_a_vit_and_768_for_a_convnext() -> None:
+    assert PAPER.protocol("vit-b").inference == SlidingWindow(input_size=384)
+    assert PAPER.protocol("vit-l").inference == SlidingWindow(input_size=336)
+    assert PAPER.protocol("convnext-b").inference == WholeImage(size=768)
+
+
+def test_suite_training_of_a_variant_has_its_model_and_input_size() -> None:
+    variant = replace(PAPER.model(), fusion_depth=3, clip=replace(PAPER.model().clip, image_size=320))
+
+    spec = PAPER.training(model=variant)
+
+    assert spec.model == variant
+    assert spec.augmentation.crop_size == 320
+
+
+def test_suite_prompts_of_the_protocol_are_those_of_the_preset() -> None:
+    for backbone in PAPER.backbones:
+        assert PAPER.protocol(backbone).prompt_templates == PAPER.model(backbone).prompt_templates
+
+
+@pytest.mark.parametrize("backbone", SHAPES.backbones)
+def test_shapes_protocol_runs_the_model_at_its_own_size(backbone: str) -> None:
+    assert SHAPES.protocol(backbone).inference.size == SHAPES.model(backbone).clip.image_size
+
+
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        (lambda: suite_named("shape"), "'shapes'"),
+        (lambda: PAPER.model("vit-x"), "backbone 'vit-x'.*'vit-"),
+        (lambda: PAPER.training(training_set="coco"), "training set 'coco'.*'coco-stuff'"),
+        (lambda: SHAPES.benchmark("a847"), "benchmark 'a847'.*'a-847'"),
+    ],
+)
+def test_suite_unknown_name_is_refused_with_the_nearest(ask: object, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        ask()
+
+
+def test_suites_load_without_torch() -> None:
+    program = (
+        "import sys, json, ovlab.specs.suite; print(json.dumps([m for m in ('torch', 'numpy') if m in sys.modules]))"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+
+    assert json.loads(found) == []
