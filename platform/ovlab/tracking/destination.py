@@ -1,0 +1,60 @@
+"""Where runs are tracked: an MLflow server, else a database in the store; and the spool on the way there."""
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ovlab.cache import cache_folder
+from ovlab.specs.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """`uri` is MLflow's tracking URI. `artifacts` is where artifacts go when no server decides that; else None."""
+
+    spool: Path
+    uri: str | None
+    artifacts: Path | None
+
+    def require_uri(self) -> str:
+        """The URI. Raises InputError for a store in a bucket without a server."""
+        if self.uri is None:
+            raise InputError("a store in a bucket holds no MLflow database; set MLFLOW_TRACKING_URI to a server.")
+        return self.uri
+
+
+def destination(store: str) -> Destination:
+    """The tracking of `store`, a folder or s3://bucket/prefix; $MLFLOW_TRACKING_URI overrides the database in it.
+
+    The spool of a folder lies in it. That of a bucket lies in the cache folder of this machine.
+    """
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or None
+    if "://" in store and not store.startswith("file://"):
+        name = hashlib.sha256(store.rstrip("/").encode()).hexdigest()[:16]
+        return Destination(cache_folder() / "spool" / name, uri, None)
+    folder = Path(store.removeprefix("file://")).resolve() / "tracking"
+    if uri is not None:
+        return Destination(folder / "spool", uri, None)
+    return Destination(folder / "spool", f"sqlite:///{folder / 'mlflow.db'}", folder / "artifacts")
+
+
+@contextmanager
+def sole_creator(uri: str) -> Iterator[None]:
+    """Hold off other processes of this machine that would make the tables of the same SQLite database.
+
+    For any other URI nothing is held: a server makes its own tables, before it answers anyone.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme != "sqlite":
+        yield
+        return
+    database = Path(parts.path.removeprefix("/"))
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with database.with_name(database.name + ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

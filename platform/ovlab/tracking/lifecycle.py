@@ -1,0 +1,91 @@
+"""A run from start to end with a status that is true: FINISHED, FAILED after an exception, KILLED after a signal.
+
+What no code can say any more, because the process got SIGKILL, is said by the flusher that outlives it
+(ovlab.tracking.flusher), and by `ovlab runs reap` where the whole machine went away.
+"""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from ovlab.tracking.heartbeat import BEAT_SECONDS, Measure, beating
+from ovlab.tracking.tracker import RunHeader, Status, Tracker
+
+_REASON_LENGTH = 500
+
+
+class Terminated(SystemExit):
+    """SIGTERM, as an exception that unwinds the run; the exit code is the shell's 143."""
+
+    def __init__(self) -> None:
+        super().__init__(128 + signal.SIGTERM)
+
+
+class Outcome:
+    """How a run will be said to have ended. A block that returns well although it was stopped must say so."""
+
+    def __init__(self) -> None:
+        self.status: Status = "FINISHED"
+        self.reason = ""
+
+    def killed(self, reason: str) -> None:
+        """The work was stopped before its end, to be continued."""
+        self.status, self.reason = "KILLED", reason
+
+    def failed(self, reason: str) -> None:
+        """The work failed, and what called it goes on all the same."""
+        self.status, self.reason = "FAILED", reason
+
+
+@contextmanager
+def tracked(
+    tracker: Tracker, run: RunHeader, *, beat_seconds: float = BEAT_SECONDS, measure: Measure | None = None
+) -> Iterator[Outcome]:
+    """Start `run`, beat while the block runs, and end it by what happens in the block; exceptions pass through.
+
+    SIGTERM, which would end the process without a word, is raised as Terminated, unless something else handles it
+    already. `measure` gives the system metrics of each beat.
+    """
+    outcome = Outcome()
+    with _sigterm_raises():
+        tracker.start(run)
+        try:
+            with beating(tracker, beat_seconds, measure):
+                yield outcome
+        except BaseException as error:
+            status, reason = _verdict(error, outcome)
+            tracker.end(status, reason)
+            raise
+        tracker.end(outcome.status, outcome.reason)
+
+
+def _verdict(error: BaseException, outcome: Outcome) -> tuple[Status, str]:
+    match error:
+        case Terminated():
+            return "KILLED", "SIGTERM"
+        case KeyboardInterrupt():
+            return "KILLED", "SIGINT"
+        case SystemExit(code=None | 0):
+            return outcome.status, outcome.reason
+        case SystemExit():
+            return "FAILED", f"exit: {error.code}"
+    message = " ".join(str(error).split())
+    return "FAILED", f"{type(error).__name__}: {message}"[:_REASON_LENGTH]
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    def terminate(_number: int, _frame: FrameType | None) -> None:
+        raise Terminated
+
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

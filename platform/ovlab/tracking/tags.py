@@ -1,0 +1,32 @@
+"""The tags of a tracked run, by the names under which the tracking server shows and finds them."""
+
+from collections.abc import Mapping
+
+from ovlab.tracking.provenance import Provenance
+
+RUN = "ovlab.run"
+PARENT = "ovlab.parent"
+ATTEMPT = "ovlab.attempt"
+HEARTBEAT = "ovlab.heartbeat"
+REASON = "ovlab.reason"
+REAPED = "ovlab.reaped"
+PARAMS_CONFLICT = "ovlab.params_conflict"
+
+
+def run_tags(
+    *,
+    kind: str,
+    fingerprint: str,
+    provenance: Provenance,
+    data_digests: Mapping[str, str] | None = None,
+    protocol: str | None = None,
+) -> dict[str, str]:
+    """What every run says of itself. `kind` is "table", "sweep", "training" or "evaluation"; `data_digests` are by
+    the name of the data set; `protocol` is the protocol hash of an evaluation."""
+    return {
+        "ovlab.kind": kind,
+        "ovlab.fingerprint": fingerprint,
+        **provenance.tags(),
+        **{f"ovlab.data.{name}": digest for name, digest in (data_digests or {}).items()},
+        **({} if protocol is None else {"ovlab.protocol": protocol}),
+    }

@@ -1,0 +1,49 @@
+"""Where runs are tracked."""
+
+from pathlib import Path
+
+import pytest
+
+from ovlab.specs.errors import InputError
+from ovlab.tracking.destination import destination
+
+
+@pytest.fixture(autouse=True)
+def no_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("OVLAB_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_store_in_a_folder_holds_its_own_database(tmp_path: Path, scheme: str) -> None:
+    to = destination(f"{scheme}{tmp_path}")
+
+    assert to.uri == f"sqlite:///{tmp_path}/tracking/mlflow.db"
+    assert to.spool.is_relative_to(tmp_path)
+    assert to.artifacts is not None
+    assert to.artifacts.is_relative_to(tmp_path)
+
+
+def test_server_overrides_the_database_and_keeps_its_own_artifacts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracking:5000")
+
+    to = destination(str(tmp_path))
+
+    assert to.uri == "http://tracking:5000"
+    assert to.artifacts is None
+
+
+def test_store_in_a_bucket_spools_on_this_machine_and_needs_a_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to = destination("s3://bucket/store/")
+
+    assert to.spool.is_relative_to(tmp_path / "cache")
+    assert to.spool == destination("s3://bucket/store").spool
+    assert to.spool != destination("s3://bucket/other").spool
+    with pytest.raises(InputError, match="MLFLOW_TRACKING_URI"):
+        to.require_uri()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracking:5000")
+    assert destination("s3://bucket/store").require_uri() == "http://tracking:5000"
