@@ -12,6 +12,7 @@ BENCHMARKS = {
     "postprocess": "up-sampling and argmax in one go against the two steps",
     "head": "both decoders as a share of the ViT-B/16 image encoder",
     "metrics": "counting a confusion matrix against detectron2's way and torchmetrics",
+    "intervals": "the image bootstrap as a product of matrices against loops over resamples",
     "data": "preparing, verifying and reading shards",
     "presets": "size, time and memory of every preset at its real resolution",
 }

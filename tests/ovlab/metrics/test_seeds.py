@@ -1,0 +1,65 @@
+"""Means and intervals over seeds, worked out by hand with the quantiles of printed t tables."""
+
+import math
+
+import pytest
+from scipy import stats
+
+from ovlab.metrics.seeds import seed_difference, summarise_seeds
+from ovlab.specs.errors import InputError
+
+
+def test_three_seeds_give_mean_sd_and_t_interval() -> None:
+    summary = summarise_seeds({0: 0.30, 1: 0.32, 2: 0.34})
+
+    reach = 4.302653 * 0.02 / math.sqrt(3)  # t table: 2 degrees of freedom, 97.5 %
+    assert summary.mean == pytest.approx(0.32)
+    assert summary.sd == pytest.approx(0.02)
+    assert summary.interval == pytest.approx((0.32 - reach, 0.32 + reach))
+    assert summary.mark is None
+
+
+def test_every_run_is_shown_in_the_order_of_its_seed() -> None:
+    assert list(summarise_seeds({7: 0.2, 0: 0.4, 3: 0.3}).runs.items()) == [(0, 0.4), (3, 0.3), (7, 0.2)]
+
+
+def test_two_seeds_have_a_spread_a_mark_and_no_interval() -> None:
+    summary = summarise_seeds({0: 0.30, 1: 0.34})
+
+    assert summary.sd == pytest.approx(0.04 / math.sqrt(2))
+    assert (summary.interval, summary.mark) == (None, "2 runs")
+
+
+def test_one_seed_has_a_mark_and_no_spread() -> None:
+    summary = summarise_seeds({5: 0.3})
+
+    assert (summary.mean, summary.sd, summary.interval, summary.mark) == (0.3, None, None, "1 run")
+
+
+def test_seed_difference_agrees_with_welch() -> None:
+    first, second = {0: 0.30, 1: 0.33, 2: 0.31}, {0: 0.35, 1: 0.36, 2: 0.39, 3: 0.35}
+
+    found = seed_difference(first, second, 0.9)
+
+    expected = stats.ttest_ind(list(second.values()), list(first.values()), equal_var=False)
+    assert found.p_value == pytest.approx(expected.pvalue)
+    assert found.interval == pytest.approx(tuple(expected.confidence_interval(0.9)))
+    assert found.difference == pytest.approx(0.3625 - 0.94 / 3)
+
+
+def test_seed_difference_of_two_runs_a_side_is_not_tested() -> None:
+    found = seed_difference({0: 0.3, 1: 0.31, 2: 0.32}, {0: 0.4, 1: 0.5})
+
+    assert found.difference == pytest.approx(0.14)
+    assert (found.interval, found.p_value) == (None, None)
+
+
+def test_seed_difference_without_any_spread_is_not_tested() -> None:
+    assert seed_difference(dict.fromkeys(range(3), 0.3), dict.fromkeys(range(3), 0.4)).p_value is None
+
+
+def test_no_run_and_run_without_a_score_are_refused() -> None:
+    with pytest.raises(InputError, match="at least one seed"):
+        summarise_seeds({})
+    with pytest.raises(InputError, match="seed 4 has no score"):
+        summarise_seeds({4: math.nan})
