@@ -80,7 +80,8 @@ def image_intervals(
 def interval_about(value: float, resampled: Float64[np.ndarray, "B"], level: float = LEVEL) -> Interval | None:
     """The interval about `value` from its resampled values.
 
-    NaN, a resample with nothing to average, counts as not drawn; None where all are NaN. Raises InputError for a level outside 0 .. 1.
+    NaN, a resample with nothing to average, counts as not drawn; None where all are NaN. Raises InputError for a level
+    outside 0 .. 1.
     """
     if not 0 < level < 1:
         raise InputError(f"level must be between 0 and 1, got {level}.")
