@@ -10,3 +10,7 @@ class InputError(ValueError):
 
 class WorkError(RuntimeError):
     """The call was right, but the work cannot go on. One line that says where and why; exit code 1."""
+
+
+class Stopped(WorkError):
+    """The work was asked to stop before its end. What is done is kept, and the same call continues it."""

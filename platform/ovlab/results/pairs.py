@@ -1,0 +1,93 @@
+"""Which evaluations of two runs can be compared: those on one benchmark, one each."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ovlab.metrics.per_image import PerImageCounts, tables_of
+from ovlab.results.record import DamagedError, EvaluationRecord
+from ovlab.results.shards import counts_of
+from ovlab.results.store import Store
+from ovlab.specs.errors import InputError
+
+# Digits by which a message names a run.
+SHORT = 12
+
+
+class Cell(NamedTuple):
+    """What two evaluations must share to be compared."""
+
+    benchmark: str
+    split: str
+    num_images: int | None
+
+    def __str__(self) -> str:
+        limit = "" if self.num_images is None else f", the first {self.num_images} images"
+        return f"{self.benchmark} {self.split}{limit}"
+
+
+def evaluations_of(records: Sequence[EvaluationRecord], run: str, place: str) -> dict[Cell, EvaluationRecord]:
+    """The evaluations of the run whose fingerprint begins with `run`: that of a training, for all its evaluations, or
+    of one evaluation. `place` is where the records lie, for the message.
+
+    Raises InputError where there is none, where two runs begin alike, and for two evaluations of one cell.
+    """
+    found = [record for record in records if run and record.evaluation.subject.startswith(run)]
+    found = found or [record for record in records if run and record.fingerprint.startswith(run)]
+    subjects = sorted({record.evaluation.subject for record in found})
+    if not found:
+        known = sorted({record.evaluation.subject[:SHORT] for record in records})
+        raise InputError(f"no evaluation of the run {run!r} in {place}; evaluated there: {_some(known)}.")
+    if len(subjects) > 1:
+        names = _some([subject[:SHORT] for subject in subjects])
+        raise InputError(f"{run!r} is the beginning of {len(subjects)} runs ({names}); give more digits.")
+    cells: dict[Cell, EvaluationRecord] = {}
+    for record in found:
+        other = cells.setdefault(cell_of(record), record)
+        if other is not record:
+            raise InputError(
+                f"run {run!r} has two evaluations on {cell_of(record)}, {other.fingerprint[:SHORT]} and "
+                f"{record.fingerprint[:SHORT]}, by different protocols; name one of them instead of the run."
+            )
+    return cells
+
+
+def cell_of(record: EvaluationRecord) -> Cell:
+    spec = record.evaluation
+    return Cell(spec.benchmark, spec.split, spec.num_images)
+
+
+def common_cells(
+    first: dict[Cell, EvaluationRecord], second: dict[Cell, EvaluationRecord], names: tuple[str, str]
+) -> list[Cell]:
+    """The cells of both, in the order of the first. Raises InputError for none, and for two ways of scoring in one."""
+    cells = [cell for cell in first if cell in second]
+    if not cells:
+        raise InputError(
+            f"{names[0]} and {names[1]} share no benchmark: the one has {_some([str(cell) for cell in first])}, "
+            f"the other {_some([str(cell) for cell in second])}."
+        )
+    for cell in cells:
+        if first[cell].scoring_hash != second[cell].scoring_hash:
+            raise InputError(
+                f"{cell}: {names[0]} and {names[1]} are scored by different rules (scoring hash "
+                f"{first[cell].scoring_hash[:SHORT]} and {second[cell].scoring_hash[:SHORT]}); evaluate one anew."
+            )
+    return cells
+
+
+def stored_tables(store: Store, record: EvaluationRecord) -> PerImageCounts:
+    """The counts of every image. Raises DamagedError where they are not those of as many images as the record says."""
+    counts = tables_of(counts_of(store, record.fingerprint), record.num_classes)
+    expected = record.figures.get("num_images", counts.num_images)
+    if counts.num_images != expected:
+        raise DamagedError(
+            f"evaluation {record.fingerprint[:SHORT]}: counts of {counts.num_images} images are stored, "
+            f"not of {expected}; remove its record and evaluate again."
+        )
+    return counts
+
+
+def _some(names: Sequence[str]) -> str:
+    if not names:
+        return "nothing"
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
