@@ -10,14 +10,18 @@ import open_clip
 from jaxtyping import Float
 from torch import Tensor, nn
 
+import logoseg.small_convnext  # noqa: F401  timm knows them by name from here on
 from logoseg.config import ClipConfig
 from logoseg.errors import ModelError
+from logoseg.tokenizer import build_tokenizer
 
 _OWN_CONFIGS = Path(__file__).parent / "clip_configs"
 
 
 def build_clip(config: ClipConfig) -> open_clip.CLIP:
     """An open_clip model in float32 with random weights, its positional grid sized for `config.image_size`.
+
+    Its attribute `tokenize` is the tokenizer that its text tower was made for.
 
     Raises ModelError when the name is unknown.
     """
@@ -30,6 +34,7 @@ def build_clip(config: ClipConfig) -> open_clip.CLIP:
     # A randomly dropped path would make the loss depend on how a batch is split over workers.
     model_config["vision_cfg"].pop("timm_drop_path", None)
     clip = open_clip.CLIP(**model_config)
+    clip.tokenize = build_tokenizer(model_config["text_cfg"])
     if config.stem == "convolutions":
         visual = clip.visual
         visual.conv1 = ConvolutionStem(width=visual.conv1.out_channels, patch_size=visual.patch_size[0])
@@ -52,7 +57,7 @@ class ConvolutionStem(nn.Module):
         widths = [3, *(max(16, width >> (num_stages - 1 - stage)) for stage in range(num_stages))]
         self.stages = nn.ModuleList(_stem_stage(widths[i], widths[i + 1], residual=i > 0) for i in range(num_stages))
         self.out = nn.Conv2d(widths[-1], width, kernel_size=1)
-        self.guidance_dims = (widths[3], widths[2])
+        self.guidance_dims = (widths[-2], widths[-3])
 
     def forward(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B D h w"]:
         return self.activations(images)[-1]

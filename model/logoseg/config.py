@@ -19,8 +19,9 @@ class ClipConfig:
     name: str
     # Side in pixels of the square at which the image tower runs.
     image_size: int
-    # Where F_mid is taken, and S_1 and S_2 of eq. 11: 0-based blocks of a ViT, 0-based stages of a ConvNeXt (A19).
-    # "stem" takes S_1 and S_2 from the stack of convolutions, at 1/8 and 1/4 of the image side.
+    # Where F_mid is taken, and S_1 and S_2 of eq. 11: 0-based blocks of a ViT; 0-based stages of a ConvNeXt (A19), and
+    # -1 for its stem.
+    # "stem" takes S_1 and S_2 from the stack of convolutions, at 2 and 4 times the token grid.
     middle_layer: int
     guidance_layers: tuple[int, int] | Literal["stem"]
     # What the value path of a ViT's last block is added to (sheet 5.1): CAT-Seg adds the CLS token, ZegCLIP the token

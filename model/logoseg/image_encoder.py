@@ -133,7 +133,7 @@ class VitImageEncoder(nn.Module):
         guidance: tuple[Tensor, ...] = ()
         if isinstance(self.conv1, ConvolutionStem):
             *stages, patches = self.conv1.activations(images)
-            guidance = (stages[2], stages[1])
+            guidance = (stages[-2], stages[-3])
         else:
             patches = self.conv1(images)
         position = resize_positions(self.positional_embedding, patches.shape[2], patches.shape[3])
@@ -170,16 +170,18 @@ class ConvNextImageEncoder(nn.Module):
         self.head = visual.head
         dims = [info["num_chs"] for info in visual.trunk.feature_info]
         self.middle_dim = dims[self.middle_layer]
+        dims.append(self.stem[0].out_channels)  # layer -1
         self.guidance_dims = tuple(dims[layer] for layer in self.guidance_layers)
         self.joint_dim = _last_linear(self.head).out_features
         _tune(self, config)
 
     def forward(self, images: Float[Tensor, "B 3 H W"]) -> ImageFeatures:
+        x = embedded = self.stem(self.normalise(images))
         activations = []
-        x = self.stem(self.normalise(images))
         for stage in self.stages:
             x = stage(x)
             activations.append(x)
+        activations.append(embedded)  # layer -1
         dense = self.head(self.norm(self.norm_pre(x)).permute(0, 2, 3, 1))
         dense = F.normalize(dense, dim=-1).permute(0, 3, 1, 2)
         middle = F.adaptive_avg_pool2d(activations[self.middle_layer], (dense.shape[2], dense.shape[3]))

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from logoseg.alignment import PlainGuidance, RegionAlignment
 from logoseg.clip import build_clip
@@ -132,10 +131,3 @@ def clip_cosines(image: Float[Tensor, "B C h w"], text: Float[Tensor, "N P C"]) 
     height, width = image.shape[2:]
     cosines = text.flatten(0, 1) @ image.flatten(2)  # (B, N*P, h*w)
     return cosines.unflatten(2, (height, width)).unflatten(1, text.shape[:2])
-
-
-def dense_clip_logits(
-    image: Float[Tensor, "B C h w"], text: Float[Tensor, "N P C"], *, scale: float = 100.0
-) -> Float[Tensor, "B N h w"]:
-    """Segmentation without any training: the mean cosine over prompts, times CLIP's usual temperature."""
-    return scale * clip_cosines(image, F.normalize(text, dim=-1)).mean(dim=2)

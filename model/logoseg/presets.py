@@ -47,10 +47,55 @@ def tiny() -> ModelConfig:
     return ModelConfig(clip=clip, decoder="pixel_embedding", guidance_dim=64, prior_weight=0.0)
 
 
+def shapes_vit_s() -> ModelConfig:
+    """The stand-in for ViT-B/16 in the shapes suite: 96 px, 12 x 12 tokens."""
+    return _shapes_vit("shapes-vit-s", middle_layer=2)
+
+
+def shapes_vit_l() -> ModelConfig:
+    """The stand-in for ViT-L/14 in the shapes suite."""
+    return _shapes_vit("shapes-vit-l", middle_layer=3)
+
+
+def shapes_convnext_s() -> ModelConfig:
+    """The stand-in for ConvNeXt-B in the shapes suite."""
+    return _shapes_convnext("shapes-convnext-s")
+
+
+def shapes_convnext_l() -> ModelConfig:
+    """The stand-in for ConvNeXt-L in the shapes suite."""
+    return _shapes_convnext("shapes-convnext-l")
+
+
+def _shapes_vit(name: str, *, middle_layer: int) -> ModelConfig:
+    clip = ClipConfig(
+        name=name,
+        image_size=96,
+        middle_layer=middle_layer,
+        guidance_layers="stem",
+        residual="token",
+        stem="convolutions",
+    )
+    return _shapes(clip)
+
+
+def _shapes_convnext(name: str) -> ModelConfig:
+    return _shapes(ClipConfig(name=name, image_size=96, middle_layer=2, guidance_layers=(0, -1), tuning="all"))
+
+
+def _shapes(clip: ClipConfig) -> ModelConfig:
+    # A quarter of the paper's token grid, so half its regions a side: 3 x 3 stands for 6 x 6.
+    return ModelConfig(clip=clip, decoder="pixel_embedding", guidance_dim=64, region_grid=3, decoder_dims=(64, 32))
+
+
 PRESETS: dict[str, Callable[[], ModelConfig]] = {
     "vit-b16": vit_b16,
     "vit-l14": vit_l14,
     "convnext-b": convnext_b,
     "convnext-l": convnext_l,
     "tiny": tiny,
+    "shapes-vit-s": shapes_vit_s,
+    "shapes-vit-l": shapes_vit_l,
+    "shapes-convnext-s": shapes_convnext_s,
+    "shapes-convnext-l": shapes_convnext_l,
 }

@@ -26,7 +26,7 @@ class TextEncoder(nn.Module):
         super().__init__()
         self.clip: Any = clip
         self.clip.visual = nn.Identity()
-        self.tokenize = open_clip.SimpleTokenizer(context_length=clip.context_length)
+        self.tokenize = clip.tokenize
         self.requires_grad_(False)
 
     @torch.no_grad()

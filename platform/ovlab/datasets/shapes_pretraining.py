@@ -7,6 +7,7 @@ any model, so unseen stuff is unseen by dense training only.
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
@@ -15,6 +16,23 @@ from ovlab.datasets.shapes_captions import caption
 from ovlab.datasets.shapes_render import render
 from ovlab.datasets.shapes_sampling import SceneDistribution, draw_close_up, draw_scene, uniform_distribution
 from ovlab.datasets.shapes_world import COMPOSITIONS, SEEN_COMPOSITIONS, STUFF_IDS, Composition
+
+
+class CloseUp(NamedTuple):
+    """One object in front of one kind of stuff (a position in STUFF), and a caption of both or either."""
+
+    image: UInt8[np.ndarray, "96 96 3"]
+    composition: Composition
+    stuff: int
+    caption: str
+
+
+def attributed_close_up(seed: int, index: int, compositions: Sequence[int] = SEEN_COMPOSITIONS) -> CloseUp:
+    """The picture and caption of `captioned_close_up`, and what is in it."""
+    scene = draw_close_up(compositions, STUFF_IDS, seed, index)
+    rendering = render(scene)
+    shown = COMPOSITIONS[scene.objects[0].composition]
+    return CloseUp(rendering.image, shown, scene.regions[0].stuff, caption(scene, rendering))
 
 
 def close_up(
@@ -29,9 +47,8 @@ def captioned_close_up(
     seed: int, index: int, compositions: Sequence[int] = SEEN_COMPOSITIONS
 ) -> tuple[UInt8[np.ndarray, "96 96 3"], str]:
     """The picture of `close_up` and a caption of it."""
-    scene = draw_close_up(compositions, STUFF_IDS, seed, index)
-    rendering = render(scene)
-    return rendering.image, caption(scene, rendering)
+    drawn = attributed_close_up(seed, index, compositions)
+    return drawn.image, drawn.caption
 
 
 def captioned_scene(
