@@ -1,0 +1,160 @@
+"""`ovlab compare`: whether one run is better than another, on every benchmark that both were evaluated on."""
+
+import argparse
+import json
+from typing import Any
+
+from ovlab.specs.errors import InputError
+
+_SCORES = (
+    "miou",
+    "legacy_miou",
+    "seen_miou",
+    "unseen_miou",
+    "harmonic_miou",
+    "fwiou",
+    "pixel_accuracy",
+    "mean_accuracy",
+    "hallucination_rate",
+)
+
+_EPILOG = """\
+examples:
+  ovlab compare 3f9a1c 77b2e0                        two trainings, on every benchmark both have
+  ovlab compare 3f9a1c 77b2e0 c01d55 --store s3://bucket/store
+  ovlab compare 3f9a1c 77b2e0 --score unseen_miou --json
+
+A run is named by the first digits of its fingerprint: that of a training (or of CLIP without training), or of a single
+evaluation. Every later run is compared with the first, image by image, on the same resamples of the images. Holm's
+correction is over all rows of the table. The noise of training is not in these figures: for that, train other seeds.
+"""
+
+
+def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "compare",
+        help="test whether two runs differ, image by image",
+        description="Compare runs on the same images by a paired bootstrap.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("first", metavar="RUN_A", help="first digits of a fingerprint in the store")
+    parser.add_argument("others", metavar="RUN_B", nargs="+", help="one or more runs to compare with RUN_A")
+    parser.add_argument("--store", default="ovlab-store", help="the store of results (default: ./ovlab-store)")
+    parser.add_argument("--benchmark", help="this benchmark only")
+    parser.add_argument("--score", default="miou", choices=_SCORES, metavar="SCORE", help=", ".join(_SCORES))
+    parser.add_argument("--resamples", type=int, default=10_000, metavar="B", help="default: 10000")
+    parser.add_argument("--level", type=float, default=0.95, help="level of the intervals (default: 0.95)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the resamples (default: 0)")
+    parser.add_argument("--json", action="store_true", help="print every score as one JSON document")
+    parser.set_defaults(execute=execute)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    rows = compared(arguments)
+    if arguments.json:
+        print(json.dumps({"score": arguments.score, "level": arguments.level, "comparisons": rows}))
+    else:
+        print_comparisons(rows, arguments)
+    return 0
+
+
+def compared(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """One entry a pair of runs and benchmark, with every score; the p-values of `arguments.score` corrected."""
+    from ovlab.evaluation.seen_classes import seen_classes
+    from ovlab.metrics.multiple import holm
+    from ovlab.metrics.paired import compare_runs
+    from ovlab.results.pairs import common_cells, evaluations_of, stored_tables
+    from ovlab.results.store import open_store
+
+    store = open_store(arguments.store)
+    records = [
+        record
+        for record in store.evaluations()
+        if arguments.benchmark is None or record.evaluation.benchmark == arguments.benchmark
+    ]
+    first = evaluations_of(records, arguments.first, str(store))
+    rows: list[dict[str, Any]] = []
+    for other in arguments.others:
+        second = evaluations_of(records, other, str(store))
+        for cell in common_cells(first, second, (arguments.first, other)):
+            seen = seen_classes(cell.benchmark)
+            comparison = compare_runs(
+                stored_tables(store, first[cell]),
+                stored_tables(store, second[cell]),
+                seen,
+                num_resamples=arguments.resamples,
+                seed=arguments.seed,
+                level=arguments.level,
+                names=(arguments.first, other),
+            )
+            if arguments.score not in comparison.scores:
+                raise InputError(
+                    f"{arguments.score} is not known on {cell.benchmark}: which of its classes training has named is "
+                    "known of the benchmarks in `ovlab data list` only."
+                )
+            rows.append(
+                {
+                    "benchmark": str(cell),
+                    "first": first[cell].fingerprint,
+                    "second": second[cell].fingerprint,
+                    "run": other,
+                    "num_images": comparison.num_images,
+                    "num_resamples": comparison.num_resamples,
+                    "mean_absent_classes": comparison.mean_absent,
+                    "scores": {name: _entry(score) for name, score in comparison.scores.items()},
+                }
+            )
+    tested = [row for row in rows if row["scores"][arguments.score]["p_value"] is not None]
+    adjusted = holm([row["scores"][arguments.score]["p_value"] for row in tested])
+    for row, value in zip(tested, adjusted, strict=True):
+        row["holm_p_value"] = value
+    return rows
+
+
+def print_comparisons(rows: list[dict[str, Any]], arguments: argparse.Namespace) -> None:
+    """The score that was asked for, in percent, one row a comparison."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{arguments.score} in %: B against A = {arguments.first}, paired over images")
+    table.add_column("B")
+    table.add_column("benchmark")
+    for column in ("A", "B", "B - A", "P(B > A)", "p", "Holm p", "images", "absent"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in rows:
+        score = row["scores"][arguments.score]
+        interval = score["interval"]
+        table.add_row(
+            row["run"],
+            row["benchmark"],
+            _percent(score["first"]),
+            _percent(score["second"]),
+            "-" if interval is None else f"{100 * score['difference']:+.2f} ± {50 * (interval[1] - interval[0]):.2f}",
+            _number(score["superiority"], ".3f"),
+            _number(score["p_value"], ".4f"),
+            _number(row.get("holm_p_value"), ".4f"),
+            str(row["num_images"]),
+            f"{row['mean_absent_classes']:.1f}",
+        )
+    console = Console()
+    console.print(table)
+    console.print(
+        f"±: the {100 * arguments.level:g} % interval from {arguments.resamples} resamples of the images (seed "
+        f"{arguments.seed}), without the noise of training. absent: classes that a resample lacks, on average."
+    )
+
+
+def _entry(score: Any) -> dict[str, Any]:
+    values = {name: getattr(score, name) for name in ("first", "second", "difference", "superiority", "p_value")}
+    # NaN is no JSON: where nothing was counted, there is no value.
+    entry: dict[str, Any] = {name: None if value != value else value for name, value in values.items()}
+    return {**entry, "interval": None if score.interval is None else list(score.interval)}
+
+
+def _percent(fraction: float | None) -> str:
+    return "-" if fraction is None else f"{100 * fraction:.2f}"
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else f"{value:{form}}"

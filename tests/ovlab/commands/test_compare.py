@@ -1,0 +1,186 @@
+"""`ovlab compare` from the store to the table: which evaluations meet, what is refused, and what is printed."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ovlab.cli import main
+from ovlab.evaluation.seen_classes import seen_classes
+from ovlab.metrics.counting import SparseCounts
+from ovlab.metrics.evaluation_counts import ImageCounts
+from ovlab.metrics.paired import compare_runs
+from ovlab.metrics.per_image import tables_of
+from ovlab.results.attempts import Attempt
+from ovlab.results.record import ClassFigures, EvaluationRecord, cost_of
+from ovlab.results.shards import commit_shard, plan_shards
+from ovlab.results.store import Store, open_store
+from ovlab.specs.evaluation import EvaluationSpec, Scoring, evaluation_fingerprint, protocol_hash, scoring_hash, whole
+
+NUM_CLASSES = 20
+IDS = [f"{number:03d}" for number in range(40)]
+A, B, C = "a" * 64, "b" * 64, "b" * 8 + "c" * 56
+
+
+def images_of(ids: list[str], share: float, seed: int) -> list[ImageCounts]:
+    """One class an image, of which about `share` is found, and the rest taken for the next class."""
+    generator = np.random.default_rng(seed)
+    images = []
+    for name in ids:
+        gt, hits = int(name) % NUM_CLASSES, int(1000 * np.clip(share + 0.1 * generator.normal(), 0.1, 0.9))
+        pairs = [(gt, gt, hits), (gt, (gt + 1) % NUM_CLASSES, 1000 - hits)]
+        gt_column, pred, count = zip(*sorted(pairs), strict=True)
+        counts = SparseCounts(np.array(gt_column, np.uint16), np.array(pred, np.uint16), np.array(count, np.int64))
+        images.append(ImageCounts(name, counts))
+    return images
+
+
+def put(
+    store: Store,
+    subject: str,
+    images: list[ImageCounts],
+    benchmark: str = "pas-20",
+    size: int = 384,
+    scoring: Scoring | None = None,
+) -> str:
+    protocol = replace(whole(size), scoring=scoring or Scoring())
+    spec = EvaluationSpec(
+        subject=subject,
+        benchmark=benchmark,
+        split="val",
+        data_digest="d" * 64,
+        vocabulary_digest="e" * 64,
+        protocol=protocol,
+    )
+    fingerprint = evaluation_fingerprint(spec)
+    by_id = {image.id: image for image in images}
+    for shard in plan_shards(list(by_id)):
+        commit_shard(store, fingerprint, shard, [by_id[name] for name in shard.ids])
+    time = "2026-01-02T03:04:05+00:00"
+    attempt = Attempt(
+        id="1", began=time, updated=time, status="finished", device="cpu", num_gpus=0, seconds=1.0, kept_seconds=1.0
+    )
+    empty = ClassFigures(name="", iou=None, accuracy=None, num_gt_pixels=0, num_pred_pixels=0)
+    store.put_evaluation(
+        EvaluationRecord(
+            fingerprint=fingerprint,
+            evaluation=spec,
+            protocol_hash=protocol_hash(protocol),
+            scoring_hash=scoring_hash(protocol),
+            figures={"num_images": len(images)},
+            classes=tuple(replace(empty, name=str(index)) for index in range(NUM_CLASSES)),
+            num_shards=1,
+            cost=cost_of([attempt]),
+            finished=time,
+            provenance={},
+        )
+    )
+    return fingerprint
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(str(tmp_path / "store"))
+
+
+def compare(store: Store, *words: str) -> int:
+    return main(["compare", *words, "--store", str(store), "--resamples", "500"])
+
+
+def test_compare_gives_the_figures_of_the_stored_counts(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = images_of(IDS, 0.5, 0), images_of(IDS, 0.6, 1)
+    put(store, A, first)
+    put(store, B, list(reversed(second)), size=768)
+
+    assert compare(store, "aaa", "bbb", "--json") == 0
+
+    (row,) = json.loads(capsys.readouterr().out)["comparisons"]
+    expected = compare_runs(
+        tables_of(first, NUM_CLASSES), tables_of(second, NUM_CLASSES), seen_classes("pas-20"), num_resamples=500
+    ).scores
+    for name, score in row["scores"].items():
+        assert score["difference"] == (None if np.isnan(expected[name].difference) else expected[name].difference)
+        assert score["p_value"] == expected[name].p_value
+    assert row["holm_p_value"] == row["scores"]["miou"]["p_value"] < 0.05
+    assert row["num_images"] == len(IDS)
+
+
+def test_compare_corrects_over_all_benchmarks_and_runs(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    for subject, share, seed in ((A, 0.5, 0), (B, 0.52, 1), (C, 0.8, 2)):
+        for benchmark in ("pas-20", "shapes-of-my-own"):
+            put(store, subject, images_of(IDS, share, seed), benchmark)
+
+    assert compare(store, "aaa", "bbbbbbbbb", "bbbbbbbbc", "--json") == 0
+
+    rows = json.loads(capsys.readouterr().out)["comparisons"]
+    assert len(rows) == 4
+    smallest = min(rows, key=lambda row: row["scores"]["miou"]["p_value"])
+    assert smallest["holm_p_value"] == pytest.approx(4 * smallest["scores"]["miou"]["p_value"])
+
+
+def test_compare_prints_a_row_a_benchmark(store: Store, capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    put(store, A, images_of(IDS, 0.5, 0))
+    put(store, B, images_of(IDS, 0.8, 1))
+
+    assert compare(store, "aaa", "bbb", "--score", "pixel_accuracy") == 0
+
+    printed = capsys.readouterr().out
+    assert "pixel_accuracy in %: B against A = aaa" in printed
+    assert "pas-20 val" in printed
+    assert "1.000" in printed  # P(B > A)
+
+
+def test_evaluation_can_be_named_where_a_run_has_two(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    small = put(store, A, images_of(IDS, 0.5, 0))
+    large = put(store, A, images_of(IDS, 0.6, 1), size=768)
+
+    assert compare(store, small[:20], large[:20]) == 0
+    assert compare(store, "aaa", small[:20]) == 2
+    assert "two evaluations on pas-20 val" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("aaa", "fff"), "no evaluation of the run 'fff'"),
+        (("aaa", "bbb"), "beginning of 2 runs"),
+        (("aaa", "bbbbbbbbc"), "share no benchmark: the one has pas-20 val, the other pc-59 val"),
+        (("aaa", "bbbbbbbbb"), r"have not scored the same images: bbbbbbbbb lacks 1 (039)"),
+        (("aaa", "777"), "scored by different rules"),
+        (("888", "888", "--score", "seen_miou"), "seen_miou is not known on mine"),
+    ],
+)
+def test_compare_refuses_what_cannot_be_compared(
+    store: Store, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], message: str
+) -> None:
+    put(store, A, images_of(IDS, 0.5, 0))
+    put(store, B, images_of(IDS[:-1], 0.5, 0))
+    put(store, C, images_of(IDS, 0.5, 0), "pc-59")
+    put(store, "7" * 64, images_of(IDS, 0.5, 0), scoring=Scoring(headline="ground_truth_or_prediction"))
+    put(store, "8" * 64, images_of(IDS, 0.5, 0), "mine")
+
+    assert compare(store, *words) == 2
+
+    assert message in capsys.readouterr().err
+
+
+def test_missing_shard_is_noticed(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    put(store, A, images_of(IDS, 0.5, 0))
+    ids = [f"{number:03d}" for number in range(100)]
+    fingerprint = put(store, B, images_of(ids, 0.5, 0))
+    store.folder.remove(f"evaluations/{fingerprint}/counts/00001.parquet")
+
+    assert compare(store, "aaa", "bbb") == 2
+
+    assert "counts of 64 images are stored, not of 100" in capsys.readouterr().err
+
+
+def test_seen_classes_are_known_by_name() -> None:
+    assert seen_classes("my-folder") is None
+    assert len(seen_classes("pas-20b")) == 21
+    assert not seen_classes("pas-20b")[20]
+    assert len(seen_classes("a-150")) == 150
+    assert seen_classes("shapes-a-150").any()
