@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from logoseg.errors import ModelError
-from ovlab.commands import bench, compare, data, demo, evaluate, compare, predict, train
+from ovlab.commands import bench, compare, data, demo, evaluate, predict, train
 from ovlab.specs.errors import InputError, WorkError
 
 _EPILOG = """\
