@@ -1,0 +1,83 @@
+"""The trained model as MLflow serves it. This file itself is the model's code: MLflow runs it when a model is loaded.
+
+In: a table with the columns `image` (a path, or a PNG or JPEG in base64) and `classes` (the names to segment).
+Out: `labels_png`, a label map in base64 at the size of the image (8 bits a pixel, 16 from 257 names on; the value is
+the index into the names), and `classes`, the names. The parameter `size` is the side at which the network runs.
+"""
+
+import base64
+import binascii
+import hashlib
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ovlab.tracking.mlflow_tracker import PythonModel, set_model
+
+
+class SegmentationModel(PythonModel):
+    """A network of logoseg, read from the weights that the model's configuration names."""
+
+    def load_context(self, context: Any) -> None:
+        from logoseg.checkpoint import load_weights
+
+        config = context.model_config
+        self.network = load_weights(_verified(config["weights"], config["sha256"])).model
+
+    # MLflow reads a type hint of the input as a schema of its own, beside the signature.
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
+        import pandas as pd
+
+        size = int((params or {}).get("size") or self.network.config.clip.image_size)
+        rows = zip(model_input["image"], model_input["classes"], strict=True)
+        answers = [
+            {"labels_png": self._label_png(image, list(classes), size), "classes": list(classes)}
+            for image, classes in rows
+        ]
+        return pd.DataFrame(answers)
+
+    def _label_png(self, image: str, classes: Sequence[str], size: int) -> str:
+        import numpy as np
+        import torch
+        from PIL import Image
+
+        from logoseg.config import WholeImage
+        from logoseg.inference import segment
+
+        if not classes or len(set(classes)) != len(classes):
+            raise ValueError(f"classes must be names, each once; got {classes!r}.")
+        pixels = torch.tensor(np.asarray(_open(image).convert("RGB"))).permute(2, 0, 1).float().div_(255)
+        with torch.inference_mode():
+            text = self.network.encode_text(classes)
+            view = WholeImage(size=size, resize="keep_aspect")
+            labels = segment(lambda views: self.network(views, text), pixels, view).numpy()
+        file = io.BytesIO()
+        Image.fromarray(labels.astype(np.uint8 if len(classes) <= 256 else np.uint16)).save(file, format="PNG")
+        return base64.b64encode(file.getvalue()).decode()
+
+
+def _verified(weights: str, sha256: str) -> Path:
+    """The weights as a local file. Raises ValueError when they are others than those that were tracked."""
+    import fsspec
+
+    path = Path(fsspec.open_local(f"simplecache::{weights}") if "://" in weights else weights)
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != sha256:
+        raise ValueError(f"{weights}: other weights than those of the run (sha256 {found[:12]}, not {sha256[:12]}).")
+    return path
+
+
+def _open(image: str) -> Any:
+    from PIL import Image
+
+    if len(image) < 4096 and Path(image).is_file():
+        return Image.open(image)
+    try:
+        return Image.open(io.BytesIO(base64.b64decode(image, validate=True)))
+    except (binascii.Error, OSError):
+        raise ValueError(f"image: neither a file nor an image in base64: {image[:80]!r}.") from None
+
+
+set_model(SegmentationModel())
