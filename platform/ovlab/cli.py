@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from logoseg.errors import ModelError
-from ovlab.commands import bench, compare, data, demo, evaluate, predict, train
+from ovlab.commands import bench, compare, data, demo, evaluate, predict, runs, train
 from ovlab.specs.errors import InputError, WorkError
 
 _EPILOG = """\
@@ -27,7 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (demo, data, train, evaluate, compare, predict, bench):
+    for command in (demo, data, train, evaluate, compare, predict, runs, bench):
         command.configure(commands)
     return parser
 
