@@ -1,16 +1,17 @@
 """Counting the (ground truth, prediction) pairs of one image, the slow part of every segmentation metric.
 
-An image touches few of the N x N pairs. It is counted in a matrix that the thread keeps, and only the rows of the
-classes that are in the image are read out and cleared. The loops are in counting_kernels.py.
+An image is added to a confusion matrix directly. Its own pairs, few of the N x N, are counted in a matrix that the
+thread keeps, of which only the rows of the classes that are in the image are read out and cleared. The loops are in
+counting_kernels.py.
 """
 
 import threading
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int32, Int64, Integer, UInt8, UInt16, UInt64
+from jaxtyping import Int32, Int64, Integer, UInt16
 
-from ovlab.metrics.counting_kernels import count_words, drain, drain_into
+from ovlab.metrics.counting_kernels import add_pixels, add_runs, drain, is_noise
 from ovlab.specs.errors import InputError
 
 # The value of ovlab.datasets.sample.IGNORE_INDEX: metrics and datasets do not import one another.
@@ -42,9 +43,13 @@ def sparse_counts(
     Arrays of uint16 are read as they are; other integers are converted first. Raises InputError for a label or a
     prediction outside 0 .. num_classes - 1, for maps of different sizes, and for an ignore index that is a class.
     """
-    counted = _count(prediction, label, num_classes, ignore_index)
-    found = SparseCounts(*drain(*counted))
-    _scratch.counts = counted.counts
+    pred_row, gt_row = _checked_rows(prediction, label, num_classes, ignore_index)
+    counts, in_image = _take_scratch(num_classes), np.zeros(num_classes, np.uint8)
+    add = add_pixels if is_noise(pred_row, gt_row) else add_runs
+    if add(pred_row, gt_row, ignore_index, counts, in_image) < gt_row.size:
+        raise InputError(_first_out_of_range(prediction, label, num_classes, ignore_index))
+    found = SparseCounts(*drain(counts, in_image))
+    _scratch.counts = counts
     return found
 
 
@@ -58,11 +63,18 @@ def count_into(
 
     Errors as for `sparse_counts`; the matrix is then as it was.
     """
-    if counts.dtype != np.int64 or counts.shape != (len(counts), len(counts)):
-        raise ValueError(f"the confusion matrix must be square and int64, got {counts.shape} {counts.dtype}.")
-    counted = _count(prediction, label, len(counts), ignore_index)
-    drain_into(counts, *counted)
-    _scratch.counts = counted.counts
+    if counts.dtype != np.int64 or counts.shape != (len(counts), len(counts)) or not counts.flags.c_contiguous:
+        raise ValueError(
+            f"the confusion matrix must be square, int64 and contiguous, got {counts.shape} {counts.dtype}."
+        )
+    num_classes = len(counts)
+    pred_row, gt_row = _checked_rows(prediction, label, num_classes, ignore_index)
+    add = add_pixels if is_noise(pred_row, gt_row) else add_runs
+    num_added = add(pred_row, gt_row, ignore_index, counts, np.zeros(num_classes, np.uint8))
+    if num_added < gt_row.size:
+        added = sparse_counts(pred_row[None, :num_added], gt_row[None, :num_added], num_classes, ignore_index)
+        counts[added.gt, added.pred] -= added.count
+        raise InputError(_first_out_of_range(prediction, label, num_classes, ignore_index))
 
 
 def collapse(prediction: Integer[np.ndarray, "H W"], lookup: Integer[np.ndarray, "M"]) -> UInt16[np.ndarray, "H W"]:
@@ -77,16 +89,9 @@ def collapse(prediction: Integer[np.ndarray, "H W"], lookup: Integer[np.ndarray,
     return lookup.astype(np.uint16)[prediction]
 
 
-class _Counted(NamedTuple):
-    """Where one image was counted, to be drained and given back, and which classes are in its label, as flags."""
-
-    counts: Int32[np.ndarray, "N N"]
-    in_image: UInt8[np.ndarray, "N"]
-
-
-def _count(
+def _checked_rows(
     prediction: Integer[np.ndarray, "H W"], label: Integer[np.ndarray, "H W"], num_classes: int, ignore_index: int
-) -> _Counted:
+) -> tuple[UInt16[np.ndarray, "P"], UInt16[np.ndarray, "P"]]:
     if not 1 <= num_classes <= _MAX_CLASSES:
         raise InputError(f"number of classes must be in 1 .. {_MAX_CLASSES}, got {num_classes}.")
     if not num_classes <= ignore_index <= 65535 or ignore_index == _UNREPRESENTABLE:
@@ -96,18 +101,7 @@ def _count(
     if prediction.shape != label.shape:
         raise InputError(f"prediction is {_size(prediction)} and label {_size(label)}; both must have one size.")
 
-    pred_pixels, gt_pixels = _uint16_row(prediction), _uint16_row(label)
-    num_whole = gt_pixels.size // 4 * 4
-    # The last word is filled up with ignored pixels.
-    pred_rest, gt_rest = np.zeros(4, np.uint16), np.full(4, ignore_index, np.uint16)
-    pred_rest[: gt_pixels.size - num_whole] = pred_pixels[num_whole:]
-    gt_rest[: gt_pixels.size - num_whole] = gt_pixels[num_whole:]
-
-    counts, in_image = _take_scratch(num_classes), np.zeros(num_classes, np.uint8)
-    for pred_part, gt_part in ((pred_pixels[:num_whole], gt_pixels[:num_whole]), (pred_rest, gt_rest)):
-        if not count_words(_words(pred_part), _words(gt_part), ignore_index, counts.reshape(-1), in_image):
-            raise InputError(_first_out_of_range(prediction, label, num_classes, ignore_index))
-    return _Counted(counts, in_image)
+    return _uint16_row(prediction), _uint16_row(label)
 
 
 def _take_scratch(num_classes: int) -> Int32[np.ndarray, "N N"]:
@@ -124,7 +118,7 @@ def _take_scratch(num_classes: int) -> Int32[np.ndarray, "N N"]:
 
 
 def _uint16_row(pixels: Integer[np.ndarray, "H W"]) -> UInt16[np.ndarray, "P"]:
-    """The map as one contiguous row that starts on a word boundary."""
+    """The map as one contiguous row, not writeable: Numba compiles once for each of the two kinds of array."""
     row = pixels.reshape(-1)
     if row.dtype != np.uint16:
         narrow = row.astype(np.uint16)
@@ -132,14 +126,8 @@ def _uint16_row(pixels: Integer[np.ndarray, "H W"]) -> UInt16[np.ndarray, "P"]:
             narrow[(row < 0) | (row > 65535)] = _UNREPRESENTABLE
         row = narrow
     row = np.ascontiguousarray(row)
-    return row.copy() if row.ctypes.data % 8 else row
-
-
-def _words(row: UInt16[np.ndarray, "P"]) -> UInt64[np.ndarray, "W"]:
-    """The same memory by the word, and not writeable: Numba compiles once for each of the two kinds of array."""
-    words = row.view(np.uint64)
-    words.flags.writeable = False
-    return words
+    row.flags.writeable = False
+    return row
 
 
 def _size(pixels: np.ndarray) -> str:

@@ -64,6 +64,46 @@ def test_counts_of_any_integer_type_are_equal(dtype: type) -> None:
     np.testing.assert_array_equal(count_once(prediction.astype(dtype), label.astype(dtype), 90, 100), expected)
 
 
+def large_maps(kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """Maps of several blocks of the compiled loops: of stripes, of noise, or of noise below stripes; 40 classes."""
+    generator = np.random.default_rng(10)
+    stripes = generator.integers(0, 40, (2, 150, 4)).astype(np.uint16).repeat(25, axis=2)
+    noise = generator.integers(0, 40, (2, 150, 100)).astype(np.uint16)
+    noise[1][generator.random((150, 100)) < 0.1] = IGNORE_INDEX
+    prediction, label = {
+        "stripes": stripes,
+        "noise": noise,
+        "both": np.where(np.arange(150)[:, None] < 75, stripes, noise),
+    }[kind]
+    label[:3] = IGNORE_INDEX
+    return prediction, label
+
+
+@pytest.mark.parametrize("kind", ["stripes", "noise", "both"])
+def test_counts_of_large_maps_agree_with_scikit_learn(kind: str) -> None:
+    prediction, label = large_maps(kind)
+    expected = by_scikit_learn(prediction, label, 40, IGNORE_INDEX)
+
+    np.testing.assert_array_equal(count_once(prediction, label, 40), expected)
+    np.testing.assert_array_equal(dense(sparse_counts(prediction, label, 40), 40), expected)
+
+
+@pytest.mark.parametrize("kind", ["stripes", "noise", "both"])
+@pytest.mark.parametrize("what", ["prediction", "label"])
+@pytest.mark.parametrize("row", [3, 149])
+def test_matrix_is_as_it_was_after_a_large_map_is_refused(kind: str, what: str, row: int) -> None:
+    prediction, label = large_maps(kind)
+    label[row, 99] = 0
+    (prediction if what == "prediction" else label)[row, 99] = 40
+    total = np.random.default_rng(11).integers(0, 9, (40, 40))
+    before = total.copy()
+
+    with pytest.raises(InputError, match=f"{what} 40 at row {row}, column 99"):
+        count_into(total, prediction, label)
+
+    np.testing.assert_array_equal(total, before)
+
+
 def test_counts_of_views_equal_those_of_copies() -> None:
     prediction, label = maps(np.random.default_rng(2), (50, 53), 9)
     for rows, columns in ((slice(1, None), slice(1, -1)), (slice(None, None, -1), slice(None, None, 2))):
@@ -211,8 +251,10 @@ def test_impossible_number_of_classes_or_ignore_index_is_refused(num_classes: in
         sparse_counts(pixels, pixels, num_classes, ignored)
 
 
-@pytest.mark.parametrize("matrix", [np.zeros((3, 3), np.int32), np.zeros((3, 3), np.float64)])
-def test_matrix_of_another_type_is_refused(matrix: np.ndarray) -> None:
+@pytest.mark.parametrize(
+    "matrix", [np.zeros((3, 3), np.int32), np.zeros((3, 3), np.float64), np.zeros((3, 6), np.int64)[:, ::2]]
+)
+def test_matrix_of_another_type_or_layout_is_refused(matrix: np.ndarray) -> None:
     with pytest.raises((ValueError, TypeError)):
         count_into(matrix, np.zeros((2, 2), np.uint16), np.zeros((2, 2), np.uint16))
 
