@@ -1,9 +1,15 @@
-"""From what a person gives, a run or a file, to a network."""
+"""From what a person gives to a network: a run, a file of weights, or CLIP alone as "clip:PRESET"."""
 
 from pathlib import Path
 
-from logoseg.checkpoint import Weights, load_weights
+from logoseg.checkpoint import load_clip, load_weights
+from logoseg.dense_clip import DenseClip
+from logoseg.network import LoGoSeg
+from logoseg.presets import PRESETS
+from logoseg.shipped import shipped_clip
 from ovlab.specs.errors import InputError
+
+CLIP_ALONE = "clip:"
 
 
 def weights_file(run: Path) -> Path:
@@ -20,6 +26,18 @@ def weights_file(run: Path) -> Path:
     return file
 
 
-def open_weights(run: Path) -> Weights:
-    """The network of a run folder or of a weights file, and the names it was trained on."""
-    return load_weights(weights_file(run))
+def open_model(name: str, clip_file: Path | None = None) -> LoGoSeg | DenseClip:
+    """The network of a run folder or weights file; for "clip:PRESET", the towers of that preset and nothing trained.
+
+    `clip_file` holds the released weights of those towers; the presets of the shapes suite have theirs with them.
+    """
+    if not name.startswith(CLIP_ALONE):
+        return load_weights(weights_file(Path(name))).model
+    preset = name.removeprefix(CLIP_ALONE)
+    if preset not in PRESETS:
+        raise InputError(f"{name}: no preset {preset!r}. There are {', '.join(sorted(PRESETS))}.")
+    config = PRESETS[preset]()
+    file = clip_file or shipped_clip(config.clip)
+    if file is None:
+        raise InputError(f"{name}: CLIP weights of {config.clip.name} do not come with the package; give --clip FILE.")
+    return DenseClip(config, load_clip(config.clip, file)).eval()

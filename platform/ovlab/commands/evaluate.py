@@ -1,37 +1,60 @@
-"""`ovlab evaluate`: the scores of a run on a data set, in both mIoU conventions."""
+"""`ovlab evaluate`: the scores of a run on one data set or on a whole suite, in both mIoU conventions."""
 
 import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from logoseg.config import ModelConfig
 from ovlab.specs.evaluation import PROTOCOLS, Collapse, Protocol, sliding_window, whole, whole_768
+from ovlab.specs.suite import SUITES
+
+if TYPE_CHECKING:
+    from logoseg.dense_clip import DenseClip
+    from logoseg.network import LoGoSeg
 
 _EPILOG = """\
 examples:
   ovlab evaluate runs/camvid --data photographs/camvid --split test
-  ovlab evaluate runs/shapes --data shapes-a-150 --limit 50
+  ovlab evaluate runs/shapes --suite shapes --limit 50
+  ovlab evaluate clip:shapes-vit-s --data shapes-a-150 shapes-pc-59
   ovlab evaluate runs/paper --data s3://bucket/a-150 --protocol sliding-window --json
 
 mIoU is the mean over the classes that are in the ground truth; the legacy mIoU divides by the classes that are in the
 ground truth or in a prediction, as evaluation code of before July 2022 does.
 """
+# What is reported of a data set, best known first.
+_SCORES = (
+    "miou",
+    "legacy_miou",
+    "seen_miou",
+    "unseen_miou",
+    "harmonic_miou",
+    "fwiou",
+    "pixel_accuracy",
+    "mean_accuracy",
+    "hallucination_rate",
+)
 
 
 def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
         "evaluate",
-        help="score a run on a data set",
-        description="Score a run on a data set and write the figures beside its weights.",
+        help="score a run on data sets",
+        description="Score a run on data sets and write the figures beside its weights.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("weights", type=Path, metavar="RUN", help="folder of a run, or a weights.safetensors")
     parser.add_argument(
-        "--data", required=True, help="a folder, prepared shards, or a shapes set; see `ovlab data list`"
+        "weights",
+        metavar="RUN",
+        help="folder of a run, a weights.safetensors, or clip:PRESET for CLIP alone without any training",
     )
+    parser.add_argument("--clip", type=Path, metavar="FILE", help="released CLIP weights, for clip:PRESET")
+    data = parser.add_mutually_exclusive_group(required=True)
+    data.add_argument("--data", nargs="+", help="folders, prepared shards, or shapes sets; see `ovlab data list`")
+    data.add_argument("--suite", choices=("shapes",), help="all six benchmarks of the suite")
     parser.add_argument("--split", default="val", help="split to score (default: val)")
     parser.add_argument(
         "--protocol",
@@ -46,16 +69,45 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         choices=("first", "average"),
         help="read a class by its first name, or by the mean of all its names (default: first)",
     )
-    parser.add_argument("--limit", type=int, metavar="N", help="score the first N images only, for a quick look")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="where the figures go (default: beside the weights)")
+    parser.add_argument("--limit", type=int, metavar="N", help="score the first N images of each set, for a quick look")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where the figures go (default: into the run)")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default: auto)")
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON document")
     parser.set_defaults(execute=execute)
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    from logoseg.text_encoder import cached_text
     from ovlab.atomic_file import write_text
+    from ovlab.weights import CLIP_ALONE, open_model, weights_file
+
+    names = tuple(SUITES[arguments.suite].benchmarks.values()) if arguments.suite else tuple(arguments.data)
+    model = open_model(arguments.weights, arguments.clip)
+    folder = arguments.out
+    if folder is None and not arguments.weights.startswith(CLIP_ALONE):
+        folder = weights_file(Path(arguments.weights)).parent
+    results = []
+    for name in names:
+        figures = _score(model, name, arguments)
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            limited = "" if arguments.limit is None else f"-first-{arguments.limit}"
+            file = folder / f"evaluation-{Path(figures['data']).name}-{arguments.split}{limited}.json"
+            write_text(file, json.dumps(figures, indent=2) + "\n")
+        results.append(figures)
+    if arguments.json:
+        print(json.dumps(results[0] if len(results) == 1 else results))
+        return 0
+    print_scores(results)
+    if len(results) == 1:
+        print_classes(results[0])
+    if folder is not None:
+        print(f"written: {folder}/evaluation-*.json" if len(results) > 1 else f"written: {file}")
+    return 0
+
+
+def _score(model: "LoGoSeg | DenseClip", name: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """The figures of one data set."""
+    from logoseg.text_encoder import cached_text
     from ovlab.cache import text_cache_folder
     from ovlab.datasets.opening import open_dataset
     from ovlab.device import pick_device
@@ -65,17 +117,14 @@ def execute(arguments: argparse.Namespace) -> int:
     from ovlab.metrics.summary import summary
     from ovlab.progress import open_progress
     from ovlab.specs.evaluation import protocol_hash
-    from ovlab.weights import open_weights, weights_file
 
-    file = weights_file(arguments.weights)
-    model, _ = open_weights(file)
-    dataset = open_dataset(arguments.data, arguments.split)
+    dataset = open_dataset(name, arguments.split)
     if arguments.limit is not None:
         dataset = FirstSamples(dataset, arguments.limit)
     labels = label_space(dataset, arguments.synonyms)
     protocol = protocol_of(arguments, model.config, labels.collapse)
     text = cached_text(model.text_encoder, labels.asked, protocol.prompt_templates, text_cache_folder())
-    with open_progress("evaluate", total=len(dataset), unit="image") as progress:
+    with open_progress(f"evaluate {Path(dataset.name).name}", total=len(dataset), unit="image") as progress:
         images = evaluate(
             model,
             text,
@@ -86,21 +135,13 @@ def execute(arguments: argparse.Namespace) -> int:
             progress=progress,
         )
         counts = sum_counts((image.counts for image in images), len(labels.scored))
-    figures = {
+    return {
         "data": dataset.name,
         "split": arguments.split,
         "protocol": arguments.protocol,
         "protocol_hash": protocol_hash(protocol),
         **summary(counts, labels.scored, labels.seen),
     }
-    out = arguments.out or file.parent / f"evaluation-{Path(dataset.name).name}-{arguments.split}.json"
-    write_text(out, json.dumps(figures, indent=2) + "\n")
-    if arguments.json:
-        print(json.dumps(figures))
-    else:
-        print_figures(figures)
-        print(f"written: {out}")
-    return 0
 
 
 def protocol_of(arguments: argparse.Namespace, model: ModelConfig, collapse: Collapse | None) -> Protocol:
@@ -113,27 +154,28 @@ def protocol_of(arguments: argparse.Namespace, model: ModelConfig, collapse: Col
     return replace(protocol, prompt_templates=model.prompt_templates, synonyms=arguments.synonyms, scoring=scoring)
 
 
-def print_figures(figures: dict[str, Any]) -> None:
-    """The scores in percent, then the classes from best to worst."""
+def print_scores(results: list[dict[str, Any]]) -> None:
+    """One row a data set, in percent."""
     from rich.console import Console
     from rich.table import Table
 
-    scores = Table(title=f"{figures['data']}, {figures['split']}: {figures['num_images']} images")
-    scores.add_column("score")
-    scores.add_column("%", justify="right")
-    for name in (
-        "miou",
-        "legacy_miou",
-        "seen_miou",
-        "unseen_miou",
-        "harmonic_miou",
-        "fwiou",
-        "pixel_accuracy",
-        "mean_accuracy",
-        "hallucination_rate",
-    ):
-        if name in figures:
-            scores.add_row(name, _percent(figures[name]))
+    table = Table(title="scores in %")
+    table.add_column("data")
+    table.add_column("images", justify="right")
+    shown = [name for name in _SCORES if any(name in figures for figures in results)]
+    for name in shown:
+        table.add_column(name.replace("_", " "), justify="right")
+    for figures in results:
+        scores = (_percent(figures[name]) if name in figures else "" for name in shown)
+        table.add_row(Path(figures["data"]).name, str(figures["num_images"]), *scores)
+    Console().print(table)
+
+
+def print_classes(figures: dict[str, Any]) -> None:
+    """The classes that are in the ground truth, from best to worst."""
+    from rich.console import Console
+    from rich.table import Table
+
     classes = Table(title="classes")
     classes.add_column("class")
     classes.add_column("IoU %", justify="right")
@@ -142,9 +184,7 @@ def print_figures(figures: dict[str, Any]) -> None:
     for entry in sorted(present, key=lambda entry: -entry["iou"]):
         share = entry["num_gt_pixels"] / figures["num_pixels"]
         classes.add_row(entry["name"], _percent(entry["iou"]), _percent(share))
-    console = Console()
-    console.print(scores)
-    console.print(classes)
+    Console().print(classes)
 
 
 def _percent(fraction: float | None) -> str:

@@ -26,7 +26,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     )
     parser.add_argument("photograph", type=Path, help="an image file")
     parser.add_argument(
-        "--weights", type=Path, required=True, metavar="RUN", help="folder of a run, or its weights file"
+        "--weights", required=True, metavar="RUN", help="folder of a run, its weights file, or clip:PRESET"
     )
     parser.add_argument("--classes", required=True, help='the words, with commas: "road, car, tree"')
     parser.add_argument("--out", type=Path, default=Path(), help="folder to write to (default: here)")
@@ -41,10 +41,10 @@ def execute(arguments: argparse.Namespace) -> int:
     from ovlab.device import pick_device
     from ovlab.predict import predict_photograph, read_image, write_prediction
     from ovlab.specs.evaluation import whole
-    from ovlab.weights import open_weights
+    from ovlab.weights import open_model
 
     image = read_image(arguments.photograph)
-    model, _ = open_weights(arguments.weights)
+    model = open_model(arguments.weights)
     protocol = whole(arguments.size or model.config.clip.image_size)
     labels = predict_photograph(model, image, words, protocol, pick_device(arguments.device))
     written = write_prediction(arguments.out, arguments.photograph.stem, image, labels, words)

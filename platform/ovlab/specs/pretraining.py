@@ -37,7 +37,7 @@ def _small_clip(preset: str, *, learning_rate: float, steps: tuple[int, int, int
             weight_decay=0.05,
             warmup_steps=num_steps // 20,
         )
-        for num_steps, share in zip(steps, (1.0, 0.5, 0.5), strict=True)
+        for num_steps, share in zip(steps, (1.0, 0.5, 0.1), strict=True)
     )
     return PretrainingSpec(
         clip=PRESETS[preset]().clip, half_size=half_size, full_size=full_size, contrastive=contrastive
