@@ -36,7 +36,8 @@ class Suite:
     """backbones, training_sets, benchmarks: from what a table calls them to what they are, in the order of the tables.
 
     The first backbone is that of the ablations, the first training set that of Tables 1-4. `augmentation` holds for a
-    crop of the model's input size, whatever its crop_size says here.
+    crop of the model's input size, whatever its crop_size says here. `region_grids` says which grid stands for one of
+    the paper's, both as regions a side.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Suite:
     benchmarks: Mapping[str, str]
     augmentation: AugmentationSpec
     schedule: ScheduleSpec
+    region_grids: Mapping[int, int]
 
     def model(self, backbone: str = "vit-b") -> ModelConfig:
         """The preset of a backbone. Raises InputError for one that the suite or the model does not know."""
@@ -79,6 +81,13 @@ class Suite:
         """The data set of a column. Raises InputError for one that there is not."""
         return _look_up(self.benchmarks, column, f"suite {self.name}: benchmark")
 
+    def region_grid(self, paper: int) -> int:
+        """What stands for the paper's grid of `paper` regions a side. Raises InputError where nothing does."""
+        if paper not in self.region_grids:
+            known = ", ".join(map(str, self.region_grids))
+            raise InputError(f"suite {self.name}: nothing stands for the region grid {paper} of the paper; for {known}.")
+        return self.region_grids[paper]
+
 
 _PAPER_BENCHMARKS = ("a-847", "pc-459", "a-150", "pc-59", "pas-20", "pas-20b")
 
@@ -95,6 +104,7 @@ PAPER = Suite(
     benchmarks={name: name for name in _PAPER_BENCHMARKS},
     augmentation=AugmentationSpec(crop_size=384),
     schedule=ScheduleSpec(steps=80_000, batch_size=4),
+    region_grids={4: 4, 6: 6, 8: 8},
 )
 
 # The side in pixels of a scene of the shapes world.
@@ -113,6 +123,8 @@ SHAPES = Suite(
     # A colour is half of a name here, and the painter varies it already.
     augmentation=AugmentationSpec(crop_size=_SCENE_SIZE, brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0),
     schedule=ScheduleSpec(steps=300, batch_size=8),
+    # 12 x 12 tokens instead of 24 x 24: as many tokens a region as in the paper.
+    region_grids={4: 2, 6: 3, 8: 4},
 )
 
 SUITES: Mapping[str, Suite] = {suite.name: suite for suite in (PAPER, SHAPES)}

@@ -68,6 +68,13 @@ def test_shapes_protocol_runs_the_model_at_its_own_size(backbone: str) -> None:
     assert SHAPES.protocol(backbone).inference.size == SHAPES.model(backbone).clip.image_size
 
 
+@pytest.mark.parametrize(("suite", "tokens"), [(PAPER, 24), (SHAPES, 12)], ids=["paper", "shapes"])
+def test_suite_region_grids_keep_the_tokens_of_a_region(suite: Suite, tokens: int) -> None:
+    # The paper has 24 x 24 tokens, so its regions are 6, 4 and 3 tokens a side.
+    assert [tokens / suite.region_grid(grid) for grid in (4, 6, 8)] == [6, 4, 3]
+    assert suite.model().region_grid == suite.region_grid(6)
+
+
 @pytest.mark.parametrize(
     ("ask", "words"),
     [
@@ -75,6 +82,7 @@ def test_shapes_protocol_runs_the_model_at_its_own_size(backbone: str) -> None:
         (lambda: PAPER.model("vit-x"), "backbone 'vit-x'.*'vit-"),
         (lambda: PAPER.training(training_set="coco"), "training set 'coco'.*'coco-stuff'"),
         (lambda: SHAPES.benchmark("a847"), "benchmark 'a847'.*'a-847'"),
+        (lambda: SHAPES.region_grid(5), "region grid 5 of the paper; for 4, 6, 8"),
     ],
 )
 def test_suite_unknown_name_is_refused_with_the_nearest(ask: object, words: str) -> None:
