@@ -155,19 +155,18 @@ def protocol_of(arguments: argparse.Namespace, model: ModelConfig, collapse: Col
 
 
 def print_scores(results: list[dict[str, Any]]) -> None:
-    """One row a data set, in percent."""
+    """One column a data set, in percent."""
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title="scores in %")
-    table.add_column("data")
-    table.add_column("images", justify="right")
-    shown = [name for name in _SCORES if any(name in figures for figures in results)]
-    for name in shown:
-        table.add_column(name.replace("_", " "), justify="right")
+    table = Table(title=f"{results[0]['split']}, scores in %")
+    table.add_column("score")
     for figures in results:
-        scores = (_percent(figures[name]) if name in figures else "" for name in shown)
-        table.add_row(Path(figures["data"]).name, str(figures["num_images"]), *scores)
+        table.add_column(Path(figures["data"]).name.removeprefix("shapes-"), justify="right")
+    for name in _SCORES:
+        if any(name in figures for figures in results):
+            table.add_row(name, *(_percent(figures[name]) if name in figures else "" for figures in results))
+    table.add_row("images", *(str(figures["num_images"]) for figures in results))
     Console().print(table)
 
 
