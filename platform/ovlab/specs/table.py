@@ -1,0 +1,188 @@
+"""A table as data: rows, columns, which training stands behind a row, what the paper prints and what it claims.
+
+A table is declared once, in the paper's terms, and holds for every suite: a row says in which values its training
+differs from the suite's.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ovlab.specs.errors import InputError
+from ovlab.specs.evaluation import Protocol
+from ovlab.specs.overrides import apply_overrides
+from ovlab.specs.suite import Suite
+from ovlab.specs.training import TrainingSpec
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Column:
+    """`benchmark` as the suites call it; `score` a name of `ovlab.metrics.summary`. Published values are found by
+    `title`."""
+
+    title: str
+    benchmark: str
+    score: str = "miou"
+
+
+SIX_BENCHMARKS = tuple(
+    Column(title=title, benchmark=title.lower()) for title in ("A-847", "PC-459", "A-150", "PC-59", "PAS-20", "PAS-20b")
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Published:
+    """What somebody printed: a value in percent for each column title, None for a dash. `details` are the other
+    entries of the row, `source` says where it stands."""
+
+    source: str
+    values: Mapping[str, float | None]
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Variation:
+    """The suite's training of one backbone on one training set, with some values changed.
+
+    model, schedule: fields of ModelConfig and ScheduleSpec by dotted name, as after `--set model.` and
+    `--set schedule.`. region_grid: regions a side as the paper counts them; the suite says what stands for it.
+    """
+
+    backbone: str = "vit-b"
+    training_set: str = "coco-stuff"
+    region_grid: int | None = None
+    model: Mapping[str, Any] = field(default_factory=dict)
+    schedule: Mapping[str, Any] = field(default_factory=dict)
+
+    def preset(self, suite: Suite) -> str:
+        """The preset it starts from, which also says which CLIP weights."""
+        suite.model(self.backbone)
+        return suite.backbones[self.backbone].preset
+
+    def training(self, suite: Suite, seed: int) -> TrainingSpec:
+        """The spec of one run. Raises InputError for a name or a value that there is not."""
+        model = dict(self.model)
+        if self.region_grid is not None:
+            model["region_grid"] = suite.region_grid(self.region_grid)
+        changes = {f"model.{name}": value for name, value in model.items()}
+        changes |= {f"schedule.{name}": value for name, value in self.schedule.items()}
+        spec = suite.training(self.backbone, self.training_set, seed=seed)
+        return apply_overrides(spec, [f"{name}={json.dumps(value)}" for name, value in changes.items()])
+
+    def protocol(self, suite: Suite, training: TrainingSpec) -> Protocol:
+        """How `training`, made by this variation, is evaluated: as its backbone is, with the model's own prompts."""
+        return replace(suite.protocol(self.backbone), prompt_templates=training.model.prompt_templates)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """`key` is what claims and notes call it. A row has published values, a training of ours, or both.
+
+    published: the values, or "SECTION/KEY" of published.json beside the table's file. group: rows of one group are
+    compared with one another. details: entries of the table's detail columns, where the published row has none.
+    """
+
+    key: str
+    label: str
+    group: str = ""
+    published: Published | str | None = None
+    run: Variation | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def quoted(self) -> Published | None:
+        """The published values. Raises InputError for a reference that `load_table` has not replaced."""
+        if isinstance(self.published, str):
+            raise InputError(f"row {self.key!r}: {self.published!r} is a reference; read the table with load_table.")
+        return self.published
+
+    def detail(self, name: str) -> Any:
+        """The entry of a detail column; None where the row has none."""
+        if name in self.details:
+            return self.details[name]
+        return None if self.quoted is None else self.quoted.details.get(name)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claim:
+    """Row `better` is to be above each row of `worse`, in each of `columns` (titles; empty: all).
+
+    text: the claim in words. where: the place in the paper.
+    """
+
+    text: str
+    where: str
+    better: str
+    worse: tuple[str, ...]
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Note:
+    """A remark on some cells. No rows: on the columns; no columns: on the rows; neither: on the table."""
+
+    text: str
+    rows: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Table:
+    """details: entries of a row that stand before its scores, by the title of their column: names in
+    `Published.details` and `Row.details`. seeds: of every run of the table."""
+
+    name: str
+    title: str
+    rows: tuple[Row, ...]
+    columns: tuple[Column, ...] = SIX_BENCHMARKS
+    details: Mapping[str, str] = field(default_factory=dict)
+    seeds: tuple[int, ...] = (0,)
+    claims: tuple[Claim, ...] = ()
+    notes: tuple[Note, ...] = ()
+
+    def __post_init__(self) -> None:
+        keys, titles = tuple(row.key for row in self.rows), tuple(column.title for column in self.columns)
+        _require_unique(f"{self.name}: rows", keys)
+        _require_unique(f"{self.name}: columns", titles)
+        require_seeds(self.name, self.seeds)
+        for row in self.rows:
+            if row.published is None and row.run is None:
+                raise InputError(f"{self.name}, row {row.key!r}: has neither published values nor a run.")
+        for claim in self.claims:
+            place = f"{self.name}, claim {claim.text!r}"
+            if not claim.worse:
+                raise InputError(f"{place}: names no row that {claim.better!r} is above.")
+            _require_known(f"{place}: no such row", (claim.better, *claim.worse), keys, "Rows")
+            _require_known(f"{place}: no such column", claim.columns, titles, "Columns")
+        for note in self.notes:
+            _require_known(f"{self.name}, note {note.text!r}: no such row", note.rows, keys, "Rows")
+            _require_known(f"{self.name}, note {note.text!r}: no such column", note.columns, titles, "Columns")
+
+    @property
+    def benchmarks(self) -> tuple[str, ...]:
+        """Those of the columns, each once, in their order."""
+        return tuple(dict.fromkeys(column.benchmark for column in self.columns))
+
+    def notes_of(self, row: str, column: str) -> tuple[Note, ...]:
+        """The notes on one cell that name its row and its column."""
+        return tuple(note for note in self.notes if row in note.rows and column in note.columns)
+
+
+def require_seeds(place: str, seeds: Sequence[int]) -> None:
+    """Raise InputError for no seed, and for one that is there twice."""
+    if not seeds:
+        raise InputError(f"{place}: seeds are empty; give at least one.")
+    _require_unique(f"{place}: seeds", seeds)
+
+
+def _require_unique(what: str, names: Sequence[object]) -> None:
+    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if twice:
+        raise InputError(f"{what}: {twice[0]!r} is there twice.")
+
+
+def _require_known(what: str, names: Iterable[str], known: Sequence[str], kind: str) -> None:
+    for name in names:
+        if name not in known:
+            raise InputError(f"{what} {name!r}. {kind} are {', '.join(known)}.")
