@@ -16,3 +16,8 @@ def pick_device(name: str) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise InputError(f"--device {name}: this machine has no CUDA device that torch can use; use cpu or auto.")
     return device
+
+
+def device_name(device: torch.device) -> str:
+    """What a record says of the device: the model of a GPU, else the kind."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -77,7 +77,7 @@ def train(
     progress = Silent() if progress is None else progress
     model, text = model.to(device), text.to(device)
     optimizer = build_optimizer(model, schedule)
-    identity = _identity(spec, model, dataset)
+    identity = run_identity(spec, model, dataset)
     with open_run_folder(run_folder, identity) as folder:
         if folder.weights.exists():
             return TrainingResult("already_finished", schedule.steps, folder)
@@ -116,7 +116,8 @@ def train(
         return TrainingResult("finished", schedule.steps, folder)
 
 
-def _identity(spec: TrainingSpec, model: nn.Module, dataset: SegmentationDataset) -> RunIdentity:
+def run_identity(spec: TrainingSpec, model: nn.Module, dataset: SegmentationDataset) -> RunIdentity:
+    """What the final weights follow from, as the run folder keeps it."""
     return RunIdentity(
         spec=spec,
         class_names=tuple(dataset.class_names),

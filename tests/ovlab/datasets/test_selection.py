@@ -1,0 +1,29 @@
+"""ovlab.datasets.selection: the chosen samples in the chosen order, and nothing else of the data set changed."""
+
+import numpy as np
+import pytest
+
+from ovlab.datasets.sample import SegmentationDataset
+from ovlab.datasets.selection import Selection
+from ovlab.datasets.shapes import open_shapes
+
+
+def test_selection_gives_the_samples_in_its_own_order() -> None:
+    dataset = open_shapes("shapes-pas-20", "val", num_samples=5)
+
+    chosen = Selection(dataset, (4, 1))
+
+    assert isinstance(chosen, SegmentationDataset)
+    assert (len(chosen), chosen.sample_ids) == (2, ("000004", "000001"))
+    assert (chosen.name, chosen.class_names) == (dataset.name, dataset.class_names)
+    for position, index in enumerate((4, 1)):
+        assert chosen[position].id == dataset[index].id
+        np.testing.assert_array_equal(chosen[position].label, dataset[index].label)
+
+
+@pytest.mark.parametrize("index", [-1, 2])
+def test_selection_has_no_other_samples(index: int) -> None:
+    chosen = Selection(open_shapes("shapes-pas-20", "val", num_samples=5), (4, 1))
+
+    with pytest.raises(IndexError, match="there are 2"):
+        chosen[index]
