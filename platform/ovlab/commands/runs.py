@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from ovlab.tracking.mlflow_tracker import MlflowServer
     from ovlab.tracking.tracked_run import TrackedRun
 
+# A running command delivers for a moment every few seconds.
+_LOCK_SECONDS = 30.0
+
 _EPILOG = """\
 examples:
   ovlab runs list                       every run, children under their parents
@@ -130,6 +133,8 @@ def _open(store: str) -> "tuple[Destination, MlflowServer]":
 
     to = destination(store)
     uri = to.require_uri()
+    if to.artifacts is not None and not to.spool.parent.exists():
+        raise InputError(f"{store}: no runs were tracked there; give --store, or set MLFLOW_TRACKING_URI.")
     from ovlab.tracking.mlflow_tracker import MlflowServer
 
     return to, _answer(lambda: MlflowServer(uri, to.artifacts))
@@ -140,7 +145,7 @@ def _deliver(to: "Destination", server: "MlflowServer", *, again: bool) -> dict[
 
     from ovlab.tracking.replay import replay, replay_lock
 
-    with replay_lock(to.spool) as is_mine:
+    with replay_lock(to.spool, _LOCK_SECONDS) as is_mine:
         if not is_mine:
             raise WorkError(f"{to.spool}: a running command is delivering this spool; nothing is left to do here.")
         return dataclasses.asdict(replay(to.spool, server, again=again))

@@ -145,9 +145,10 @@ class MlflowServer:
     def heartbeat(self, id: str, time: int) -> None:
         run = self.client.get_run(id)
         # A machine that slept is taken for dead; when it goes on, so does its run.
-        if run.info.status == "KILLED" and int(run.data.tags.get(REAPED, time)) < time:
+        reaped = run.data.tags.get(REAPED)
+        if run.info.status == "KILLED" and reaped and int(reaped) < time:
             self.client.update_run(id, status="RUNNING")
-            self.client.delete_tag(id, REAPED)
+            self._write_tags(id, {REAPED: ""})
         self._write_tags(id, {HEARTBEAT: str(time)})
 
     @_answer
@@ -194,7 +195,7 @@ class MlflowServer:
 
     @_answer
     def end(self, id: str, status: Status, reason: str, time: int, *, reaped: bool = False) -> None:
-        self._write_tags(id, {REASON: reason, **({REAPED: str(time)} if reaped else {})})
+        self._write_tags(id, {REASON: reason, REAPED: str(time) if reaped else ""})
         self.client.set_terminated(id, status=status, end_time=time)
 
     @_answer

@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import json
 import logging
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -120,15 +121,24 @@ def delivered_id(spool: Path, run: str, uri: str) -> str | None:
 
 
 @contextmanager
-def replay_lock(spool: Path) -> Iterator[bool]:
-    """Yield whether this process may replay; False when another one does. The kernel frees the lock of a dead one."""
+def replay_lock(spool: Path, wait: float = 0.0) -> Iterator[bool]:
+    """Yield whether this process may replay: not when another one still does after `wait` seconds.
+
+    The kernel frees the lock of a process that died.
+    """
+    deadline = time.monotonic() + wait
     spool.mkdir(parents=True, exist_ok=True)
     with (spool / _LOCK).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    yield False
+                    return
+                time.sleep(0.1)
+            else:
+                break
         yield True
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ovlab.cli import main
+from ovlab.commands import runs
 from ovlab.tracking.destination import Destination, destination
 from ovlab.tracking.replay import replay_lock
 from ovlab.tracking.spool import SpoolTracker
@@ -77,8 +78,9 @@ def test_replay_list_and_reap(tracking: Destination, tmp_path: Path, capsys: pyt
 
 
 def test_replay_beside_another_replay_says_so(
-    tracking: Destination, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tracking: Destination, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(runs, "_LOCK_SECONDS", 0.2)
     with replay_lock(tracking.spool):
         assert main(["runs", "replay", "--store", str(tmp_path)]) == 1
 
@@ -104,8 +106,9 @@ def test_server_that_is_away_is_one_line_and_exit_code_1(
     [
         (["runs", "reap", "--stale-after", "0"], "--stale-after"),
         (["runs", "list", "--store", "s3://bucket/store"], "MLFLOW_TRACKING_URI"),
+        (["runs", "list", "--store", "nowhere"], "nowhere: no runs"),
     ],
-    ids=["no seconds", "bucket without server"],
+    ids=["no seconds", "bucket without server", "no store"],
 )
 def test_wrong_call_is_one_line_and_exit_code_2(
     call: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

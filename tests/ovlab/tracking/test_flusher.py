@@ -65,10 +65,10 @@ def test_status_of_every_driver_is_what_happened_to_it(tracking: Destination, su
     read_until_waiting(terminated)
 
     terminated.send_signal(signal.SIGTERM)
-    codes = [driver.wait(60) for driver in (terminated, *others)]
+    codes = [driver.wait(120) for driver in (terminated, *others)]
     killed.kill()
     killed.wait()
-    wait_for_the_end(flusher, 150)
+    wait_for_the_end(flusher, 400)
 
     assert codes == [143, 0, 1, 1]
     assert not psutil.pid_exists(flusher)

@@ -228,6 +228,21 @@ def test_run_that_was_reaped_and_beats_again_is_running_again(
     assert status() == "FINISHED"
 
 
+def test_beat_that_comes_after_an_end_by_signal_changes_nothing(
+    server: MlflowServer, tracker: SpoolTracker, tracking: Destination
+) -> None:
+    tracker.start(HEADER)
+    time.sleep(0.01)
+    reap_spool(tracking.spool, silent_in_spool(tracking.spool, 0.001))
+    tracker.start(HEADER)
+    tracker.end("KILLED", "SIGTERM")
+    time.sleep(0.01)
+    tracker.heartbeat()
+    replay(tracking.spool, server)
+
+    assert [(run.status, run.reason) for run in server.runs()] == [("KILLED", "SIGTERM")]
+
+
 @pytest.fixture
 def no_folder(tmp_path: Path) -> str:
     (tmp_path / "file").write_text("")
