@@ -88,6 +88,18 @@ def test_evaluate_prints_both_conventions_and_the_classes(
     assert "sky" in printed
 
 
+def test_evaluate_limit_leaves_the_figures_of_the_whole_set(folder: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    main(train(folder, run))
+    main(["evaluate", str(run), "--data", str(folder)])
+    whole = (run / "evaluation-photographs-val.json").read_text()
+
+    assert main(["evaluate", str(run), "--data", str(folder), "--limit", "1"]) == 0
+
+    assert (run / "evaluation-photographs-val.json").read_text() == whole
+    assert json.loads((run / "evaluation-photographs-val-first-1.json").read_text())["num_images"] == 1
+
+
 def remove(name: str) -> Callable[[Path], None]:
     return lambda root: (root / name).unlink()
 
