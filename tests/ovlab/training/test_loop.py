@@ -225,7 +225,7 @@ def test_run_learns(tiny_run: ModuleType, tmp_path: Path) -> None:
 
 
 def test_run_folder_is_free_again_after_the_process_was_killed(tiny_run: ModuleType, tmp_path: Path) -> None:
-    identity = tiny_run.loop._identity(tiny_run.SPEC, tiny_run.TinyNetwork(), tiny_run.Pictures())
+    identity = tiny_run.loop.run_identity(tiny_run.SPEC, tiny_run.TinyNetwork(), tiny_run.Pictures())
     child = os.fork()
     if child == 0:
         with open_run_folder(tmp_path / "run", identity):
