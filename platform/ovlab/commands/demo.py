@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ovlab.commands import evaluate, predict, train
 from ovlab.specs.suite import SHAPES
 
 _EPILOG = """\
@@ -42,10 +43,10 @@ def execute(arguments: argparse.Namespace) -> int:
     scene = out / "scene.png"
     words = _write_unseen_scene(scene)
     limit = ["--limit", str(arguments.limit)]
-    train = f"train --data shapes-coco --preset {_PRESET} --steps {arguments.steps} --batch-size 8".split()
+    start = f"train --data shapes-coco --preset {_PRESET} --steps {arguments.steps} --batch-size 8".split()
     commands = (
         ["evaluate", f"clip:{_PRESET}", "--suite", "shapes", *limit, "--out", str(clip_scores)],
-        [*train, "--set", "schedule.learning_rate=0.001", "--out", str(run)],
+        [*start, "--set", "schedule.learning_rate=0.001", "--out", str(run)],
         ["evaluate", str(run), "--suite", "shapes", *limit],
         ["predict", str(scene), "--weights", str(run), "--classes", ", ".join(words), "--out", str(out)],
     )
@@ -63,10 +64,13 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def _run(command: Sequence[str]) -> int:
     """Run one command in this process, which has paid for its imports already."""
-    from ovlab.cli import main
-
+    parser = argparse.ArgumentParser()
+    commands = parser.add_subparsers()
+    for module in (train, evaluate, predict):
+        module.configure(commands)
+    parsed = parser.parse_args(command)
     print(f"\n$ ovlab {shlex.join(command)}", flush=True)
-    return main(command)
+    return parsed.execute(parsed)
 
 
 def _write_unseen_scene(path: Path) -> list[str]:

@@ -11,9 +11,9 @@ examples:
   ovlab pretrain shapes-vit-s --out runs/clip-vit-s
   ovlab pretrain shapes-convnext-l --out runs/clip-convnext-l --set seed=1 --set contrastive.steps=2000
 
-On pictures painted on the spot: first close-ups with their colour, texture, shape and stuff told one by one, half size
-and full size, then captioned scenes with CLIP's contrastive loss. No held-out composition is shown or named. The same
-command again continues a run that was stopped or killed. The weights that ship with the project were made this way.
+On pictures painted on the spot: first close-ups with their colour, texture, shape and stuff told one by one, four to an
+image and then one, then captioned scenes with CLIP's contrastive loss. The same command again continues a run that was
+stopped or killed. The weights that ship with the project were made this way.
 """
 
 
@@ -46,7 +46,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from ovlab.progress import open_progress
 
     device = pick_device(arguments.device)
-    batch_size = spec.half_size.batch_size
+    batch_size = spec.mosaics.batch_size
     with (
         stop_on_signals() as stop,
         open_progress("pretrain", total=spec.steps, unit="step", images_per_unit=batch_size) as progress,

@@ -1,8 +1,8 @@
 """Pictures with words, for contrastive pre-training and for measuring what a vision-language model can name.
 
-By default the objects are seen compositions only, so that a vision-language model meets "red", "star" and "striped
-star" but no held-out composition. All stuff is shown: a word that no picture ever went with could not be recognised by
-any model, so unseen stuff is unseen by dense training only.
+By default every composition and all stuff are shown, as CLIP's pictures show everything that a benchmark names:
+"unseen" means unseen by dense training only. Held out here too, a composition would be ruled out by its own parts: a
+model that has met no red circle takes red for evidence against a circle.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,9 @@ from jaxtyping import UInt8
 from ovlab.datasets.shapes_captions import caption
 from ovlab.datasets.shapes_render import render
 from ovlab.datasets.shapes_sampling import SceneDistribution, draw_close_up, draw_scene, uniform_distribution
-from ovlab.datasets.shapes_world import COMPOSITIONS, SEEN_COMPOSITIONS, STUFF_IDS, Composition
+from ovlab.datasets.shapes_world import COMPOSITIONS, NUM_COMPOSITIONS, STUFF_IDS, Composition
+
+ALL_COMPOSITIONS = tuple(range(NUM_COMPOSITIONS))
 
 
 class CloseUp(NamedTuple):
@@ -27,7 +29,7 @@ class CloseUp(NamedTuple):
     caption: str
 
 
-def attributed_close_up(seed: int, index: int, compositions: Sequence[int] = SEEN_COMPOSITIONS) -> CloseUp:
+def attributed_close_up(seed: int, index: int, compositions: Sequence[int] = ALL_COMPOSITIONS) -> CloseUp:
     """The picture and caption of `captioned_close_up`, and what is in it."""
     scene = draw_close_up(compositions, STUFF_IDS, seed, index)
     rendering = render(scene)
@@ -36,7 +38,7 @@ def attributed_close_up(seed: int, index: int, compositions: Sequence[int] = SEE
 
 
 def close_up(
-    seed: int, index: int, compositions: Sequence[int] = SEEN_COMPOSITIONS
+    seed: int, index: int, compositions: Sequence[int] = ALL_COMPOSITIONS
 ) -> tuple[UInt8[np.ndarray, "96 96 3"], Composition]:
     """One large object, drawn from `compositions` (world ids), in front of one kind of stuff."""
     scene = draw_close_up(compositions, STUFF_IDS, seed, index)
@@ -44,7 +46,7 @@ def close_up(
 
 
 def captioned_close_up(
-    seed: int, index: int, compositions: Sequence[int] = SEEN_COMPOSITIONS
+    seed: int, index: int, compositions: Sequence[int] = ALL_COMPOSITIONS
 ) -> tuple[UInt8[np.ndarray, "96 96 3"], str]:
     """The picture of `close_up` and a caption of it."""
     drawn = attributed_close_up(seed, index, compositions)
@@ -54,7 +56,7 @@ def captioned_close_up(
 def captioned_scene(
     seed: int, index: int, distribution: SceneDistribution | None = None
 ) -> tuple[UInt8[np.ndarray, "96 96 3"], str]:
-    """A scene and a caption of a random part of it; without a distribution, seen compositions on any stuff."""
+    """A scene and a caption of a random part of it; without a distribution, any compositions on any stuff."""
     scene = draw_scene(distribution or _pretraining_distribution(), seed, index)
     rendering = render(scene)
     return rendering.image, caption(scene, rendering)
@@ -62,4 +64,4 @@ def captioned_scene(
 
 @lru_cache(maxsize=1)
 def _pretraining_distribution() -> SceneDistribution:
-    return uniform_distribution(SEEN_COMPOSITIONS, STUFF_IDS)
+    return uniform_distribution(ALL_COMPOSITIONS, STUFF_IDS)

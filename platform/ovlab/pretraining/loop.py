@@ -21,8 +21,8 @@ from torch.nn import functional as F
 from logoseg.clip import build_clip
 from logoseg.image_encoder import ImageNormalisation
 from ovlab.atomic_file import replacing
-from ovlab.pretraining.pictures import AttributeBatch, attribute_batch, caption_batch
-from ovlab.pretraining.targets import attribute_loss, caption_loss, embed_half_size, word_directions
+from ovlab.pretraining.pictures import attribute_batch, caption_batch
+from ovlab.pretraining.targets import attribute_loss, caption_loss, embed_mosaic, word_directions
 from ovlab.progress import Progress
 from ovlab.specs.errors import InputError, WorkError
 from ovlab.specs.fingerprint import fingerprint
@@ -89,35 +89,26 @@ def pretrain(
 
 
 def _stages(spec: PretrainingSpec) -> Iterator[_Stage]:
-    contrastive_from = spec.half_size.steps + spec.full_size.steps
-    yield _Stage(spec.half_size, 0, partial(_half_size_loss, seed=spec.seed, batch_size=spec.half_size.batch_size))
+    seed, mosaics, close_ups, contrastive = spec.seed, spec.mosaics, spec.close_ups, spec.contrastive
+    yield _Stage(mosaics, 0, partial(_named_loss, seed=seed, batch_size=mosaics.batch_size, grid=2, first=0))
     yield _Stage(
-        spec.full_size,
-        spec.half_size.steps,
-        partial(_full_size_loss, seed=spec.seed, batch_size=spec.full_size.batch_size, first=spec.half_size.steps),
+        close_ups,
+        mosaics.steps,
+        partial(_named_loss, seed=seed, batch_size=close_ups.batch_size, grid=1, first=mosaics.steps),
     )
     yield _Stage(
-        spec.contrastive,
-        contrastive_from,
-        partial(_contrastive_loss, seed=spec.seed, batch_size=spec.contrastive.batch_size),
+        contrastive,
+        mosaics.steps + close_ups.steps,
+        partial(_contrastive_loss, seed=seed, batch_size=contrastive.batch_size),
     )
 
 
-def _half_size_loss(clip: CLIP, step: int, *, seed: int, batch_size: int) -> Tensor:
-    batch = attribute_batch(seed, step, batch_size, shrink=2)
-    corner = (step % 7, step // 7 % 7)  # the half-size grid has 12 - 6 + 1 places in each direction
-    return _named(clip, batch, lambda images: embed_half_size(clip.visual, images, corner))
-
-
-def _full_size_loss(clip: CLIP, step: int, *, seed: int, batch_size: int, first: int) -> Tensor:
+def _named_loss(clip: CLIP, step: int, *, seed: int, batch_size: int, grid: int, first: int) -> Tensor:
     """Pictures behind those of the `first` updates, so that none comes twice."""
-    return _named(clip, attribute_batch(seed, first + step, batch_size, shrink=1), clip.visual)
-
-
-def _named(clip: CLIP, batch: AttributeBatch, embed: Callable[[Tensor], Tensor]) -> Tensor:
     device = clip.logit_scale.device
+    batch = attribute_batch(seed, first + step, batch_size, grid=grid)
     directions = word_directions(clip.text_projection.shape[1]).to(device)
-    pictures = embed(_normalised(batch.images.to(device)))
+    pictures = embed_mosaic(clip.visual, _normalised(batch.images.to(device)), grid)
     texts = clip.encode_text(clip.tokenize(batch.captions).to(device))
     words = attribute_loss(pictures, batch.attributes.to(device), directions)
     return words + caption_loss(texts, batch.captions, directions)

@@ -16,10 +16,10 @@ _STAGE_SEEDS = 1_000_003
 
 
 class AttributeBatch(NamedTuple):
-    """Close-ups, S pixels a side. attributes: colour, texture, shape and stuff, each counted from 0."""
+    """Close-ups, K to an image. attributes: colour, texture, shape and stuff, each counted from 0."""
 
-    images: Float32[Tensor, "B 3 S S"]
-    attributes: Int64[Tensor, "B 4"]
+    images: Float32[Tensor, "B 3 96 96"]
+    attributes: Int64[Tensor, "B*K 4"]
     captions: tuple[str, ...]
 
 
@@ -30,12 +30,17 @@ class CaptionBatch(NamedTuple):
     captions: tuple[str, ...]
 
 
-def attribute_batch(seed: int, step: int, batch_size: int, *, shrink: int) -> AttributeBatch:
-    """The close-ups of update `step`, each side divided by `shrink`."""
-    drawn = [attributed_close_up(_stream(seed, 0), step * batch_size + place) for place in range(batch_size)]
-    images = np.stack([_shrunk(one.image, shrink) for one in drawn])
+def attribute_batch(seed: int, step: int, num_close_ups: int, *, grid: int) -> AttributeBatch:
+    """The close-ups of update `step`, shrunk to form mosaics of `grid` x `grid`, row by row.
+
+    Raises ValueError when they fill no whole number of mosaics, or the grid does not divide the 96 pixels.
+    """
+    drawn = [attributed_close_up(_stream(seed, 0), step * num_close_ups + place) for place in range(num_close_ups)]
+    images = np.stack([_shrunk(one.image, grid) for one in drawn])
+    side = images.shape[1]
+    mosaics = images.reshape(-1, grid, grid, side, side, 3).transpose(0, 1, 3, 2, 4, 5).reshape(-1, 96, 96, 3)
     attributes = torch.tensor([(c.colour, c.texture, c.shape, one.stuff) for one in drawn for c in [one.composition]])
-    return AttributeBatch(_as_images(images), attributes, tuple(one.caption for one in drawn))
+    return AttributeBatch(_as_images(mosaics), attributes, tuple(one.caption for one in drawn))
 
 
 def caption_batch(seed: int, step: int, batch_size: int) -> CaptionBatch:

@@ -9,6 +9,7 @@ Axes: B pictures, C joint CLIP width.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
@@ -53,19 +54,24 @@ def caption_targets(captions: Sequence[str], directions: Float[Tensor, "44 C"]) 
     return torch.stack([directions[row].sum(dim=0) for row in rows])
 
 
-def embed_half_size(
-    visual: nn.Module, images: Float[Tensor, "B 3 48 48"], corner: tuple[int, int]
-) -> Float[Tensor, "B C"]:
-    """Half-size pictures through a tower made for full size.
+def embed_mosaic(visual: nn.Module, images: Float[Tensor, "B 3 96 96"], grid: int) -> Float[Tensor, "pictures C"]:
+    """One embedding for each of the grid x grid pictures of a mosaic: the mean over its tokens, row by row.
 
-    A convolutional tower takes them as they are. A ViT sees them with the positions of a 6 x 6 part of its 12 x 12
-    grid, whose upper left token is `corner`, so that no position stays untrained.
+    A token can only serve the picture it lies in, so a tower learns what stands where, which one caption for a whole
+    image teaches slowly.
     """
-    if not hasattr(visual, "positional_embedding"):
-        return visual(images)
-    positions = visual.positional_embedding
-    side, part = round((len(positions) - 1) ** 0.5), images.shape[-1] // visual.patch_size[0]
-    row, column = corner
-    grid = positions[1:].unflatten(0, (side, side))[row : row + part, column : column + part].flatten(0, 1)
-    cropped = {"positional_embedding": torch.cat([positions[:1], grid])}
-    return torch.func.functional_call(visual, cropped, (images,))
+    pooled = F.avg_pool2d(token_features(visual, images), 12 // grid)
+    return pooled.permute(0, 2, 3, 1).flatten(0, 2)
+
+
+def token_features(visual: Any, images: Float[Tensor, "B 3 96 96"]) -> Float[Tensor, "B C 12 12"]:
+    """What an open_clip tower averages over its tokens, before it does."""
+    if hasattr(visual, "trunk"):
+        tokens = visual.trunk.head.norm(visual.trunk.forward_features(images))
+        return visual.head(tokens.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+    visual.output_tokens = True
+    try:
+        _, tokens = visual(images)
+    finally:
+        visual.output_tokens = False
+    return (tokens @ visual.proj).transpose(1, 2).unflatten(2, (12, 12))

@@ -12,24 +12,25 @@ from ovlab.specs.training import ScheduleSpec
 class PretrainingSpec:
     """A pre-training run: its weights follow from these values and the shapes world alone.
 
-    Three stages, each with its own schedule. half_size and full_size: close-ups of one object, whose colour, texture,
-    shape and stuff are told one by one. contrastive: captioned scenes and close-ups, with CLIP's loss.
+    Three stages, each with its own schedule. mosaics and close_ups: close-ups of one object, four to an image and then
+    one, whose colour, texture, shape and stuff are told one by one; a batch counts close-ups. contrastive: captioned
+    scenes and close-ups, with CLIP's loss.
     """
 
     clip: ClipConfig
-    half_size: ScheduleSpec
-    full_size: ScheduleSpec
+    mosaics: ScheduleSpec
+    close_ups: ScheduleSpec
     contrastive: ScheduleSpec
     seed: int = 0
 
     @property
     def steps(self) -> int:
         """Updates of all stages."""
-        return self.half_size.steps + self.full_size.steps + self.contrastive.steps
+        return self.mosaics.steps + self.close_ups.steps + self.contrastive.steps
 
 
 def _small_clip(preset: str, *, learning_rate: float, steps: tuple[int, int, int]) -> PretrainingSpec:
-    half_size, full_size, contrastive = (
+    mosaics, close_ups, contrastive = (
         ScheduleSpec(
             steps=num_steps,
             batch_size=64,
@@ -39,15 +40,13 @@ def _small_clip(preset: str, *, learning_rate: float, steps: tuple[int, int, int
         )
         for num_steps, share in zip(steps, (1.0, 0.5, 0.1), strict=True)
     )
-    return PretrainingSpec(
-        clip=PRESETS[preset]().clip, half_size=half_size, full_size=full_size, contrastive=contrastive
-    )
+    return PretrainingSpec(clip=PRESETS[preset]().clip, mosaics=mosaics, close_ups=close_ups, contrastive=contrastive)
 
 
-# Half an hour to an hour of one CPU core each; half-size pictures cost a quarter of full-size ones.
+# Half an hour to an hour of one CPU core each; a close-up of a mosaic costs a quarter of one that fills the image.
 SMALL_CLIPS: dict[str, Callable[[], PretrainingSpec]] = {
-    "shapes-vit-s": lambda: _small_clip("shapes-vit-s", learning_rate=1e-3, steps=(1000, 250, 250)),
-    "shapes-vit-l": lambda: _small_clip("shapes-vit-l", learning_rate=1e-3, steps=(900, 200, 200)),
-    "shapes-convnext-s": lambda: _small_clip("shapes-convnext-s", learning_rate=2e-3, steps=(1200, 250, 250)),
-    "shapes-convnext-l": lambda: _small_clip("shapes-convnext-l", learning_rate=2e-3, steps=(1000, 200, 200)),
+    "shapes-vit-s": lambda: _small_clip("shapes-vit-s", learning_rate=1e-3, steps=(1000, 150, 200)),
+    "shapes-vit-l": lambda: _small_clip("shapes-vit-l", learning_rate=1e-3, steps=(900, 120, 150)),
+    "shapes-convnext-s": lambda: _small_clip("shapes-convnext-s", learning_rate=2e-3, steps=(1200, 150, 200)),
+    "shapes-convnext-l": lambda: _small_clip("shapes-convnext-l", learning_rate=2e-3, steps=(1000, 120, 150)),
 }

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from logoseg.checkpoint import load_clip
+from logoseg.clip import build_clip
 from ovlab.pretraining.loop import pretrain
 from ovlab.progress import Silent
 from ovlab.specs.errors import InputError
@@ -18,7 +19,7 @@ CPU = torch.device("cpu")
 
 def small(clip: str = "shapes-convnext-s") -> PretrainingSpec:
     stage = ScheduleSpec(steps=2, batch_size=4, learning_rate=1e-3)
-    return replace(SMALL_CLIPS[clip](), half_size=stage, full_size=stage, contrastive=stage)
+    return replace(SMALL_CLIPS[clip](), mosaics=stage, close_ups=stage, contrastive=stage)
 
 
 def run(spec: PretrainingSpec, folder: Path, num_updates: int | None = None) -> Path | None:
@@ -45,8 +46,6 @@ def test_pretrain_every_stage_moves_both_towers(tmp_path: Path) -> None:
     assert weights is not None
     trained = load_clip(spec.clip, weights).state_dict()
     torch.manual_seed(spec.seed)
-    from logoseg.clip import build_clip
-
     untrained = build_clip(spec.clip).state_dict()
 
     changed = {name for name in trained if not torch.allclose(trained[name], untrained[name], atol=1e-4)}

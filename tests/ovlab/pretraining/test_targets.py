@@ -13,7 +13,8 @@ from ovlab.pretraining.targets import (
     attribute_loss,
     caption_loss,
     caption_targets,
-    embed_half_size,
+    embed_mosaic,
+    token_features,
     word_directions,
 )
 
@@ -66,20 +67,21 @@ def test_attribute_loss_right_words_cost_less_than_wrong_ones() -> None:
 
 
 @pytest.mark.parametrize("preset", [shapes_vit_s, shapes_convnext_s])
-def test_embed_half_size_gives_the_width_of_the_full_tower(preset) -> None:
-    visual = build_clip(preset().clip).visual
-
-    assert embed_half_size(visual, torch.rand(2, 3, 48, 48), corner=(6, 0)).shape == (2, 128)
-
-
-def test_embed_half_size_corner_chooses_the_positions_of_a_vit() -> None:
+def test_embed_mosaic_is_one_embedding_a_picture_row_by_row(preset) -> None:
     torch.manual_seed(0)
+    visual = build_clip(preset().clip).visual.eval()
+    images = torch.rand(2, 3, 96, 96)
+
+    tokens = token_features(visual, images)
+    pictures = embed_mosaic(visual, images, grid=2)
+
+    assert pictures.shape == (8, 128)
+    torch.testing.assert_close(pictures[1], tokens[0, :, :6, 6:].mean(dim=(1, 2)))
+    torch.testing.assert_close(pictures[6], tokens[1, :, 6:, :6].mean(dim=(1, 2)))
+
+
+def test_token_features_of_a_vit_are_what_the_tower_averages() -> None:
     visual = build_clip(shapes_vit_s().clip).visual.eval()
-    images = torch.rand(1, 3, 48, 48)
+    images = torch.rand(2, 3, 96, 96)
 
-    upper, lower = (embed_half_size(visual, images, corner) for corner in ((0, 0), (6, 6)))
-    visual.positional_embedding.data[1:] = 0
-    same, again = (embed_half_size(visual, images, corner) for corner in ((0, 0), (6, 6)))
-
-    assert not torch.allclose(upper, lower, atol=1e-4)
-    torch.testing.assert_close(same, again)
+    torch.testing.assert_close(token_features(visual, images).mean(dim=(2, 3)), visual(images), atol=1e-5, rtol=0)
