@@ -1,0 +1,77 @@
+"""What tables ask for: each training and each evaluation once, with the cells that need it. Nothing is opened here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from ovlab.specs.errors import InputError
+from ovlab.specs.evaluation import Protocol
+from ovlab.specs.suite import Suite
+from ovlab.specs.table import Table, require_seeds
+from ovlab.specs.training import TrainingSpec
+
+
+class CellName(NamedTuple):
+    """A place in a table, by the table's name, the row's key and the column's title, for one seed."""
+
+    table: str
+    row: str
+    column: str
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """A training, the preset it starts from, and its evaluations: the cells of each data set and protocol."""
+
+    spec: TrainingSpec
+    preset: str
+    evaluations: dict[tuple[str, Protocol], list[CellName]] = field(default_factory=dict)
+
+
+def demands(
+    tables: Sequence[Table], suite: Suite, *, seeds: Sequence[int] | None = None, limit_steps: int | None = None
+) -> list[Demand]:
+    """All of a seed before the next one, in the order of the tables; what several cells need is there once.
+
+    seeds: instead of those of each table. limit_steps: the most updates of a training, which make it another one.
+    Raises InputError for a row that the suite cannot train, naming it, and for two tables of one name.
+    """
+    names = [table.name for table in tables]
+    if len(set(names)) < len(names):
+        raise InputError(f"two of the tables {', '.join(names)} have one name; give each a name of its own.")
+    if seeds is not None:
+        require_seeds("--seeds", seeds)
+    if limit_steps is not None and limit_steps < 1:
+        raise InputError(f"--limit-steps must be at least 1, got {limit_steps}.")
+    wanted: dict[tuple[TrainingSpec, str], Demand] = {}
+    for seed in dict.fromkeys(seed for table in tables for seed in (seeds or table.seeds)):
+        for table in tables:
+            if seed in (seeds or table.seeds):
+                _add(wanted, table, suite, seed, limit_steps)
+    return list(wanted.values())
+
+
+def _add(
+    wanted: dict[tuple[TrainingSpec, str], Demand], table: Table, suite: Suite, seed: int, limit_steps: int | None
+) -> None:
+    for row in table.rows:
+        if row.run is None:
+            continue
+        try:
+            spec = _limited(row.run.training(suite, seed), limit_steps)
+            preset, protocol = row.run.preset(suite), row.run.protocol(suite, spec)
+            benchmarks = {name: suite.benchmark(name) for name in table.benchmarks}
+        except InputError as error:
+            raise InputError(f"{table.name}, row {row.key!r}: {error}") from None
+        demand = wanted.setdefault((spec, preset), Demand(spec, preset))
+        for column in table.columns:
+            cells = demand.evaluations.setdefault((benchmarks[column.benchmark], protocol), [])
+            cells.append(CellName(table.name, row.key, column.title, seed))
+
+
+def _limited(spec: TrainingSpec, limit_steps: int | None) -> TrainingSpec:
+    if limit_steps is None or limit_steps >= spec.schedule.steps:
+        return spec
+    warmup_steps = min(spec.schedule.warmup_steps, limit_steps - 1)
+    return replace(spec, schedule=replace(spec.schedule, steps=limit_steps, warmup_steps=warmup_steps))

@@ -1,0 +1,89 @@
+"""ovlab.sweeps.demand: what several cells need is asked for once."""
+
+import pytest
+
+from ovlab.specs.errors import InputError
+from ovlab.specs.suite import PAPER, SHAPES
+from ovlab.specs.table import SIX_BENCHMARKS, Column, Row, Table, Variation
+from ovlab.specs.table_file import load_table
+from ovlab.sweeps.demand import CellName, demands
+
+FULL, HALF = Variation(model={"prior_weight": 1.0}), Variation(model={"prior_weight": 0.5})
+
+
+def table(name: str, runs: dict[str, Variation], **changes: object) -> Table:
+    rows = tuple(Row(key=key, label=key, run=run) for key, run in runs.items())
+    return Table(**{"name": name, "title": name, "rows": rows, "columns": SIX_BENCHMARKS[:1], **changes})
+
+
+def test_demands_of_equal_rows_and_tables_are_one_with_all_their_cells() -> None:
+    tables = [table("a", {"full": FULL, "half": HALF, "same": Variation()}), table("b", {"depth": Variation()})]
+
+    full, half = demands(tables, SHAPES)
+
+    assert (full.spec, half.spec.model.prior_weight) == (SHAPES.training(), 0.5)
+    ((benchmark, protocol), cells), *others = full.evaluations.items()
+    assert not others
+    assert (benchmark, protocol) == ("shapes-a-847", SHAPES.protocol())
+    assert cells == [
+        CellName("a", "full", "A-847", 0),
+        CellName("a", "same", "A-847", 0),
+        CellName("b", "depth", "A-847", 0),
+    ]
+
+
+def test_demands_of_two_scores_on_one_benchmark_are_one_evaluation() -> None:
+    columns = (SIX_BENCHMARKS[0], Column(title="A-847 unseen", benchmark="a-847", score="unseen_miou"))
+
+    (demand,) = demands([table("a", {"full": FULL}, columns=columns)], SHAPES)
+
+    (cells,) = demand.evaluations.values()
+    assert [cell.column for cell in cells] == ["A-847", "A-847 unseen"]
+
+
+def test_demands_make_all_of_one_seed_before_the_next() -> None:
+    tables = [table("a", {"full": FULL, "half": HALF}, seeds=(0, 1)), table("b", {"half": HALF}, seeds=(1, 2))]
+
+    found = [(demand.spec.seed, demand.spec.model.prior_weight) for demand in demands(tables, SHAPES)]
+
+    assert found == [(0, 1.0), (0, 0.5), (1, 1.0), (1, 0.5), (2, 0.5)]
+
+
+def test_demands_given_seeds_go_before_those_of_the_tables() -> None:
+    assert [demand.spec.seed for demand in demands([table("a", {"full": FULL})], SHAPES, seeds=(7, 8))] == [7, 8]
+
+
+def test_demands_limited_are_other_trainings_and_a_large_limit_is_none() -> None:
+    tables = [table("a", {"warm": Variation(schedule={"warmup_steps": 10})})]
+
+    (limited,), (unlimited,), (plain,) = (demands(tables, SHAPES, limit_steps=limit) for limit in (5, 10**9, None))
+
+    assert (limited.spec.schedule.steps, limited.spec.schedule.warmup_steps) == (5, 4)
+    assert limited.spec != plain.spec == unlimited.spec
+
+
+def test_demands_of_the_five_tables_share_their_runs() -> None:
+    tables = [load_table(f"table{number}") for number in range(1, 6)]
+
+    wanted = demands(tables, PAPER, seeds=(0,))
+
+    # 4 backbones, 3 modules less, 2 components less, 2 depths, 6 of lambda and grid, 2 training sets.
+    assert len(wanted) == 4 + 3 + 2 + 2 + 6 + 2
+    assert {len(demand.evaluations) for demand in wanted} == {6}
+    cells = [cell for demand in wanted for cells in demand.evaluations.values() for cell in cells]
+    assert len(cells) == len(set(cells)) == 6 * sum(row.run is not None for table in tables for row in table.rows)
+
+
+@pytest.mark.parametrize(
+    ("tables", "options", "words"),
+    [
+        ([table("a", {"x": Variation(model={"prior": 1})})], {}, "a, row 'x'.*no such field"),
+        ([table("a", {"x": FULL}), table("a", {"y": FULL})], {}, "one name"),
+        ([table("a", {"x": FULL})], {"seeds": (1, 1)}, "--seeds: seeds: 1 is there twice"),
+        ([table("a", {"x": FULL})], {"limit_steps": 0}, "--limit-steps must be at least 1"),
+        ([table("a", {"x": FULL}, columns=(Column(title="?", benchmark="a-151"),))], {}, "row 'x'.*nearest is 'a-150'"),
+    ],
+)
+def test_demands_that_cannot_be_met_are_refused(tables: list[Table], options: dict[str, object], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        demands(tables, SHAPES, **options)
