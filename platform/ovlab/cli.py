@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from logoseg.errors import ModelError
-from ovlab.commands import bench, compare, data, demo, evaluate, predict, runs, train
+from ovlab.commands import bench, compare, data, demo, evaluate, plan, predict, pretrain, run, runs, train
 from ovlab.specs.errors import InputError, WorkError
 
 _EPILOG = """\
@@ -13,6 +13,8 @@ examples:
   ovlab demo                                             the whole way once, on a laptop
   ovlab train --data DIR --preset tiny --out runs/first  train on a folder of photographs and labels
   ovlab evaluate runs/first --data DIR --split test      both mIoU conventions, per class
+  ovlab plan table4                                      which runs a table of the paper needs
+  ovlab run table4                                       make those that are missing
   ovlab predict photo.jpg --weights runs/first --classes "road, car, tree"
 
 exit codes: 0 done, 1 the work failed, 2 the call was wrong
@@ -27,7 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (demo, data, train, evaluate, compare, predict, runs, bench):
+    for command in (demo, data, pretrain, train, evaluate, plan, run, compare, predict, runs, bench):
         command.configure(commands)
     return parser
 

@@ -1,0 +1,243 @@
+"""`ovlab plan`: every run behind the cells of a table, which are done, what the others will cost. Starts nothing."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ovlab.specs.suite import SUITES, suite_named
+
+if TYPE_CHECKING:
+    from ovlab.results.store import Store
+    from ovlab.sweeps.plan import Plan, PlannedEvaluation, PlannedRun, PlannedTraining
+    from ovlab.sweeps.sources import Sources
+    from ovlab.sweeps.speed import Estimate
+
+# Digits by which a run is shown.
+_SHORT = 12
+
+_EPILOG = """\
+examples:
+  ovlab plan table4                                       the miniature study; nothing to be given
+  ovlab plan table1 table2 table3 --seeds 0 --evaluations runs that tables share are listed once
+  ovlab plan table1 --suite paper --data coco-stuff=s3://bucket/coco-stuff --clip vit-b16=ViT-B-16.pt
+  ovlab plan experiments/my_table.py
+
+Data sets of the suite `paper` are looked for at --data, else in $OVLAB_DATA/NAME.
+"""
+
+
+def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "plan",
+        help="show which runs a table needs, and which are done",
+        description="Show every run behind the cells of a table: fingerprint, done or missing, cost. Starts nothing.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_table_arguments(parser)
+    parser.add_argument("--evaluations", action="store_true", help="list every evaluation with its fingerprint, too")
+    parser.add_argument("--json", action="store_true", help="print the plan as one JSON document")
+    parser.set_defaults(execute=execute)
+
+
+def add_table_arguments(parser: argparse.ArgumentParser) -> None:
+    """What says which runs are meant, the same for every command on tables."""
+    parser.add_argument("tables", nargs="+", metavar="TABLE", help="table1 .. table5, or the file of one of your own")
+    parser.add_argument("--suite", default="shapes", choices=sorted(SUITES), help="default: shapes, the miniature")
+    parser.add_argument("--seeds", type=_seeds, metavar="0,1,2", help="instead of the seeds that the table names")
+    parser.add_argument("--store", default="ovlab-store", help="the store of results (default: ./ovlab-store)")
+    parser.add_argument("--data", action="append", default=[], metavar="NAME=URI", help="where a data set lies")
+    parser.add_argument(
+        "--clip",
+        action="append",
+        default=[],
+        metavar="PRESET=FILE",
+        help="released CLIP weights of a preset, or `none` for random ones; those of the shapes suite come with it",
+    )
+    parser.add_argument("--limit-steps", type=int, metavar="N", help="train N updates at most, for a rehearsal")
+    parser.add_argument("--limit-images", type=int, metavar="N", help="score the first N images of each set only")
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    plan = planned(arguments)[0]
+    if arguments.json:
+        print(json.dumps(plan_json(plan)))
+        return 0
+    print_plan(plan, evaluations=arguments.evaluations)
+    return 0
+
+
+def planned(arguments: argparse.Namespace) -> "tuple[Plan, Store, Sources]":
+    """The plan that the arguments ask for, with the store it was held against and the places it was made from."""
+    from ovlab.datasets.places import parse_places
+    from ovlab.results.store import open_store
+    from ovlab.specs.table_file import load_table
+    from ovlab.sweeps.plan import make_plan
+    from ovlab.sweeps.sources import Sources, parse_clip_files
+
+    store = open_store(arguments.store)
+    sources = Sources(places=parse_places(arguments.data), clip_files=parse_clip_files(arguments.clip))
+    plan = make_plan(
+        [load_table(name) for name in dict.fromkeys(arguments.tables)],
+        suite_named(arguments.suite),
+        store,
+        sources,
+        seeds=arguments.seeds,
+        limit_steps=arguments.limit_steps,
+        limit_images=arguments.limit_images,
+    )
+    return plan, store, sources
+
+
+def print_plan(plan: "Plan", *, evaluations: bool = False) -> None:
+    """One line a run, and what all of it comes to."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{', '.join(plan.tables)}, suite {plan.suite}, store {plan.store}")
+    table.add_column("run", no_wrap=True)
+    table.add_column("needed by", overflow="fold")
+    for column in ("seed", "training", "evaluations", "time left"):
+        table.add_column(column, justify="right")
+    for run in plan.runs:
+        _add_run(table, run, evaluations)
+    console = Console()
+    console.print(table)
+    for problem in plan.problems:
+        console.print(f"blocked: {problem}", markup=False, soft_wrap=True)
+    console.print(totals(plan), markup=False, soft_wrap=True)
+
+
+def totals(plan: "Plan") -> str:
+    """How many trainings and evaluations there are, how many are missing, and what those will cost."""
+    trainings = [run.training for run in plan.runs]
+    evaluations = [part for run in plan.runs for part in run.evaluations]
+    missing = [part for run in plan.runs for part in run.parts if part.status == "missing"]
+    lines = [f"{_counted('training', trainings)}; {_counted('evaluation', evaluations)}."]
+    estimates = [part.estimate for part in missing if part.estimate is not None]
+    if estimates:
+        seconds, gpu_seconds = (sum(getattr(e, name) for e in estimates) for name in ("seconds", "gpu_seconds"))
+        devices = ", ".join(dict.fromkeys(estimate.device for estimate in estimates))
+        lines.append(
+            f"Still to do, one after the other: {_duration(seconds)}, {gpu_seconds / 3600:.1f} GPU-hours, as measured "
+            f"on {devices}."
+        )
+    if len(estimates) < len(missing):
+        lines.append(f"Not measured yet: {len(missing) - len(estimates)} of the {len(missing)} that are missing.")
+    return "\n".join(lines)
+
+
+def plan_json(plan: "Plan") -> dict[str, Any]:
+    """The whole plan as plain values."""
+    runs = [
+        {"training": _training_json(run.training), "evaluations": [_evaluation_json(part) for part in run.evaluations]}
+        for run in plan.runs
+    ]
+    return {"suite": plan.suite, "tables": plan.tables, "store": plan.store, "runs": runs}
+
+
+def _add_run(table: Any, run: "PlannedRun", evaluations: bool) -> None:
+    training = run.training
+    done = sum(part.status == "done" for part in run.evaluations)
+    table.add_row(
+        _short(training.fingerprint),
+        "\n".join(f"{name}: {', '.join(keys)}" for name, keys in _rows_by_table(run).items()),
+        str(training.spec.seed),
+        _training_state(training),
+        f"{done} of {len(run.evaluations)}",
+        _still(run),
+    )
+    if not evaluations:
+        return
+    for part in run.evaluations:
+        table.add_row(f"  {_short(part.fingerprint)}", f"  {part.benchmark}", "", "", _shards(part), _cost(part))
+
+
+def _training_state(training: "PlannedTraining") -> str:
+    if training.status == "missing" and training.step:
+        return f"step {training.step} of {training.spec.schedule.steps}"
+    return training.status
+
+
+def _shards(part: "PlannedEvaluation") -> str:
+    if part.status == "missing" and part.num_shards_done:
+        return f"{part.num_shards_done} of {part.num_shards} shards"
+    return part.status
+
+
+def _still(run: "PlannedRun") -> str:
+    missing = [part for part in run.parts if part.status == "missing"]
+    if not missing:
+        return ""
+    if any(part.estimate is None for part in missing):
+        return "not measured"
+    return _duration(sum(part.estimate.seconds for part in missing if part.estimate is not None))
+
+
+def _cost(part: "PlannedEvaluation") -> str:
+    if part.status != "missing":
+        return ""
+    return "not measured" if part.estimate is None else _duration(part.estimate.seconds)
+
+
+def _rows_by_table(run: "PlannedRun") -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for table, row in run.rows:
+        found.setdefault(table, []).append(row)
+    return found
+
+
+def _counted(what: str, parts: "Sequence[PlannedTraining | PlannedEvaluation]") -> str:
+    counts = {status: sum(part.status == status for part in parts) for status in ("done", "missing", "blocked")}
+    named = ", ".join(f"{number} {status}" for status, number in counts.items() if number)
+    return f"{len(parts)} {what}{'' if len(parts) == 1 else 's'}: {named or 'none'}"
+
+
+def _training_json(training: "PlannedTraining") -> dict[str, Any]:
+    return {
+        "fingerprint": training.fingerprint,
+        "preset": training.preset,
+        "data": training.spec.dataset,
+        "seed": training.spec.seed,
+        "status": training.status,
+        "step": training.step,
+        "num_steps": training.spec.schedule.steps,
+        "problems": training.problems,
+        "estimate": _estimate_json(training.estimate),
+    }
+
+
+def _evaluation_json(part: "PlannedEvaluation") -> dict[str, Any]:
+    return {
+        "fingerprint": part.fingerprint,
+        "benchmark": part.benchmark,
+        "status": part.status,
+        "num_images": part.num_images,
+        "num_shards": part.num_shards,
+        "num_shards_done": part.num_shards_done,
+        "problems": part.problems,
+        "estimate": _estimate_json(part.estimate),
+        "cells": [cell._asdict() for cell in part.cells],
+    }
+
+
+def _estimate_json(estimate: "Estimate | None") -> dict[str, Any] | None:
+    return None if estimate is None else estimate._asdict()
+
+
+def _short(fingerprint: str | None) -> str:
+    return "-" if fingerprint is None else fingerprint[:_SHORT]
+
+
+def _duration(seconds: float) -> str:
+    """H:MM:SS."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(seed) for seed in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: write whole numbers with commas, for example 0,1,2.") from None

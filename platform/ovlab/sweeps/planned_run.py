@@ -1,0 +1,144 @@
+"""One run of a plan: its training, then its evaluations, each only if the store has it not. What a trial calls."""
+
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from logoseg.errors import ModelError
+from ovlab.evaluation.stored_evaluation import EvaluationJob
+from ovlab.progress import Progress, Silent
+from ovlab.results.record import EvaluationRecord, TrainingRecord
+from ovlab.results.store import Store
+from ovlab.specs.errors import InputError, Stopped, WorkError
+from ovlab.sweeps.plan import Plan, PlannedRun
+from ovlab.sweeps.run import NO_PROVENANCE, ensure_evaluations, ensure_training, open_trained
+from ovlab.sweeps.sources import Sources
+from ovlab.training.step_log import StepRecord
+
+# `ovlab.progress.open_progress`, or what is called like it.
+OpenProgress = Callable[..., AbstractContextManager[Progress]]
+
+
+class RunRecords(NamedTuple):
+    """What the store has of a run after it was made. `evaluations` are in the order of the plan."""
+
+    training: TrainingRecord
+    evaluations: tuple[EvaluationRecord, ...]
+
+
+class Failure(NamedTuple):
+    """A run that was not made, and why in one line."""
+
+    run: PlannedRun
+    cause: str
+
+
+@contextmanager
+def no_progress(*_arguments: object, **_options: object) -> Iterator[Progress]:
+    """Shows nothing."""
+    yield Silent()
+
+
+def run_one(
+    planned: PlannedRun,
+    store: Store,
+    workdir: Path,
+    *,
+    sources: Sources,
+    device: torch.device,
+    num_loader_workers: int = 1,
+    checkpoint_every: int = 500,
+    open_progress: OpenProgress = no_progress,
+    stop: Callable[[], bool] = lambda: False,
+    on_step: Sequence[Callable[[StepRecord], None]] = (),
+    on_checkpoint: Sequence[Callable[[int, Path], None]] = (),
+    provenance: Mapping[str, Any] = NO_PROVENANCE,
+    mlflow_run_id: str | None = None,
+) -> RunRecords:
+    """Make what is missing of a run; what is done is taken from the store. The run folder is in `workdir`.
+
+    An evaluation that is blocked does not keep the others from being made. Raises Stopped when `stop` says so,
+    InputError when the training is blocked or the data have changed since the plan, and WorkError, after the rest is
+    done, when an evaluation is blocked.
+    """
+    training = planned.training
+    if training.resolved is None:
+        raise InputError(" ".join(training.problems))
+    spec = training.resolved.spec
+    with open_progress(
+        f"train {training.fingerprint[:12] if training.fingerprint else ''}",
+        total=spec.schedule.steps,
+        unit="step",
+        images_per_unit=spec.schedule.batch_size,
+    ) as progress:
+        record = ensure_training(
+            training.resolved,
+            store,
+            workdir,
+            dataset=sources.dataset(spec.dataset, spec.split),
+            clip_file=sources.clip_file(training.preset),
+            device=device,
+            num_loader_workers=num_loader_workers,
+            checkpoint_every=checkpoint_every,
+            progress=progress,
+            stop=stop,
+            on_step=on_step,
+            on_checkpoint=on_checkpoint,
+            provenance=provenance,
+            mlflow_run_id=mlflow_run_id,
+        )
+    jobs = [
+        EvaluationJob(part.spec, sources.dataset(part.spec.benchmark, part.spec.split))
+        for part in planned.evaluations
+        if part.spec is not None
+    ]
+
+    def open_model() -> nn.Module:
+        return open_trained(record, store, workdir)
+
+    with open_progress(
+        f"evaluate {record.fingerprint[:12]}", total=sum(len(job.images) for job in jobs), unit="image"
+    ) as progress:
+        evaluations = ensure_evaluations(
+            jobs,
+            store,
+            open_model,
+            device=device,
+            progress=progress,
+            stop=stop,
+            provenance=provenance,
+            mlflow_run_id=mlflow_run_id,
+        )
+    if planned.problems:
+        raise WorkError(" ".join(planned.problems))
+    return RunRecords(record, tuple(evaluations))
+
+
+def run_missing(plan: Plan, run: Callable[[PlannedRun], object], on_failure: Callable[[Failure], object]) -> None:
+    """Call `run` for every run of the plan that is not done, one after the other.
+
+    One that fails does not keep the next from being made: `on_failure` is told, and the traceback of an unexpected
+    error is printed. Stopped passes through.
+    """
+    for planned in plan.runs:
+        if planned.status == "done":
+            continue
+        try:
+            run(planned)
+        except Stopped:
+            raise
+        except Exception as error:  # whatever it is, it is the end of this run and of no other
+            on_failure(Failure(planned, cause_of(error)))
+
+
+def cause_of(error: Exception) -> str:
+    """One line; of an error that no message was written for, the traceback is printed too."""
+    if isinstance(error, InputError | ModelError | WorkError):
+        return str(error)
+    traceback.print_exception(error)
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -1,0 +1,111 @@
+"""`ovlab plan` and `ovlab run` as a person calls them, on a table of one's own with models of a second."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from ovlab.cli import main
+from ovlab.results.store import open_store
+from ovlab.sweeps import planned_run
+
+# Two rows that are one run, and one whose loss is no number after the first update unless it is mended.
+TABLE = """\
+from ovlab.specs.table import Column, Row, Table, Variation
+
+SMALL = {"guidance_dim": 16, "attention_heads": 2, "state_dim": 4, "fusion_depth": 1, "decoder_dims": [16, 16]}
+SAME = {**SMALL, "prior_weight": 1.0}
+ONE = {"batch_size": 1}
+
+TABLE = Table(
+    name="mine",
+    title="Mine",
+    columns=(Column(title="PAS-20", benchmark="pas-20"), Column(title="PAS-20b", benchmark="pas-20b")),
+    rows=(
+        Row(key="broken", label="", run=Variation(training_set="pc-59", model=SMALL, schedule={**ONE, **BROKEN})),
+        Row(key="full", label="", run=Variation(training_set="pc-59", model=SMALL, schedule=ONE)),
+        Row(key="same", label="", run=Variation(training_set="pc-59", model=SAME, schedule=ONE)),
+    ),
+)
+"""
+DIVERGES = '{"learning_rate": 1e30, "image_encoder_scale": 1.0, "clip_norm": None}'
+OPTIONS = ["--clip", "shapes-vit-s=none", "--limit-steps", "2", "--limit-images", "2"]
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with mine.py."""
+    monkeypatch.setenv("OVLAB_CACHE", str(tmp_path.parent / "cache"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(TABLE.replace("BROKEN", DIVERGES))
+    return tmp_path
+
+
+def made(capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, dict]:
+    code = main(["run", "./mine.py", *OPTIONS, "--device", "cpu", "--loader-workers", "0", "--json", *options])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def statuses(plan: dict) -> list[str]:
+    return [part["status"] for run in plan["runs"] for part in (run["training"], *run["evaluations"])]
+
+
+def test_run_one_failure_stops_no_other_and_is_named_at_the_end(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, end = made(capsys)
+
+    assert code == 1
+    assert statuses(end) == ["missing"] * 3 + ["done"] * 3
+    (failure,) = end["failures"]
+    assert failure["run"] == "mine broken, seed 0"
+    assert "step 2: the loss is nan" in failure["cause"]
+    cells = end["runs"][1]["evaluations"][0]["cells"]
+    assert [cell["row"] for cell in cells] == ["full", "same"]
+
+    # Mended, only the mended run is made; then nothing is.
+    (place / "mine.py").write_text(TABLE.replace("BROKEN", "{}"))
+    code, end = made(capsys)
+    assert (code, statuses(end), end["failures"]) == (0, ["done"] * 3, [])
+    assert len(list(open_store("ovlab-store").trainings())) == 1
+
+    assert main(["plan", "./mine.py", *OPTIONS, "--evaluations"]) == 0
+    assert "1 training: 1 done; 2 evaluations: 2 done." in capsys.readouterr().out
+
+
+def test_run_interrupted_says_so_and_the_same_call_continues(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place / "mine.py").write_text(TABLE.replace("BROKEN", "{}"))
+    ensure_training = planned_run.ensure_training
+
+    def interrupted(*arguments: object, **options: object) -> object:
+        signal_once = [lambda record: record.step == 1 and os.kill(os.getpid(), signal.SIGINT)]
+        return ensure_training(*arguments, **{**options, "on_step": signal_once})
+
+    monkeypatch.setattr(planned_run, "ensure_training", interrupted)
+    assert main(["run", "./mine.py", *OPTIONS, "--device", "cpu", "--loader-workers", "0"]) == 1
+    assert "stopped after 1 steps; the same command continues" in capsys.readouterr().err
+    monkeypatch.undo()
+    monkeypatch.chdir(place)
+    main(["plan", "./mine.py", *OPTIONS, "--json"])
+    assert json.loads(capsys.readouterr().out)["runs"][0]["training"]["step"] == 1
+
+    code, end = made(capsys)
+
+    assert (code, statuses(end)) == (0, ["done"] * 3)
+
+
+def test_run_with_nothing_that_can_be_made_is_a_wrong_call(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "table1", "--suite", "paper", "--data", "coco-stuff=/nowhere"]) == 2
+    assert capsys.readouterr().err.startswith("ovlab: ")
+    assert list(place.iterdir()) == [place / "mine.py"]
+
+
+def test_plan_names_seeds_that_are_no_numbers(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["plan", "./mine.py", "--seeds", "0,one"])
+
+    assert "'0,one': write whole numbers with commas" in capsys.readouterr().err
