@@ -85,7 +85,9 @@ class Suite:
         """What stands for the paper's grid of `paper` regions a side. Raises InputError where nothing does."""
         if paper not in self.region_grids:
             known = ", ".join(map(str, self.region_grids))
-            raise InputError(f"suite {self.name}: nothing stands for the region grid {paper} of the paper; for {known}.")
+            raise InputError(
+                f"suite {self.name}: nothing stands for the region grid {paper} of the paper; for {known}."
+            )
         return self.region_grids[paper]
 
 

@@ -60,15 +60,19 @@ class Variation:
         suite.model(self.backbone)
         return suite.backbones[self.backbone].preset
 
-    def training(self, suite: Suite, seed: int) -> TrainingSpec:
-        """The spec of one run. Raises InputError for a name or a value that there is not."""
+    def training(self, suite: Suite, seed: int, *, limit_steps: int | None = None) -> TrainingSpec:
+        """The spec of one run. More updates than `limit_steps` are cut off, which makes it another run.
+
+        Raises InputError for a name or a value that there is not.
+        """
         model = dict(self.model)
         if self.region_grid is not None:
             model["region_grid"] = suite.region_grid(self.region_grid)
         changes = {f"model.{name}": value for name, value in model.items()}
         changes |= {f"schedule.{name}": value for name, value in self.schedule.items()}
         spec = suite.training(self.backbone, self.training_set, seed=seed)
-        return apply_overrides(spec, [f"{name}={json.dumps(value)}" for name, value in changes.items()])
+        spec = apply_overrides(spec, [f"{name}={json.dumps(value)}" for name, value in changes.items()])
+        return _limited(spec, limit_steps)
 
     def protocol(self, suite: Suite, training: TrainingSpec) -> Protocol:
         """How `training`, made by this variation, is evaluated: as its backbone is, with the model's own prompts."""
@@ -174,6 +178,15 @@ def require_seeds(place: str, seeds: Sequence[int]) -> None:
     if not seeds:
         raise InputError(f"{place}: seeds are empty; give at least one.")
     _require_unique(f"{place}: seeds", seeds)
+
+
+def _limited(spec: TrainingSpec, limit_steps: int | None) -> TrainingSpec:
+    if limit_steps is None or limit_steps >= spec.schedule.steps:
+        return spec
+    if limit_steps < 1:
+        raise InputError(f"--limit-steps must be at least 1, got {limit_steps}.")
+    warmup_steps = min(spec.schedule.warmup_steps, limit_steps - 1)
+    return replace(spec, schedule=replace(spec.schedule, steps=limit_steps, warmup_steps=warmup_steps))
 
 
 def _require_unique(what: str, names: Sequence[object]) -> None:

@@ -1,7 +1,7 @@
 """What tables ask for: each training and each evaluation once, with the cells that need it. Nothing is opened here."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ovlab.specs.errors import InputError
@@ -42,8 +42,6 @@ def demands(
         raise InputError(f"two of the tables {', '.join(names)} have one name; give each a name of its own.")
     if seeds is not None:
         require_seeds("--seeds", seeds)
-    if limit_steps is not None and limit_steps < 1:
-        raise InputError(f"--limit-steps must be at least 1, got {limit_steps}.")
     wanted: dict[tuple[TrainingSpec, str], Demand] = {}
     for seed in dict.fromkeys(seed for table in tables for seed in (seeds or table.seeds)):
         for table in tables:
@@ -59,7 +57,7 @@ def _add(
         if row.run is None:
             continue
         try:
-            spec = _limited(row.run.training(suite, seed), limit_steps)
+            spec = row.run.training(suite, seed, limit_steps=limit_steps)
             preset, protocol = row.run.preset(suite), row.run.protocol(suite, spec)
             benchmarks = {name: suite.benchmark(name) for name in table.benchmarks}
         except InputError as error:
@@ -68,10 +66,3 @@ def _add(
         for column in table.columns:
             cells = demand.evaluations.setdefault((benchmarks[column.benchmark], protocol), [])
             cells.append(CellName(table.name, row.key, column.title, seed))
-
-
-def _limited(spec: TrainingSpec, limit_steps: int | None) -> TrainingSpec:
-    if limit_steps is None or limit_steps >= spec.schedule.steps:
-        return spec
-    warmup_steps = min(spec.schedule.warmup_steps, limit_steps - 1)
-    return replace(spec, schedule=replace(spec.schedule, steps=limit_steps, warmup_steps=warmup_steps))
