@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Integer, UInt8
 from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
 
+from logoseg.dense_clip import DenseClip
 from logoseg.network import LoGoSeg
 from logoseg.text_encoder import cached_text
 from ovlab.atomic_file import replacing
@@ -45,7 +46,7 @@ def read_image(path: Path) -> UInt8[np.ndarray, "H W 3"]:
 
 
 def predict_photograph(
-    model: LoGoSeg,
+    model: LoGoSeg | DenseClip,
     image: UInt8[np.ndarray, "H W 3"],
     words: Sequence[str],
     protocol: Protocol,

@@ -7,8 +7,8 @@ import torch
 from torch.nn import functional as F
 
 from logoseg.config import ModelConfig
-from logoseg.losses import masked_bce
 from logoseg.dense_clip import dense_clip_logits
+from logoseg.losses import masked_bce
 from logoseg.network import REJECTED, LoGoSeg, clip_cosines
 
 NAMES = ("road", "tree", "sky", "red car", "dog")

@@ -56,18 +56,16 @@ def execute(arguments: argparse.Namespace) -> int:
         print("stopped; the same command continues")
         return 1
     clip = load_clip(spec.clip, weights).to(device).eval()
-    outcome = {
-        "weights": str(weights),
-        "zero_shot": {
-            "seen": zero_shot_accuracy(clip, SEEN_COMPOSITIONS),
-            "unseen": zero_shot_accuracy(clip, UNSEEN_COMPOSITIONS),
-        },
+    zero_shot = {
+        "seen": zero_shot_accuracy(clip, SEEN_COMPOSITIONS),
+        "unseen": zero_shot_accuracy(clip, UNSEEN_COMPOSITIONS),
     }
+    outcome = {"weights": str(weights), "zero_shot": zero_shot}
     (arguments.out / "zero_shot.json").write_text(json.dumps(outcome, indent=2) + "\n", encoding="utf-8")
     if arguments.json:
         print(json.dumps(outcome))
         return 0
     print(f"written: {weights}\nzero-shot accuracy on 500 new close-ups, among all 384 compositions:")
-    for kind, accuracy in outcome["zero_shot"].items():
+    for kind, accuracy in zero_shot.items():
         print(f"  {kind:6s} " + "  ".join(f"{name} {100 * value:.1f} %" for name, value in accuracy.items()))
     return 0
