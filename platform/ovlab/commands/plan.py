@@ -9,7 +9,7 @@ from ovlab.specs.suite import SUITES, suite_named
 
 if TYPE_CHECKING:
     from ovlab.results.store import Store
-    from ovlab.sweeps.plan import Plan, PlannedEvaluation, PlannedRun, PlannedTraining
+    from ovlab.sweeps.planned import Plan, PlannedEvaluation, PlannedRun, PlannedTraining
     from ovlab.sweeps.sources import Sources
     from ovlab.sweeps.speed import Estimate
 

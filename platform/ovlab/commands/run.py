@@ -12,7 +12,7 @@ from ovlab.specs.errors import InputError
 
 if TYPE_CHECKING:
     from ovlab.results.store import Store
-    from ovlab.sweeps.plan import Plan, PlannedRun
+    from ovlab.sweeps.planned import Plan, PlannedRun
     from ovlab.sweeps.planned_run import Failure
     from ovlab.sweeps.sources import Sources
 

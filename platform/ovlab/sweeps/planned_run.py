@@ -15,7 +15,7 @@ from ovlab.progress import Progress, Silent
 from ovlab.results.record import EvaluationRecord, TrainingRecord
 from ovlab.results.store import Store
 from ovlab.specs.errors import InputError, Stopped, WorkError
-from ovlab.sweeps.plan import Plan, PlannedRun
+from ovlab.sweeps.planned import Plan, PlannedRun
 from ovlab.sweeps.run import NO_PROVENANCE, ensure_evaluations, ensure_training, open_trained
 from ovlab.sweeps.sources import Sources
 from ovlab.training.step_log import StepRecord

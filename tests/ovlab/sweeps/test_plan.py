@@ -18,7 +18,8 @@ from ovlab.specs.evaluation import protocol_hash, scoring_hash
 from ovlab.specs.suite import PAPER, SHAPES
 from ovlab.specs.table import SIX_BENCHMARKS, Row, Table, Variation
 from ovlab.sweeps import plan, resolve
-from ovlab.sweeps.plan import Plan, PlannedEvaluation, PlannedRun, make_plan
+from ovlab.sweeps.plan import make_plan
+from ovlab.sweeps.planned import Plan, PlannedEvaluation, PlannedRun
 from ovlab.sweeps.sources import RANDOM, Sources, parse_clip_files
 
 # A training of 300 steps, and two evaluations of 300 images.
