@@ -5,12 +5,15 @@ k * batch_size ... of a stream that is a function of the seed, its random number
 everything else it depends on is in the checkpoint. This takes the same machine, the same versions and the same number
 of threads, since float sums depend on their order.
 
+Several processes, a `Team`, may share each batch: the leader calls `train`, the others `follow`. Then the loss curve
+is that of one process up to float summation, and the bits are those of a team of the same size.
+
 Axes: N classes, P prompts, C joint CLIP width.
 """
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from itertools import chain
 from pathlib import Path
@@ -27,11 +30,20 @@ from ovlab.progress import Progress, Silent
 from ovlab.specs.errors import InputError
 from ovlab.specs.training import TrainingSpec
 from ovlab.training.batches import Batch, batches
-from ovlab.training.checkpoint import capture, frozen_digest, load_newest_state, restore, save_state, seed_step
+from ovlab.training.checkpoint import (
+    TrainingState,
+    capture,
+    frozen_digest,
+    load_newest_state,
+    restore,
+    save_state,
+    seed_step,
+)
 from ovlab.training.optimizer import build_optimizer, set_learning_rate
 from ovlab.training.run_folder import RunFolder, RunIdentity, open_run_folder
 from ovlab.training.step import autocast, train_step
 from ovlab.training.step_log import StepRecord, open_step_log
+from ovlab.training.team import ALONE, Team
 
 
 class TrainingResult(NamedTuple):
@@ -60,13 +72,15 @@ def train(
     stop: Callable[[], bool] = lambda: False,
     on_step: Sequence[Callable[[StepRecord], None]] = (),
     on_checkpoint: Sequence[Callable[[int, Path], None]] = (),
+    team: Team = ALONE,
 ) -> TrainingResult:
     """Train `model` as `spec` says, or continue; the weights end in `run_folder`/weights.safetensors.
 
     `model` maps images (B 3 H W, RGB in [0, 1]) and `text` to logits (B N h w). It must start from the same weights at
     every call: build it after torch.manual_seed(spec.seed). `stop` is asked after each update; when it says yes, the
     state is saved and the call returns. The hooks run after each update and after each checkpoint (updates done, path
-    of its file); an exception in one ends the run there, to be continued by the next call.
+    of its file); an exception in one ends the run there, to be continued by the next call. In a `team` this is the
+    leader's part.
 
     Raises InputError when the folder holds another run, and DivergenceError when the loss is no longer finite.
     """
@@ -79,30 +93,25 @@ def train(
     optimizer = build_optimizer(model, schedule)
     identity = run_identity(spec, model, dataset)
     with open_run_folder(run_folder, identity) as folder:
-        if folder.weights.exists():
+        is_finished = team.agree(folder.weights.exists())
+        if is_finished:
             return TrainingResult("already_finished", schedule.steps, folder)
-        start, position = _continue(folder.checkpoints, spec, model, optimizer)
-        stream = batches(
-            dataset,
-            spec.augmentation,
-            seed=spec.seed,
-            batch_size=schedule.batch_size,
-            start_position=position,
-            num_loader_workers=num_loader_workers,
-        )
+        start, position = _continue(team.agree(load_newest_state(folder.checkpoints)), spec, model, optimizer)
+        update = _Update(spec, model, text, optimizer, device, team)
+        stream = _batches(spec, dataset, position, num_loader_workers, team)
         first = next(stream)  # data that cannot be read are refused before anything is written
         folder.begin(identity)
         ready = chain([first], stream)
         progress.update(start)
         with closing(stream), open_step_log(folder.steps, num_done=start) as log:
             for step in range(start, schedule.steps):
-                record = _update(step, spec, model, text, ready, optimizer, device)
+                record = update(step, ready)
                 done, position = record.step, position + schedule.batch_size
                 log.write(record)
                 progress.update(done, loss=record.loss)
                 for hook in on_step:
                     hook(record)
-                stopping = done < schedule.steps and stop()
+                stopping = team.agree(done < schedule.steps and stop())
                 if stopping or done % checkpoint_every == 0:
                     log.sync()
                     state = capture(done, position, spec, model, optimizer)
@@ -126,32 +135,89 @@ def run_identity(spec: TrainingSpec, model: nn.Module, dataset: SegmentationData
     )
 
 
-def _continue(checkpoints: Path, spec: TrainingSpec, model: nn.Module, optimizer: AdamW) -> tuple[int, int]:
-    """Restore the newest state, if there is one; returns the updates done and the position in the sample stream."""
-    state = load_newest_state(checkpoints)
+def follow(
+    spec: TrainingSpec,
+    model: nn.Module,
+    text: Float[Tensor, "N P C"],
+    dataset: SegmentationDataset,
+    *,
+    device: torch.device,
+    num_loader_workers: int = 0,
+    team: Team,
+) -> None:
+    """Make the updates of the leader's call of `train`, with the same arguments, and write nothing."""
+    model, text = model.to(device), text.to(device)
+    optimizer = build_optimizer(model, spec.schedule)
+    is_finished = team.agree(None)
+    if is_finished:
+        return
+    start, position = _continue(team.agree(None), spec, model, optimizer)
+    update = _Update(spec, model, text, optimizer, device, team)
+    with closing(_batches(spec, dataset, position, num_loader_workers, team)) as stream:
+        for step in range(start, spec.schedule.steps):
+            update(step, stream)
+            stopping = team.agree(None)
+            if stopping:
+                return
+
+
+def _continue(state: TrainingState | None, spec: TrainingSpec, model: nn.Module, optimizer: AdamW) -> tuple[int, int]:
+    """Restore the state, if there is one; returns the updates done and the position in the sample stream."""
     if state is None:
         return 0, 0
     restore(state, spec, model, optimizer)
     return state.step, state.position
 
 
-def _update(
-    step: int,
-    spec: TrainingSpec,
-    model: nn.Module,
-    text: Float[Tensor, "N P C"],
-    stream: Iterator[Batch],
-    optimizer: AdamW,
-    device: torch.device,
-) -> StepRecord:
-    """Update `step`, counted from 0, on the next batch of the stream. The time for fetching it counts."""
-    began = time.perf_counter()
-    batch = next(stream)
-    images, labels = batch.images.to(device), batch.labels.to(device)
-    model.train()
-    # Behind the loader and the hooks, which may draw random numbers too.
-    seed_step(spec.seed, step)
-    learning_rate = set_learning_rate(optimizer, spec.schedule, step)
-    result = train_step(model, text, images, labels, optimizer, spec.schedule, step=step + 1)
-    images_per_second = len(images) / (time.perf_counter() - began)
-    return StepRecord(step + 1, result.loss, learning_rate, result.grad_norm, images_per_second)
+def _batches(
+    spec: TrainingSpec, dataset: SegmentationDataset, position: int, num_loader_workers: int, team: Team
+) -> Generator[Batch, None, None]:
+    return batches(
+        dataset,
+        spec.augmentation,
+        seed=spec.seed,
+        batch_size=spec.schedule.batch_size,
+        start_position=position,
+        num_loader_workers=num_loader_workers,
+        share=team.share(spec.schedule.batch_size),
+    )
+
+
+class _Update:
+    """What an update takes, but for its number and its batch. To be made when the state is restored."""
+
+    def __init__(
+        self,
+        spec: TrainingSpec,
+        model: nn.Module,
+        text: Float[Tensor, "N P C"],
+        optimizer: AdamW,
+        device: torch.device,
+        team: Team,
+    ) -> None:
+        self.spec, self.text, self.optimizer, self.device, self.team = spec, text, optimizer, device, team
+        self.model = team.parallel(model)
+
+    def __call__(self, step: int, stream: Iterator[Batch]) -> StepRecord:
+        """Update `step`, counted from 0, on the next batch of the stream. The time for fetching it counts."""
+        began = time.perf_counter()
+        schedule = self.spec.schedule
+        batch = next(stream)
+        images, labels = batch.images.to(self.device), batch.labels.to(self.device)
+        self.model.train()
+        # Behind the loader and the hooks, which may draw random numbers too.
+        seed_step(self.spec.seed, step)
+        learning_rate = set_learning_rate(self.optimizer, schedule, step)
+        result = train_step(
+            self.model,
+            self.text,
+            images,
+            labels,
+            self.optimizer,
+            schedule,
+            step=step + 1,
+            num_global_pixels=self.team.mean,
+        )
+        loss = self.team.mean(result.loss)
+        images_per_second = schedule.batch_size / (time.perf_counter() - began)
+        return StepRecord(step + 1, loss, learning_rate, result.grad_norm, images_per_second)

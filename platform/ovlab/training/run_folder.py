@@ -8,6 +8,7 @@ weights.safetensors   written last: a run that has it is finished
 
 import fcntl
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -88,6 +89,19 @@ def open_run_folder(path: Path, identity: RunIdentity) -> Iterator[RunFolder]:
                 (path / LOCK).unlink()
                 if is_new:
                     path.rmdir()
+
+
+def wait_until_free(path: Path, *, seconds: float) -> None:
+    """Wait until no other process works in `path`, or `seconds` have passed; one that was killed may yet be ending."""
+    until = time.monotonic() + seconds
+    while (path / LOCK).exists() and time.monotonic() < until:
+        with (path / LOCK).open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(0.2)
+            else:
+                return
 
 
 def _is_ours(file: Path) -> bool:

@@ -10,12 +10,13 @@ Axes: B images, N classes, P prompts, C joint CLIP width, H x W pixels.
 
 import math
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from logoseg.losses import upsampled_masked_bce
@@ -48,6 +49,8 @@ def train_step(
 ) -> StepResult:
     """Forward, backward, clip, update. `images` are RGB in [0, 1]; `labels` 0 .. N-1 or IGNORE_INDEX.
 
+    `images` are a batch of the schedule, or one process's share of it.
+
     `num_global_pixels` turns the number of labelled pixels of this batch into the |M| above. Where several processes
     each hold a part of the batch and their gradients are averaged (DDP), it is the sum over the processes divided by
     their number; the losses they return then average to the loss of the whole batch.
@@ -57,14 +60,17 @@ def train_step(
     optimizer.zero_grad(set_to_none=True)
     num_pixels = max(1.0, num_global_pixels(_num_labelled(labels)))
     loss = torch.zeros((), device=images.device)
-    for part_images, part_labels in zip(
-        images.chunk(schedule.num_microbatches), labels.chunk(schedule.num_microbatches), strict=True
-    ):
-        with autocast(images.device, schedule.precision):
-            logits = model(part_images, text)
-        part = upsampled_masked_bce(logits.float(), part_labels, IGNORE_INDEX, schedule.loss_normalisation)
-        part = part * (_num_labelled(part_labels) / num_pixels)
-        part.backward()
+    # At most as many images at a time as the schedule allows one process.
+    size = schedule.batch_size // schedule.num_microbatches
+    parts = list(zip(images.split(size), labels.split(size), strict=True))
+    for part_images, part_labels in parts:
+        is_last = part_labels is parts[-1][1]
+        with nullcontext() if is_last else _without_averaging(model):
+            with autocast(images.device, schedule.precision):
+                logits = model(part_images, text)
+            part = upsampled_masked_bce(logits.float(), part_labels, IGNORE_INDEX, schedule.loss_normalisation)
+            part = part * (_num_labelled(part_labels) / num_pixels)
+            part.backward()
         loss += part.detach()
 
     weights = [weight for group in optimizer.param_groups for weight in group["params"] if weight.grad is not None]
@@ -89,6 +95,11 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager:
     if precision == "bfloat16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
         raise InputError(f"schedule.precision: {torch.cuda.get_device_name(device)} has no bfloat16; use float32.")
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def _without_averaging(model: nn.Module) -> AbstractContextManager:
+    """Gradients of a part that is not the last stay with this process; DDP averages their sum once."""
+    return model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()
 
 
 def _num_labelled(labels: Int64[Tensor, "B H W"]) -> int:

@@ -173,3 +173,31 @@ def test_batches_of_impossible_values_are_refused_at_once(change: dict[str, obje
 
     with pytest.raises(InputError, match=says):
         batches(**(arguments | change))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("num_loader_workers", [0, 2])
+def test_batches_of_shares_hold_the_images_of_the_whole_batches(num_loader_workers: int) -> None:
+    whole = first(3, start_position=8, batch_size=5)
+    shares = []
+    for share in (range(2), range(2, 5)):
+        stream = batches(
+            Noise(),
+            SPEC,
+            seed=3,
+            batch_size=5,
+            start_position=8,
+            num_loader_workers=num_loader_workers,
+            share=share,
+        )
+        shares.append(list(islice(stream, 3)))
+        stream.close()
+
+    for batch, *parts in zip(whole, *shares, strict=True):
+        assert torch.equal(batch.images, torch.cat([part.images for part in parts]))
+        assert torch.equal(batch.labels, torch.cat([part.labels for part in parts]))
+
+
+@pytest.mark.parametrize("share", [range(0), range(2, 6)])
+def test_batches_of_a_share_outside_the_batch_are_refused(share: range) -> None:
+    with pytest.raises(InputError, match="share must hold"):
+        batches(Noise(), SPEC, seed=3, batch_size=5, start_position=0, num_loader_workers=0, share=share)
