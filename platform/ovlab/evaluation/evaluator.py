@@ -6,16 +6,18 @@ their order, so that any number of processes gives the same figures to the bit.
 Axes: N classes asked for, P prompts, C joint CLIP width, H x W pixels.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from logoseg.inference import segment
+from logoseg.inference import labels_from_views, segment
+from logoseg.views import views
 from ovlab.datasets.sample import Sample, SegmentationDataset
 from ovlab.metrics.counting import collapse, sparse_counts
 from ovlab.metrics.evaluation_counts import ImageCounts
@@ -24,6 +26,15 @@ from ovlab.specs.evaluation import Protocol
 
 # Photographs that are decoded ahead of the network.
 _READ_AHEAD = 4
+
+
+class Question(NamedTuple):
+    """What is asked of every image of a data set: `text` holds the features of the names asked for. The labels have
+    `num_label_classes` classes: as many as names, unless the protocol collapses some of them into a background."""
+
+    text: Float[Tensor, "N P C"]
+    protocol: Protocol
+    num_label_classes: int
 
 
 def evaluate(
@@ -38,33 +49,54 @@ def evaluate(
 ) -> Iterator[ImageCounts]:
     """The counts of every image of `dataset`, in its order.
 
-    `model` maps views (V 3 S S) and `text`, the features of the names asked for, to logits. The labels have
-    `num_label_classes` classes: as many as names, unless the protocol collapses some of them into a background.
+    `model` maps views (V 3 S S) and `text`, the features of the names asked for, to logits; the rest as in Question.
     Raises InputError for a label out of range.
     """
     progress = Silent() if progress is None else progress
-    model, text = model.to(device).eval(), text.to(device)
-    lookup = collapse_lookup(len(text), protocol)
-    for done, sample in enumerate(read_ahead(dataset), start=1):
-        prediction = predict_labels(model, text, sample.image, protocol, device)
-        if lookup is not None:
-            prediction = collapse(prediction, lookup)
-        yield ImageCounts(sample.id, sparse_counts(prediction, sample.label, num_label_classes))
+    question = Question(text, protocol, num_label_classes)
+    for done, (image,) in enumerate(evaluate_together(model, [question], [dataset], device=device), start=1):
+        yield image
         progress.update(done)
+
+
+def evaluate_together(
+    model: nn.Module, questions: Sequence[Question], datasets: Sequence[SegmentationDataset], *, device: torch.device
+) -> Iterator[tuple[ImageCounts, ...]]:
+    """Several vocabularies in one pass: the i-th images of all `datasets`, each with its own question, at a time.
+
+    All questions see an image through the same views. Where the i-th photographs are equal pixel for pixel, as those
+    of PC-59 and PC-459 are, a model with encode_image and head encodes them once; the counts are those of `evaluate`
+    to the bit. Raises InputError for a label out of range.
+    """
+    model = model.to(device).eval()
+    encode, head = _encoder_and_head(model)
+    questions = [question._replace(text=question.text.to(device)) for question in questions]
+    lookups = [collapse_lookup(len(question.text), question.protocol) for question in questions]
+    for samples in zip(*map(read_ahead, datasets), strict=True):
+        encoded: np.ndarray | None = None
+        counted = []
+        for question, lookup, sample in zip(questions, lookups, samples, strict=True):
+            if encoded is None or not np.array_equal(sample.image, encoded):
+                features, encoded = _encode(encode, sample.image, question.protocol, device), sample.image
+            prediction = _answer(head, features, question, sample.image)
+            if lookup is not None:
+                prediction = collapse(prediction, lookup)
+            counted.append(ImageCounts(sample.id, sparse_counts(prediction, sample.label, question.num_label_classes)))
+        yield tuple(counted)
 
 
 def predict_labels(
     model: nn.Module, text: Float[Tensor, "N P C"], image: np.ndarray, protocol: Protocol, device: torch.device
 ) -> np.ndarray:
     """The class index of every pixel of an RGB photograph (uint8, H x W x 3), at its own resolution."""
-    pixels = torch.tensor(image, device=device).permute(2, 0, 1).float().div_(255)
+    pixels = _pixels(image, device)
 
     def logits_of(views: Float[Tensor, "V 3 S1 S2"]) -> Float[Tensor, "V N h w"]:
         return model(views, text, class_cap=protocol.class_cap)
 
     with torch.inference_mode():
         labels = segment(logits_of, pixels, protocol.inference)
-    return labels.cpu().numpy().astype(np.uint16)  # the type in which pairs are counted fastest
+    return _as_counted(labels)
 
 
 def collapse_lookup(num_names: int, protocol: Protocol) -> Int64[np.ndarray, "N"] | None:
@@ -83,3 +115,31 @@ def read_ahead(dataset: SegmentationDataset) -> Iterator[Sample]:
             sample = waiting.pop(0).result()
             waiting.extend(pool.submit(dataset.__getitem__, index) for index in islice(indices, 1))
             yield sample
+
+
+def _encoder_and_head(model: nn.Module) -> tuple[Callable[..., Any], Callable[..., Tensor]]:
+    """A model that is not made of two parts runs whole for every question."""
+    parts: Any = model
+    if hasattr(model, "encode_image") and hasattr(model, "head"):
+        return parts.encode_image, parts.head
+    return lambda images: images, model
+
+
+def _encode(encode: Callable[..., Any], image: np.ndarray, protocol: Protocol, device: torch.device) -> Any:
+    with torch.inference_mode():
+        return encode(views(_pixels(image, device), protocol.inference))
+
+
+def _answer(head: Callable[..., Tensor], features: Any, question: Question, image: np.ndarray) -> np.ndarray:
+    protocol = question.protocol
+    with torch.inference_mode():
+        logits = head(features, question.text, class_cap=protocol.class_cap)
+        return _as_counted(labels_from_views(logits, protocol.inference, (image.shape[0], image.shape[1])))
+
+
+def _pixels(image: np.ndarray, device: torch.device) -> Float[Tensor, "3 H W"]:
+    return torch.tensor(image, device=device).permute(2, 0, 1).float().div_(255)
+
+
+def _as_counted(labels: Tensor) -> np.ndarray:
+    return labels.cpu().numpy().astype(np.uint16)  # the type in which pairs are counted fastest

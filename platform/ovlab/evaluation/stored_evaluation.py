@@ -1,31 +1,29 @@
-"""An evaluation and the store: which shards are missing, the counts of one shard, and the record of them all.
+"""An evaluation and the store: which shards are missing, and the record of them all.
 
 Each step is a function of its own, so that one process or any number of actors call the same. The record is made from
 the counts in the store, never from those in memory, so that its figures are those of the files beside it.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from logoseg.text_encoder import cached_text
 from ovlab.cache import text_cache_folder
+from ovlab.datasets.digest import data_digest
 from ovlab.datasets.sample import SegmentationDataset
-from ovlab.datasets.selection import Selection
-from ovlab.evaluation.evaluator import evaluate
-from ovlab.evaluation.label_space import FirstSamples, LabelSpace, label_space
-from ovlab.metrics.evaluation_counts import ImageCounts, sum_counts
+from ovlab.evaluation.label_space import FirstSamples, LabelSpace, label_space, vocabulary_digest
+from ovlab.metrics.evaluation_counts import sum_counts
 from ovlab.metrics.summary import summary
 from ovlab.results.attempts import OpenAttempt, attempts_at
 from ovlab.results.record import ClassFigures, EvaluationRecord, cost_of
 from ovlab.results.shards import CountShard, committed_shards, plan_shards
 from ovlab.results.store import Store
-from ovlab.specs.errors import Stopped, WorkError
+from ovlab.specs.errors import InputError, WorkError
 from ovlab.specs.evaluation import EvaluationSpec, evaluation_fingerprint, protocol_hash, scoring_hash
 
 
@@ -66,32 +64,22 @@ def job_text(model: nn.Module, job: EvaluationJob) -> Float[Tensor, "N P C"]:
     return cached_text(model.text_encoder, job.labels.asked, templates, text_cache_folder())  # type: ignore[arg-type]
 
 
-def count_shard(
-    model: nn.Module,
-    text: Float[Tensor, "N P C"],
-    job: EvaluationJob,
-    shard: CountShard,
-    *,
-    device: torch.device,
-    stop: Callable[[], bool] = lambda: False,
-    on_image: Callable[[], object] = lambda: None,
-) -> list[ImageCounts]:
-    """The counts of the images of one shard, to be committed. Raises Stopped when `stop`, asked after each, says so."""
-    images = evaluate(
-        model,
-        text,
-        Selection(job.dataset, shard.indices),
-        job.spec.protocol,
-        num_label_classes=len(job.labels.scored),
-        device=device,
+def require_same_data(job: EvaluationJob) -> None:
+    """Raise InputError unless the opened data are those that the spec was made with."""
+    spec, labels = job.spec, job.labels
+    scoring = replace(spec.protocol.scoring, collapse=labels.collapse)
+    found = replace(
+        spec,
+        benchmark=job.dataset.name,
+        data_digest=data_digest(job.dataset),
+        vocabulary_digest=vocabulary_digest(labels),
+        protocol=replace(spec.protocol, scoring=scoring),
     )
-    counted = []
-    for image in images:
-        counted.append(image)
-        on_image()
-        if len(counted) < len(shard.ids) and stop():
-            raise Stopped(f"{job.spec.benchmark}: stopped in shard {shard.file}; the same command continues.")
-    return counted
+    if found != spec:
+        raise InputError(
+            f"evaluation {job.fingerprint[:12]}: the data of {job.dataset.name} are not those it was planned with "
+            f"({spec.benchmark}, {spec.split}). Give those, or plan again."
+        )
 
 
 def finish_evaluation(

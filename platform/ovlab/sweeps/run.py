@@ -17,22 +17,18 @@ from logoseg.checkpoint import load_weights
 from logoseg.network import LoGoSeg
 from ovlab.datasets.sample import SegmentationDataset
 from ovlab.device import device_name
-from ovlab.evaluation.stored_evaluation import (
-    EvaluationJob,
-    count_shard,
-    finish_evaluation,
-    job_text,
-    missing_shards,
-)
-from ovlab.progress import Progress, Silent
+from ovlab.evaluation.collection import collecting
+from ovlab.evaluation.here import count_here
+from ovlab.evaluation.passes import Counter
+from ovlab.evaluation.stored_evaluation import EvaluationJob
+from ovlab.progress import Progress
 from ovlab.results.artifacts import fetch_weights
 from ovlab.results.attempts import OpenAttempt, attempt
 from ovlab.results.record import EvaluationRecord, TrainingRecord
-from ovlab.results.shards import commit_shard
 from ovlab.results.store import Store
 from ovlab.specs.errors import InputError, Stopped
 from ovlab.specs.resolved import ResolvedTraining, training_fingerprint
-from ovlab.sweeps.resolve import resolve_evaluation, resolve_training
+from ovlab.sweeps.resolve import resolve_training
 from ovlab.training.build import build_model, class_text
 from ovlab.training.loop import train
 from ovlab.training.step_log import StepRecord
@@ -123,78 +119,25 @@ def ensure_evaluations(
     """The records of the evaluations of one subject, in the order of `jobs`, after making those that are missing.
 
     `open_model` gives the subject: a network with a text_encoder. It is called at most once, and not at all when no
-    image is to be counted. `progress` counts images over all jobs. Raises InputError where the data of a job are not
-    those of its spec, and Stopped when `stop`, asked after each image, says so.
+    image is to be counted. Jobs on the same photographs share one pass of the image encoder. `progress` counts images
+    over all jobs. Raises InputError where the data of a job are not those of its spec, and Stopped when `stop`, asked
+    before each image, says so.
     """
-    run = _Evaluations(store, open_model, device, Silent() if progress is None else progress, stop)
-    return [run.record_of(job, provenance, mlflow_run_id) for job in jobs]
-
-
-class _Evaluations:
-    """Evaluations of one subject one after the other: the model is opened when it is first needed."""
-
-    def __init__(
-        self,
-        store: Store,
-        open_model: Callable[[], nn.Module],
-        device: torch.device,
-        progress: Progress,
-        stop: Callable[[], bool],
-    ) -> None:
-        self.store, self.open_model, self.device, self.progress, self.stop = store, open_model, device, progress, stop
-        self.model: nn.Module | None = None
-        self.num_done = 0
-
-    def record_of(
-        self, job: EvaluationJob, provenance: Mapping[str, Any], mlflow_run_id: str | None
-    ) -> EvaluationRecord:
-        record = self.store.evaluation(job.fingerprint)
-        if record is None:
-            _require_same_data(job)
-            with _attempt(self.store, job.fingerprint, self.device) as under_way:
-                self._count(job, under_way)
-                record = finish_evaluation(
-                    self.store, job, under_way, provenance=provenance, mlflow_run_id=mlflow_run_id
-                )
-        else:
-            self._advance(len(job.images))
-        return record
-
-    def _count(self, job: EvaluationJob, under_way: OpenAttempt) -> None:
-        missing = missing_shards(self.store, job)
-        self._advance(len(job.images) - sum(len(shard.ids) for shard in missing))
-        if not missing:
-            return
-        if self.model is None:
-            self.model = self.open_model().to(self.device)
-        text = job_text(self.model, job)
-
-        def counted() -> None:
-            self._advance(1)
-            under_way.beat()
-
-        for shard in missing:
-            if self.stop():
-                raise Stopped(f"{job.spec.benchmark}: stopped before shard {shard.file}; the same command continues.")
-            images = count_shard(self.model, text, job, shard, device=self.device, stop=self.stop, on_image=counted)
-            commit_shard(self.store, job.fingerprint, shard, images)
-            under_way.keep()
-
-    def _advance(self, num_images: int) -> None:
-        self.num_done += num_images
-        self.progress.update(self.num_done)
+    mlflow_run_ids = {} if mlflow_run_id is None else {job.spec.subject: mlflow_run_id for job in jobs}
+    with collecting(
+        jobs,
+        store,
+        device=device_name(device),
+        num_gpus=1 if device.type == "cuda" else 0,
+        progress=progress,
+        provenance=provenance,
+        mlflow_run_ids=mlflow_run_ids,
+    ) as collection:
+        subjects = {job.spec.subject: open_model for job in jobs}
+        count_here(collection, Counter(collection.jobs, subjects, device), stop=stop)
+        return collection.records(jobs)
 
 
 def _attempt(store: Store, fingerprint: str, device: torch.device) -> AbstractContextManager[OpenAttempt]:
     num_gpus = 1 if device.type == "cuda" else 0
     return attempt(store.folder, fingerprint, device=device_name(device), num_gpus=num_gpus)
-
-
-def _require_same_data(job: EvaluationJob) -> None:
-    spec = job.spec
-    found = resolve_evaluation(spec.subject, job.dataset, spec.split, spec.protocol, num_images=spec.num_images)
-    if found != spec:
-        raise InputError(
-            f"evaluation {job.fingerprint[:12]}: the data of {job.dataset.name} are not those it was planned with "
-            f"({spec.benchmark}, {spec.split}). Give those, or plan again."
-        )

@@ -169,13 +169,13 @@ def test_ensure_evaluations_stopped_goes_on_with_the_first_missing_shard(
 
     first, second = Progress(), Progress()
     with pytest.raises(Stopped, match=r"shapes-pas-20: stopped in shard 00001\.parquet"):
-        micro_run.micro_evaluations(store, tmp_path, trained[1], progress=first, stop=lambda: first.done == 3)
+        micro_run.micro_evaluations(store, tmp_path, trained[1], progress=first, stop=lambda: first.done == 6)
     seen: list[int] = []
     stop = lambda: seen.append(second.done) or False  # noqa: E731
 
     records = micro_run.micro_evaluations(store, tmp_path, trained[1], progress=second, stop=stop)
 
-    assert seen[0] == 2  # the first shard was not counted again
+    assert seen[0] == 4  # the first shard of both was not counted again
     assert second.done == 2 * micro_run.NUM_IMAGES
     assert [attempt.status for attempt in records[0].cost.attempts] == ["stopped", "finished"]
     assert records[0].cost.lost_seconds > 0
