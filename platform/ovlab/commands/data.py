@@ -8,6 +8,8 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ovlab.specs.errors import InputError
+
 if TYPE_CHECKING:
     from ovlab.datasets.manifest import Manifest
     from ovlab.datasets.original import OriginalSplit
@@ -59,7 +61,9 @@ def _configure_list(actions: "argparse._SubParsersAction[argparse.ArgumentParser
 def _configure_prepare(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = _add_action(actions, "prepare", "pack an original download into verified shards", _PREPARE_EPILOG)
     parser.add_argument("name", metavar="NAME", help="a data set of `ovlab data list`")
-    parser.add_argument("--source", type=Path, required=True, metavar="DIR", help="where the download was unpacked")
+    parser.add_argument(
+        "--source", type=Path, metavar="DIR", help="where the download was unpacked; a shapes set needs none"
+    )
     parser.add_argument("--out", required=True, metavar="URI", help="an empty folder, or s3://bucket/prefix")
     parser.add_argument("--split", default="val", help="train or val (default: val)")
     parser.add_argument("--skip-bad", action="store_true", help="list bad samples in bad.jsonl instead of stopping")
@@ -134,7 +138,7 @@ def execute_list(arguments: argparse.Namespace) -> int:
             print(f"    {step}")
         print(f"    ovlab data prepare {entry['name']} --source DIR --out URI")
     if not arguments.name:
-        print("shapes-coco and the shapes benchmarks: made on demand, nothing to download or prepare")
+        print("shapes-coco and the shapes benchmarks: painted on demand, nothing to download; they can be prepared too")
     if arguments.at:
         print(f"prepared in {', '.join(arguments.at)}:{'' if prepared else ' nothing'}")
     for found in prepared:
@@ -153,11 +157,10 @@ def prepared_at(place: str) -> list[dict[str, Any]]:
 
 
 def execute_prepare(arguments: argparse.Namespace) -> int:
-    from ovlab.datasets.catalog import lookup
     from ovlab.datasets.prepare import prepare
     from ovlab.progress import open_progress
 
-    split = lookup(arguments.name).open(arguments.source, arguments.split)
+    split = _open_source(arguments.name, arguments.source, arguments.split)
     _print_notes(split)
     try:
         with open_progress(f"prepare {arguments.name}", total=len(split.sample_ids), unit="image") as progress:
@@ -177,6 +180,21 @@ def execute_prepare(arguments: argparse.Namespace) -> int:
     done = "prepared" if preparation.num_written_shards else "already prepared, nothing to do"
     print(f"{done}: {arguments.out}: {facts['name']} {facts['split']}, {_amount(facts)}")
     return 0
+
+
+def _open_source(name: str, source: Path | None, split: str) -> "OriginalSplit":
+    """The split to pack. Raises InputError where there is no such split, or no source where one is needed."""
+    from ovlab.datasets.catalog import lookup
+    from ovlab.datasets.shapes import open_shapes
+    from ovlab.datasets.shapes_benchmarks import SHAPES_NAMES
+    from ovlab.datasets.shapes_split import ShapesSplit
+
+    if name in SHAPES_NAMES:
+        return ShapesSplit(open_shapes(name, split))
+    known = lookup(name)
+    if source is None:
+        raise InputError(f"{name}: give --source DIR, where the download was unpacked; see `ovlab data list {name}`.")
+    return known.open(source, split)
 
 
 def execute_verify(arguments: argparse.Namespace) -> int:

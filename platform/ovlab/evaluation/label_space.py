@@ -12,7 +12,9 @@ from jaxtyping import Bool
 
 from ovlab.datasets.catalog import DATASETS
 from ovlab.datasets.sample import Sample, SegmentationDataset
-from ovlab.datasets.shapes import ShapesDataset
+from ovlab.datasets.shapes import ShapesDataset, open_shapes
+from ovlab.datasets.shapes_benchmarks import SHAPES_NAMES
+from ovlab.datasets.sharded import ShardedDataset
 from ovlab.datasets.vocabulary import prompt_names
 from ovlab.specs.evaluation import Collapse
 from ovlab.specs.fingerprint import fingerprint
@@ -33,6 +35,8 @@ def label_space(dataset: SegmentationDataset, synonyms: Literal["first", "averag
     """The label space of a data set that is known by name, or the class names of a folder of one's own."""
     if isinstance(dataset, FirstSamples):
         return label_space(dataset.dataset, synonyms)
+    if isinstance(dataset, ShardedDataset) and dataset.name in SHAPES_NAMES:
+        return label_space(open_shapes(dataset.name, dataset.split), synonyms)
     if isinstance(dataset, ShapesDataset):
         return LabelSpace(
             asked=tuple((name,) for name in dataset.class_names),
