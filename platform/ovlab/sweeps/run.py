@@ -5,7 +5,6 @@ newest checkpoint, here or in the store, and an evaluation with its first missin
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -23,16 +22,13 @@ from ovlab.evaluation.passes import Counter
 from ovlab.evaluation.stored_evaluation import EvaluationJob
 from ovlab.progress import Progress
 from ovlab.results.artifacts import fetch_weights
-from ovlab.results.attempts import OpenAttempt, attempt
 from ovlab.results.record import EvaluationRecord, TrainingRecord
 from ovlab.results.store import Store
-from ovlab.specs.errors import InputError, Stopped
+from ovlab.specs.errors import InputError
 from ovlab.specs.resolved import ResolvedTraining, training_fingerprint
 from ovlab.sweeps.resolve import resolve_training
-from ovlab.training.build import build_model, class_text
-from ovlab.training.loop import train
 from ovlab.training.step_log import StepRecord
-from ovlab.training.stored_run import checkpoint_keeper, fetch_state, finish_training
+from ovlab.training.stored_training import train_into_store
 
 NO_PROVENANCE: Mapping[str, Any] = MappingProxyType({})
 
@@ -68,36 +64,22 @@ def ensure_training(
             f"training {fingerprint[:12]}: the data of {dataset.name} or the CLIP weights are not those it was planned "
             f"with. Give those, or plan again."
         )
-    run_folder = workdir / fingerprint
-    with _attempt(store, fingerprint, device) as under_way:
-        model = build_model(resolved.spec, clip_file, device)
-        text = class_text(model, dataset)
-        fetch_state(resolved, store, run_folder, model, dataset)
-        result = train(
-            resolved.spec,
-            model,
-            text,
-            dataset,
-            run_folder,
-            device=device,
-            num_loader_workers=num_loader_workers,
-            checkpoint_every=checkpoint_every,
-            progress=progress,
-            stop=stop,
-            on_step=[lambda _: under_way.beat(), *on_step],
-            on_checkpoint=[checkpoint_keeper(resolved, store, run_folder, under_way), *on_checkpoint],
-        )
-        if result.status == "stopped":
-            raise Stopped(f"stopped after {result.num_steps} steps; the same command continues.")
-        return finish_training(
-            resolved,
-            store,
-            run_folder,
-            under_way,
-            class_names=tuple(dataset.class_names),
-            provenance=provenance,
-            mlflow_run_id=mlflow_run_id,
-        )
+    return train_into_store(
+        resolved,
+        store,
+        workdir / fingerprint,
+        dataset=dataset,
+        clip_file=clip_file,
+        device=device,
+        num_loader_workers=num_loader_workers,
+        checkpoint_every=checkpoint_every,
+        progress=progress,
+        stop=stop,
+        on_step=on_step,
+        on_checkpoint=on_checkpoint,
+        provenance=provenance,
+        mlflow_run_id=mlflow_run_id,
+    )
 
 
 def open_trained(record: TrainingRecord, store: Store, workdir: Path) -> LoGoSeg:
@@ -136,8 +118,3 @@ def ensure_evaluations(
         subjects = {job.spec.subject: open_model for job in jobs}
         count_here(collection, Counter(collection.jobs, subjects, device), stop=stop)
         return collection.records(jobs)
-
-
-def _attempt(store: Store, fingerprint: str, device: torch.device) -> AbstractContextManager[OpenAttempt]:
-    num_gpus = 1 if device.type == "cuda" else 0
-    return attempt(store.folder, fingerprint, device=device_name(device), num_gpus=num_gpus)

@@ -1,0 +1,50 @@
+"""Two evaluations of a micro model over Ray, as a program that can be killed: python cluster_run.py FOLDER ACTORS.
+
+The folder holds weights.safetensors and images/; the results go into FOLDER/store. It prints a line when it begins.
+"""
+
+import sys
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from ovlab.cluster import connect
+from ovlab.datasets.opening import open_dataset
+from ovlab.evaluation.ray_evaluator import ensure_evaluations_on_ray
+from ovlab.evaluation.stored_evaluation import EvaluationJob
+from ovlab.results import shards
+from ovlab.results.store import open_store
+from ovlab.specs.evaluation import whole
+from ovlab.sweeps.resolve import resolve_evaluation
+from ovlab.weights import open_model
+
+SUBJECT = "a" * 64
+CPU = torch.device("cpu")
+BENCHMARKS = ("shapes-pas-20", "shapes-pas-20b", "shapes-pc-59")
+
+
+def jobs(num_images: int = 20) -> list[EvaluationJob]:
+    datasets = [open_dataset(name, "val", num_samples=num_images) for name in BENCHMARKS]
+    return [EvaluationJob(resolve_evaluation(SUBJECT, data, "val", whole(64)), data) for data in datasets]
+
+
+def small_shards() -> None:
+    shards.IMAGES_PER_SHARD = 4
+
+
+def main(folder: Path, num_actors: int) -> None:
+    small_shards()
+    with connect(num_cpus=2):
+        ensure_evaluations_on_ray(
+            jobs(60),
+            open_store(str(folder / "store")),
+            {SUBJECT: partial(open_model, str(folder / "weights.safetensors"))},
+            device=CPU,
+            num_actors=num_actors,
+            small_work_seconds=0.0,
+        )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))
