@@ -36,17 +36,17 @@ def _small_clip(preset: str, *, learning_rate: float, steps: tuple[int, int, int
             batch_size=64,
             learning_rate=learning_rate * share,
             weight_decay=0.05,
-            warmup_steps=num_steps // 20,
+            warmup_steps=min(100, num_steps // 20),
         )
         for num_steps, share in zip(steps, (1.0, 0.5, 0.1), strict=True)
     )
     return PretrainingSpec(clip=PRESETS[preset]().clip, mosaics=mosaics, close_ups=close_ups, contrastive=contrastive)
 
 
-# Half an hour to an hour of one CPU core each; a close-up of a mosaic costs a quarter of one that fills the image.
+# A close-up of a mosaic costs a quarter of one that fills the image, and shape takes most of these updates to come.
 SMALL_CLIPS: dict[str, Callable[[], PretrainingSpec]] = {
-    "shapes-vit-s": lambda: _small_clip("shapes-vit-s", learning_rate=1e-3, steps=(1000, 150, 200)),
-    "shapes-vit-l": lambda: _small_clip("shapes-vit-l", learning_rate=1e-3, steps=(900, 120, 150)),
-    "shapes-convnext-s": lambda: _small_clip("shapes-convnext-s", learning_rate=2e-3, steps=(1200, 150, 200)),
-    "shapes-convnext-l": lambda: _small_clip("shapes-convnext-l", learning_rate=2e-3, steps=(1000, 120, 150)),
+    "shapes-vit-s": lambda: _small_clip("shapes-vit-s", learning_rate=1e-3, steps=(2500, 150, 200)),
+    "shapes-vit-l": lambda: _small_clip("shapes-vit-l", learning_rate=1e-3, steps=(2500, 150, 200)),
+    "shapes-convnext-s": lambda: _small_clip("shapes-convnext-s", learning_rate=2e-3, steps=(3000, 150, 200)),
+    "shapes-convnext-l": lambda: _small_clip("shapes-convnext-l", learning_rate=2e-3, steps=(2500, 150, 200)),
 }
