@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from ovlab.cli import main
+from ovlab.results.store import open_store
 
 # A network of a second, on images of 64 px.
 MICRO = [
@@ -74,6 +75,38 @@ def test_train_evaluate_predict_from_folder_to_overlay(
     assert labels.max() < 3
     with Image.open(tmp_path / "4-overlay.png") as overlay:
         assert overlay.height > 64  # the legend is below the photograph
+
+
+def test_train_into_a_store_leaves_a_record_and_is_not_done_again(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = train(folder, tmp_path / "work", "--store", str(tmp_path / "store"), "--json")
+
+    assert main(command) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert main([*command, "--workers", "2"]) == 0  # done, so no Ray is started
+
+    assert json.loads(capsys.readouterr().out) == printed
+    (record,) = open_store(str(tmp_path / "store")).trainings()
+    assert (record.fingerprint, record.num_steps) == (printed["fingerprint"], 2)
+    assert Path(printed["weights"]).is_file()
+    assert (tmp_path / "work" / record.fingerprint / "weights.safetensors").is_file()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ((), "--out RUN, or --store STORE"),
+        (("--out", "run", "--workers", "2"), "give --store STORE too"),
+        (("--store", "store", "--workers", "3"), "batch_size = 4 images equally"),
+    ],
+)
+def test_train_with_workers_that_cannot_be_is_refused(
+    options: tuple[str, ...], words: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "--data", str(folder), *options]) == 2
+
+    assert words in capsys.readouterr().err
 
 
 def test_evaluate_prints_both_conventions_and_the_classes(

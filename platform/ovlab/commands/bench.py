@@ -14,6 +14,7 @@ BENCHMARKS = {
     "metrics": "counting a confusion matrix against detectron2's way and torchmetrics",
     "intervals": "the image bootstrap as a product of matrices against loops over resamples",
     "data": "preparing, verifying and reading shards",
+    "evaluation": "one process against Ray with 1 and 2 actors, and what Ray adds",
     "presets": "size, time and memory of every preset at its real resolution",
 }
 

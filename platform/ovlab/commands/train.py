@@ -2,12 +2,15 @@
 
 import argparse
 import json
-from dataclasses import replace
+from contextlib import ExitStack
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 from logoseg.presets import PRESETS
 from logoseg.shipped import shipped_clip
 from ovlab.specs.augmentation import AugmentationSpec
+from ovlab.specs.errors import InputError
 from ovlab.specs.suite import SHAPES
 from ovlab.specs.training import ScheduleSpec, TrainingSpec
 
@@ -17,6 +20,7 @@ examples:
   ovlab train --data photographs/camvid --preset tiny --steps 800 --out runs/camvid \\
       --set schedule.batch_size=8 --set augmentation.crop_size=288
   ovlab train --data s3://bucket/coco-stuff --preset vit-b16 --clip ViT-B-16.pt --out runs/paper
+  ovlab train --data s3://bucket/coco-stuff --preset vit-b16 --clip ViT-B-16.pt --store s3://bucket/store --workers 4
 
 The same command again continues a run that was stopped or killed. `--set` changes any field of the spec, for
 example --set model.prior_weight=0.5, --set model.fusion_depth=1, --set seed=3; a name that does not exist is
@@ -46,7 +50,18 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser.add_argument("--steps", type=int, default=1000, help="optimiser updates (default: 1000)")
     parser.add_argument("--batch-size", type=int, default=4, help="images an update (default: 4, as in the paper)")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change a field of the spec")
-    parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run")
+    parser.add_argument(
+        "--out", type=Path, metavar="RUN", help="folder of the run; with --store, of all runs (default there: ./runs)"
+    )
+    parser.add_argument("--store", metavar="STORE", help="leave weights and record in this store, a folder or s3://...")
+    parser.add_argument(
+        "--workers",
+        type=_workers,
+        default=1,
+        metavar="N",
+        help="processes of a Ray that share each batch, or FEWEST-MOST for as many as there is room for (default: 1, "
+        "which needs no Ray); RAY_ADDRESS names a cluster",
+    )
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default: auto)")
     parser.add_argument("--loader-workers", type=int, default=1, help="threads that read images (default: 1)")
     parser.add_argument("--checkpoint-every", type=int, default=200, help="updates between checkpoints (default: 200)")
@@ -83,27 +98,31 @@ def _augmentation(data: str, crop_size: int) -> AugmentationSpec:
 
 
 def execute(arguments: argparse.Namespace) -> int:
+    _require_consistent(arguments)
     spec = training_spec(arguments)
-    import torch
+    clip_file = arguments.clip or shipped_clip(spec.model.clip)
+    return _train_here(arguments, spec, clip_file) if arguments.store is None else _store(arguments, spec, clip_file)
 
-    from logoseg.checkpoint import load_clip
-    from logoseg.network import LoGoSeg
-    from logoseg.text_encoder import cached_text
-    from ovlab.cache import text_cache_folder
+
+def _require_consistent(arguments: argparse.Namespace) -> None:
+    if arguments.store is None and arguments.out is None:
+        raise InputError("ovlab train needs --out RUN, or --store STORE.")
+    if arguments.store is None and arguments.workers != 1:
+        raise InputError("--workers: several workers train into a store; give --store STORE too.")
+
+
+def _train_here(arguments: argparse.Namespace, spec: TrainingSpec, clip_file: Path | None) -> int:
     from ovlab.datasets.opening import open_dataset
     from ovlab.device import pick_device
     from ovlab.interruption import stop_on_signals
     from ovlab.progress import open_progress
+    from ovlab.training.build import build_model, class_text
     from ovlab.training.loop import train
 
     device = pick_device(arguments.device)
     dataset = open_dataset(spec.dataset, spec.split)
-    torch.manual_seed(spec.seed)
-    clip_file = arguments.clip or shipped_clip(spec.model.clip)
-    clip = load_clip(spec.model.clip, clip_file) if clip_file else None
-    model = LoGoSeg(spec.model, clip).to(device)
-    names = [(name,) for name in dataset.class_names]
-    text = cached_text(model.text_encoder, names, spec.model.prompt_templates, text_cache_folder())
+    model = build_model(spec, clip_file, device)
+    text = class_text(model, dataset)
     schedule = spec.schedule
     with (
         stop_on_signals() as stop,
@@ -124,6 +143,68 @@ def execute(arguments: argparse.Namespace) -> int:
     outcome = {"status": result.status, "steps": result.num_steps, "run": str(arguments.out)}
     print(json.dumps(outcome) if arguments.json else _sentence(result.status, result.num_steps, arguments.out))
     return 0 if result.status != "stopped" else 1
+
+
+def _store(arguments: argparse.Namespace, spec: TrainingSpec, clip_file: Path | None) -> int:
+    """Train what the store lacks, in this process or by the workers of a Ray."""
+    from ovlab.datasets.opening import open_dataset
+    from ovlab.device import pick_device
+    from ovlab.interruption import stop_on_signals
+    from ovlab.progress import open_progress
+    from ovlab.results.artifacts import weights_uri
+    from ovlab.results.store import open_store
+    from ovlab.specs.resolved import training_fingerprint
+    from ovlab.sweeps.resolve import resolve_training
+    from ovlab.sweeps.run import ensure_training
+    from ovlab.tracking.provenance import provenance
+
+    device = pick_device(arguments.device)
+    store = open_store(arguments.store)
+    # A worker of Ray has another current folder.
+    place = str(Path(spec.dataset).resolve()) if Path(spec.dataset).is_dir() else spec.dataset
+    open_data = partial(open_dataset, place, spec.split)
+    dataset = open_data()
+    resolved = resolve_training(spec, dataset, clip_file)
+    fingerprint = training_fingerprint(resolved)
+    workdir = arguments.out or Path("runs")
+    common = {
+        "clip_file": clip_file,
+        "num_loader_workers": arguments.loader_workers,
+        "checkpoint_every": arguments.checkpoint_every,
+        "provenance": asdict(provenance()),
+    }
+    schedule = spec.schedule
+    with ExitStack() as stack:
+        if arguments.workers != 1 and store.training(fingerprint) is None:
+            from ovlab.cluster import connect
+            from ovlab.training.ray_trainer import train_on_workers
+            from ovlab.training.team import require_shares
+
+            require_shares(schedule.batch_size, arguments.workers)
+            stack.enter_context(connect())
+            make = partial(
+                train_on_workers,
+                open_data=open_data,
+                num_workers=arguments.workers,
+                use_gpu=device.type == "cuda",
+            )
+        else:
+            make = partial(ensure_training, dataset=dataset, device=device)
+        stop = stack.enter_context(stop_on_signals())
+        progress = stack.enter_context(
+            open_progress("train", total=schedule.steps, unit="step", images_per_unit=schedule.batch_size)
+        )
+        record = make(resolved, store, workdir, progress=progress, stop=stop, **common)
+    weights = weights_uri(store, record)
+    outcome = {"status": "finished", "steps": record.num_steps, "fingerprint": fingerprint, "weights": weights}
+    print(json.dumps(outcome) if arguments.json else f"in the store after {record.num_steps} steps: {weights}")
+    return 0
+
+
+def _workers(text: str) -> int | tuple[int, int]:
+    """ "2", or "1-4" for an elastic number."""
+    fewest, dash, most = text.partition("-")
+    return (int(fewest), int(most)) if dash else int(fewest)
 
 
 def _sentence(status: str, num_steps: int, run: Path) -> str:

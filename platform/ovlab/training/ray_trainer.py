@@ -1,0 +1,269 @@
+"""A training by several workers of a Ray cluster that share each batch (Ray Train, DDP); it ends in the store.
+
+Rank 0 does what one process would do, with the same run folder and the same checkpoints in the store, and the other
+ranks follow it. So whatever ends a run (a worker or a node that is lost, the driver, `kill -9`), the next workers, or
+one process alone, go on from its newest checkpoint.
+
+A worker that is lost is replaced, MAX_LOST_WORKERS times. An error of the training itself, which the next attempt
+would meet again, ends it at once.
+"""
+
+import os
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.train
+import ray.train.torch
+import torch.distributed as dist
+from ray import cloudpickle
+from ray.actor import ActorHandle
+from ray.exceptions import RayError
+from ray.train import FailureConfig, LoggingConfig, RunConfig, ScalingConfig, UserCallback
+from ray.train.torch import TorchTrainer
+
+from logoseg.errors import ModelError
+from ovlab.datasets.digest import data_digest
+from ovlab.datasets.sample import SegmentationDataset
+from ovlab.progress import Progress, Silent
+from ovlab.results.artifacts import file_sha256
+from ovlab.results.record import TrainingRecord
+from ovlab.results.store import Store, open_store
+from ovlab.specs.errors import InputError, Stopped, WorkError
+from ovlab.specs.resolved import ResolvedTraining, training_fingerprint
+from ovlab.training.build import build_model, class_text
+from ovlab.training.loop import follow
+from ovlab.training.ray_mailbox import INTERVAL, Correspondent, open_mailbox
+from ovlab.training.run_folder import wait_until_free
+from ovlab.training.step_log import StepRecord
+from ovlab.training.stored_training import train_into_store
+from ovlab.training.team import distributed_team, require_shares
+
+MAX_LOST_WORKERS = 10
+# Each is a minute in which the cluster had no room for the workers.
+MAX_FAILED_STARTS = 30
+# Seconds in which a process that was killed ends and lets its run folder go.
+PATIENCE = 60.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Order:
+    """What a worker is told. It travels to other machines."""
+
+    resolved: ResolvedTraining
+    store_uri: str
+    workdir: Path
+    open_data: Callable[[], SegmentationDataset]
+    clip_file: Path | None
+    num_loader_workers: int
+    checkpoint_every: int
+    provenance: Mapping[str, Any]
+    mlflow_run_id: str | None
+    mailbox: ActorHandle
+
+
+class TrainingError(Exception):
+    """An error that a lost worker does not explain. `report` is its traceback."""
+
+    def __init__(self, rank: int, report: str, pickled: bytes | None) -> None:
+        super().__init__(rank, report, pickled)
+        self.rank, self.report, self.pickled = rank, report, pickled
+
+
+class _NoRetry(UserCallback):
+    """Ray Train retries whatever a worker raises; what its callback raises, it does not."""
+
+    def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
+        for error in worker_exceptions.values():
+            if isinstance(error, TrainingError):
+                raise error
+
+
+def train_on_workers(
+    resolved: ResolvedTraining,
+    store: Store,
+    workdir: Path,
+    *,
+    open_data: Callable[[], SegmentationDataset],
+    clip_file: Path | None = None,
+    num_workers: int | tuple[int, int],
+    use_gpu: bool,
+    num_loader_workers: int = 1,
+    checkpoint_every: int = 500,
+    progress: Progress | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    on_step: Sequence[Callable[[StepRecord], None]] = (),
+    provenance: Mapping[str, Any] | None = None,
+    mlflow_run_id: str | None = None,
+) -> TrainingRecord:
+    """The record of the training, after training it on the connected Ray cluster if the store has none.
+
+    `num_workers`: a number that divides the batch size, or for an elastic run the (fewest, most), where the batch is
+    shared among as many as there is room for. `open_data`, which is pickled, opens the split on each worker; it and
+    `clip_file` are held against the digests of `resolved` there. `workdir` is a path on the workers' machines. `stop`
+    is asked twice a second; `on_step` is called here, not in a worker, and again for updates that were lost with one.
+
+    Raises InputError where the workers cannot share the batch or the data are not those that were planned with,
+    Stopped when `stop` says so, WorkError when workers were lost again and again or the cluster has no room for them,
+    and what the training itself raises.
+    """
+    fingerprint = training_fingerprint(resolved)
+    if (record := store.training(fingerprint)) is not None:
+        return record
+    require_shares(resolved.spec.schedule.batch_size, num_workers)
+    mailbox = open_mailbox()
+    order = _Order(
+        resolved=resolved,
+        store_uri=_absolute(str(store)),
+        workdir=workdir.resolve(),
+        open_data=open_data,
+        clip_file=None if clip_file is None else clip_file.resolve(),
+        num_loader_workers=num_loader_workers,
+        checkpoint_every=checkpoint_every,
+        provenance=dict(provenance or {}),
+        mlflow_run_id=mlflow_run_id,
+        mailbox=mailbox,
+    )
+    trainer = TorchTrainer(
+        _work,
+        train_loop_config={"order": order},
+        scaling_config=ScalingConfig(num_workers=num_workers, use_gpu=use_gpu),
+        run_config=RunConfig(
+            name=f"train-{fingerprint}",
+            storage_path=str(order.workdir / "ray"),
+            failure_config=FailureConfig(max_failures=MAX_LOST_WORKERS, controller_failure_limit=MAX_FAILED_STARTS),
+            callbacks=[_NoRetry()],
+            # Of an error, Ray Train prints the traceback several times; it is raised here, once.
+            logging_config=LoggingConfig(log_level="CRITICAL"),
+        ),
+    )
+    num_done = _watch(trainer, mailbox, Silent() if progress is None else progress, stop, on_step)
+    if (record := store.training(fingerprint)) is None:
+        raise Stopped(f"stopped after {num_done} steps; the same command continues.")
+    return record
+
+
+def _watch(
+    trainer: TorchTrainer,
+    mailbox: ActorHandle,
+    progress: Progress,
+    stop: Callable[[], bool],
+    on_step: Sequence[Callable[[StepRecord], None]],
+) -> int:
+    """Run the trainer to its end and hand its steps over meanwhile; returns the last."""
+    num_done = 0
+
+    def hand_over() -> None:
+        nonlocal num_done
+        for record in ray.get(mailbox.take.remote()):
+            num_done = record.step
+            progress.update(record.step, loss=record.loss)
+            for hook in on_step:
+                hook(record)
+
+    # In a thread of its own, because in the main thread `fit` takes Ctrl-C for itself.
+    with ThreadPoolExecutor(1, thread_name_prefix="ray-train") as executor:
+        ended = executor.submit(trainer.fit)
+        try:
+            while not ended.done():
+                hand_over()
+                if stop():
+                    ray.get(mailbox.ask_to_stop.remote())
+                wait([ended], timeout=INTERVAL)
+            hand_over()
+        except BaseException:
+            ray.get(mailbox.ask_to_stop.remote())
+            raise
+    _raise_cause(ended)
+    return num_done
+
+
+def _raise_cause(ended: "Future[Any]") -> None:
+    try:
+        ended.result()
+    except ray.train.TrainingFailedError as failure:
+        cause = failure.controller_failure if isinstance(failure, ray.train.ControllerError) else failure
+    else:
+        return
+    if isinstance(cause, TrainingError):
+        if cause.pickled is not None:
+            raise cloudpickle.loads(cause.pickled)
+        raise RuntimeError(f"worker {cause.rank} failed:\n{cause.report}")
+    lines = [line for line in str(cause).splitlines() if line.strip()]
+    raise WorkError(f"the workers were lost, and too often: {' '.join(lines[:3])} The same command continues.")
+
+
+def _work(config: dict[str, Any]) -> None:
+    """What each worker does."""
+    rank = ray.train.get_context().get_world_rank()
+    try:
+        _train_as(rank, config["order"])
+    except Stopped:
+        return
+    except Exception as error:
+        if _is_loss(error):
+            raise
+        told = isinstance(error, InputError | ModelError | WorkError)
+        pickled = cloudpickle.dumps(error) if told else None
+        raise TrainingError(rank, traceback.format_exc(), pickled) from None
+
+
+def _train_as(rank: int, order: _Order) -> None:
+    device = ray.train.torch.get_device()
+    team = distributed_team(device)
+    spec = order.resolved.spec
+    dataset = order.open_data()
+    _require_planned(order, dataset)
+    if rank > 0:
+        model = build_model(spec, order.clip_file, device)
+        text = class_text(model, dataset)
+        follow(spec, model, text, dataset, device=device, num_loader_workers=order.num_loader_workers, team=team)
+        return
+    run_folder = order.workdir / training_fingerprint(order.resolved)
+    wait_until_free(run_folder, seconds=PATIENCE)
+    correspondent = Correspondent(order.mailbox)
+    try:
+        train_into_store(
+            order.resolved,
+            open_store(order.store_uri),
+            run_folder,
+            dataset=dataset,
+            clip_file=order.clip_file,
+            device=device,
+            num_loader_workers=order.num_loader_workers,
+            checkpoint_every=order.checkpoint_every,
+            progress=None,
+            stop=correspondent.asked_to_stop,
+            on_step=[correspondent.tell],
+            on_checkpoint=(),
+            provenance=order.provenance,
+            mlflow_run_id=order.mlflow_run_id,
+            team=team,
+        )
+    finally:
+        correspondent.close()
+
+
+def _require_planned(order: _Order, dataset: SegmentationDataset) -> None:
+    host = os.uname().nodename
+    if data_digest(dataset) != order.resolved.data_digest:
+        raise InputError(f"{dataset.name}: its data on {host} are not those the training was planned with.")
+    if order.clip_file is not None:
+        if not order.clip_file.is_file():
+            raise InputError(f"{order.clip_file}: no such file on {host}; put it where every worker finds it.")
+        if file_sha256(order.clip_file) != order.resolved.weights_digest:
+            raise InputError(f"{order.clip_file}: on {host} these are not the CLIP weights it was planned with.")
+
+
+def _is_loss(error: Exception) -> bool:
+    """Whether it says that another process is gone. Gloo has no type of its own, but names its source file."""
+    return isinstance(error, RayError | dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
+
+
+def _absolute(uri: str) -> str:
+    # Ray's workers have another current folder.
+    return uri if "://" in uri else str(Path(uri).resolve())

@@ -1,0 +1,132 @@
+"""ovlab.training.ray_trainer: two workers on one Ray, against one process."""
+
+import importlib.util
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from ovlab.cluster import connect
+from ovlab.datasets.shapes import open_shapes
+from ovlab.results.artifacts import STEP_LOG, fetch_weights
+from ovlab.results.attempts import attempts_at
+from ovlab.results.record import TrainingRecord
+from ovlab.results.store import Store, open_store
+from ovlab.specs.errors import InputError, Stopped
+from ovlab.specs.resolved import training_fingerprint
+from ovlab.sweeps.run import ensure_training
+from ovlab.training.step_log import StepRecord, read_step_log
+
+
+def load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+micro = load(Path(__file__).with_name("micro_training.py"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OVLAB_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+        patch.delenv("RAY_ADDRESS", raising=False)
+        with connect("local", num_cpus=2):
+            yield
+
+
+def one_process(store: Store, workdir: Path) -> TrainingRecord:
+    return ensure_training(
+        micro.resolved(),
+        store,
+        workdir,
+        dataset=micro.open_data(),
+        device=torch.device("cpu"),
+        num_loader_workers=0,
+        checkpoint_every=5,
+    )
+
+
+def log_of(store: Store, record: TrainingRecord) -> list[StepRecord]:
+    return read_step_log(Path(str(store)) / "trainings" / record.fingerprint / STEP_LOG)
+
+
+def test_two_workers_give_the_loss_curve_and_the_weights_of_one_process(tmp_path: Path) -> None:
+    stores = [open_store(str(tmp_path / name)) for name in ("one", "two")]
+    heard: list[int] = []
+    one = one_process(stores[0], tmp_path / "work1")
+
+    two = micro.two_workers(stores[1], tmp_path / "work2", on_step=[lambda record: heard.append(record.step)])
+
+    assert heard == list(range(1, micro.NUM_STEPS + 1))
+    assert two.fingerprint == one.fingerprint
+    first, second = (log_of(store, one) for store in stores)
+    assert len(first) == len(second) == micro.NUM_STEPS
+    for ours, theirs in zip(first, second, strict=True):
+        assert theirs.loss == pytest.approx(ours.loss, rel=1e-5)
+        assert theirs.grad_norm == pytest.approx(ours.grad_norm, rel=1e-3)
+    weights = [load_file(fetch_weights(store, r, tmp_path)) for store, r in zip(stores, (one, two), strict=True)]
+    for name in weights[0]:
+        torch.testing.assert_close(weights[0][name], weights[1][name], rtol=0, atol=1e-3)
+    assert micro.two_workers(stores[1], tmp_path / "elsewhere") == two
+
+
+def test_two_workers_asked_to_stop_leave_a_run_that_one_process_continues(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "store"))
+    heard: list[int] = []
+    with pytest.raises(Stopped, match="the same command continues"):
+        micro.two_workers(
+            store,
+            tmp_path / "work",
+            on_step=[lambda record: heard.append(record.step)],
+            stop=lambda: bool(heard),
+        )
+    assert 0 < heard[-1] < micro.NUM_STEPS
+
+    record = one_process(store, tmp_path / "elsewhere")
+
+    assert [step.step for step in log_of(store, record)] == list(range(1, micro.NUM_STEPS + 1))
+    assert [attempt.status for attempt in record.cost.attempts] == ["stopped", "finished"]
+
+
+def test_workers_with_other_data_than_planned_fail_once_and_in_one_line(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "store"))
+    other = partial(open_shapes, "shapes-pc-59", "train", num_samples=6)
+
+    with pytest.raises(InputError, match="not those the training was planned with") as error:
+        micro.two_workers(store, tmp_path / "work", open_data=other)
+
+    assert "\n" not in str(error.value)
+    assert list(store.records()) == []
+
+
+def test_workers_that_meet_a_bug_fail_once_with_one_traceback(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match=r"worker [01] failed") as error:
+        micro.two_workers(open_store(str(tmp_path / "store")), tmp_path / "work", open_data=partial(int, "five"))
+
+    assert str(error.value).count("Traceback") == 1
+    assert "invalid literal for int() with base 10: 'five'" in str(error.value)
+
+
+def test_workers_that_cannot_share_the_batch_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "store"))
+
+    with pytest.raises(InputError, match="give one of 1, 2, 4"):
+        micro.two_workers(store, tmp_path / "work", num_workers=3)
+
+    assert attempts_at(store.folder, training_fingerprint(micro.resolved())) == ()
+    assert not (tmp_path / "work").exists()
+
+
+def test_an_elastic_run_takes_the_workers_there_is_room_for(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "store"))
+
+    record = micro.two_workers(store, tmp_path / "work", num_workers=(1, 3))
+
+    assert record.num_steps == micro.NUM_STEPS
