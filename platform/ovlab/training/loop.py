@@ -203,6 +203,7 @@ class _Update:
         began = time.perf_counter()
         schedule = self.spec.schedule
         batch = next(stream)
+        data_seconds = time.perf_counter() - began
         images, labels = batch.images.to(self.device), batch.labels.to(self.device)
         self.model.train()
         # Behind the loader and the hooks, which may draw random numbers too.
@@ -220,4 +221,4 @@ class _Update:
         )
         loss = self.team.mean(result.loss)
         images_per_second = schedule.batch_size / (time.perf_counter() - began)
-        return StepRecord(step + 1, loss, learning_rate, result.grad_norm, images_per_second)
+        return StepRecord(step + 1, loss, learning_rate, result.grad_norm, images_per_second, data_seconds)

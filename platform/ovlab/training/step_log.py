@@ -11,13 +11,17 @@ from ovlab.atomic_file import write_text
 
 
 class StepRecord(NamedTuple):
-    """One update. `step` counts from 1; the rate is that outside the image encoder; the norm is before clipping."""
+    """One update. `step` counts from 1; the rate is that outside the image encoder; the norm is before clipping.
+
+    `data_seconds`: of the update's time, what it waited for its images; None in a log that does not tell.
+    """
 
     step: int
     loss: float
     learning_rate: float
     grad_norm: float
     images_per_second: float
+    data_seconds: float | None = None
 
 
 class StepLog:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +36,7 @@ def assert_same_run(folder: Path, undisturbed: Path) -> None:
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
     ours, theirs = (
-        [record._replace(images_per_second=0.0) for record in read_step_log(path / "steps.jsonl")]
+        [record._replace(images_per_second=0.0, data_seconds=0.0) for record in read_step_log(path / "steps.jsonl")]
         for path in (folder, undisturbed)
     )
     assert ours == theirs
@@ -203,6 +204,20 @@ def test_run_on_data_that_cannot_be_read_leaves_no_folder(tiny_run: ModuleType, 
         tiny_run.tiny_train(tmp_path / "run", dataset=Broken())
 
     assert not (tmp_path / "run").exists()
+
+
+def test_run_on_slow_data_tells_how_long_each_update_waited_for_them(tiny_run: ModuleType, tmp_path: Path) -> None:
+    class Slow(tiny_run.Pictures):
+        def __getitem__(self, index: int) -> Sample:
+            time.sleep(0.02)
+            return super().__getitem__(index)
+
+    records: list[StepRecord] = []
+    tiny_run.tiny_train(tmp_path / "run", dataset=Slow(), on_step=[records.append])
+
+    batch_size = tiny_run.SPEC.schedule.batch_size
+    for record in records[1:]:  # the first batch is read before the first update
+        assert batch_size * 0.02 <= record.data_seconds < batch_size / record.images_per_second
 
 
 def test_run_that_diverges_names_the_step_and_keeps_the_last_checkpoint(tiny_run: ModuleType, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def weights_of(run: Path) -> dict[str, Tensor]:
 
 
 def log_of(run: Path) -> list[StepRecord]:
-    return [record._replace(images_per_second=0.0) for record in read_step_log(run / "steps.jsonl")]
+    return [record._replace(images_per_second=0.0, data_seconds=0.0) for record in read_step_log(run / "steps.jsonl")]
 
 
 @pytest.mark.parametrize("size", ["2", "4"])

@@ -36,3 +36,10 @@ def test_log_written_but_not_closed_can_be_read(tmp_path: Path) -> None:
         log.write(record(1))
 
         assert read_step_log(path) == [record(1)]
+
+
+def test_log_that_does_not_tell_the_wait_for_data_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "steps.jsonl"
+    path.write_text('{"step": 1, "loss": 0.1, "learning_rate": 0.2, "grad_norm": 0.3, "images_per_second": 5.0}\n')
+
+    assert read_step_log(path) == [StepRecord(1, 0.1, 0.2, 0.3, 5.0, data_seconds=None)]
