@@ -72,12 +72,13 @@ def test_imports_run_one_way() -> None:
     assert result.returncode == 0, result.stdout
 
 
-def test_only_ray_files_import_ray_and_only_the_tracker_imports_mlflow() -> None:
+def test_only_ray_files_import_ray_and_only_mlflow_files_import_mlflow() -> None:
     for path in (ROOT / "platform" / "ovlab").rglob("*.py"):
         text = path.read_text()
         if not (path.name.startswith("ray_") or path.name == "cluster.py"):
             assert "import ray" not in text, path
             assert "from ray" not in text, path
-        if path.name != "mlflow_tracker.py":
+        # MLflow runs the code of a model from a copy, outside the package
+        if not (path.name.startswith("mlflow_") or path.name == "pyfunc_model.py"):
             assert "import mlflow" not in text, path
             assert "from mlflow" not in text, path

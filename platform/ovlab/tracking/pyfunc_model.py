@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ovlab.tracking.mlflow_tracker import PythonModel, set_model
+from mlflow.models import set_model
+from mlflow.pyfunc import PythonModel
 
 
 class SegmentationModel(PythonModel):

@@ -19,7 +19,7 @@ from ovlab.tracking.tracker import RunHeader
 
 @pytest.fixture(scope="module")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from ovlab.tracking.mlflow_tracker import prepare_schema
+    from ovlab.tracking.mlflow_client import prepare_schema
 
     file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
     prepare_schema(f"sqlite:///{file}")

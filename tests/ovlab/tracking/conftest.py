@@ -11,7 +11,7 @@ from ovlab.tracking.destination import Destination, destination
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tables of MLflow without a row; making them takes seconds, copying them none."""
-    from ovlab.tracking.mlflow_tracker import prepare_schema
+    from ovlab.tracking.mlflow_client import prepare_schema
 
     file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
     prepare_schema(f"sqlite:///{file}")

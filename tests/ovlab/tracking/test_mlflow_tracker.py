@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from ovlab.tracking.destination import Destination
-from ovlab.tracking.mlflow_tracker import MlflowServer, prepare_schema
+from ovlab.tracking.mlflow_client import prepare_schema
+from ovlab.tracking.mlflow_tracker import MlflowServer
 from ovlab.tracking.reaper import reap_server, reap_spool, silent_in_spool, silent_on_server
 from ovlab.tracking.replay import Refused, Unavailable, delivered_id, replay
 from ovlab.tracking.spool import SpoolTracker
@@ -154,11 +155,11 @@ def test_run_that_a_person_deleted_stays_deleted(server: MlflowServer) -> None:
 def test_experiment_that_a_person_deleted_comes_back_with_the_next_run(server: MlflowServer) -> None:
     server.client.delete_experiment(server.client.get_run(server.start(HEADER, 1000)).info.experiment_id)
     assert server.runs() == []
-    server._experiments.clear()
 
-    server.start(RunHeader(run="b", name="b"), 2000)
+    another = MlflowServer(server.uri, server.artifacts)
+    another.start(RunHeader(run="b", name="b"), 2000)
 
-    assert "b" in {run.run for run in server.runs()}
+    assert "b" in {run.run for run in another.runs()}
 
 
 def test_join_waits_for_the_process_that_starts_the_run(server: MlflowServer) -> None:
@@ -170,7 +171,7 @@ def test_join_waits_for_the_process_that_starts_the_run(server: MlflowServer) ->
 
 
 def test_runs_are_listed_beyond_one_page(server: MlflowServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ovlab.tracking.mlflow_tracker._PAGE", 2)
+    monkeypatch.setattr("ovlab.tracking.mlflow_runs._PAGE", 2)
     for n in range(5):
         server.start(RunHeader(run=f"r{n}", name=f"r{n}"), 1000 + n)
     server.end(server.runs()[0].id, "FINISHED", "", 9000)

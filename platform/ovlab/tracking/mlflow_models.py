@@ -1,0 +1,70 @@
+"""Trained models as MLflow logs them: code, a signature and the address of the weights, which stay where they are."""
+
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ovlab.tracking.mlflow_client import MlflowClient
+
+# isort: split
+from mlflow import pyfunc
+from mlflow.entities import LoggedModelOutput, LoggedModelStatus, Run
+from mlflow.models import Model, ModelSignature
+from mlflow.types import DataType, ParamSchema, ParamSpec, Schema
+from mlflow.types.schema import Array, ColSpec
+
+from ovlab.tracking.tracker import TrackedModel
+
+_NAME = "model"
+_CODE = Path(__file__).with_name("pyfunc_model.py")
+_WEIGHTS = "ovlab.weights"
+_SHA256 = "ovlab.weights_sha256"
+_SIGNATURE = ModelSignature(
+    inputs=Schema([ColSpec(DataType.string, "image"), ColSpec(Array(DataType.string), "classes")]),
+    outputs=Schema([ColSpec(DataType.string, "labels_png"), ColSpec(Array(DataType.string), "classes")]),
+    params=ParamSchema([ParamSpec("size", DataType.long, 0)]),
+)
+
+
+def log_model_once(client: MlflowClient, run: Run, model: TrackedModel) -> None:
+    """Make `model` the model of `run`, unless the same weights are already."""
+    id = run.info.run_id
+    known = client.search_logged_models(
+        [run.info.experiment_id], filter_string=f"name = '{_NAME}' AND source_run_id = '{id}'"
+    )
+    same = [entry for entry in known if entry.tags.get(_SHA256) == model.sha256]
+    ready = next((entry for entry in same if entry.status == LoggedModelStatus.READY), None)
+    if ready is None:
+        ready = _log_model(client, run, model)
+    linked = {output.model_id for output in run.outputs.model_outputs} if run.outputs else set()
+    if ready.model_id not in linked:
+        client.log_outputs(id, [LoggedModelOutput(ready.model_id, step=0)])
+
+
+def _log_model(client: MlflowClient, run: Run, model: TrackedModel) -> Any:
+    entry = client.create_logged_model(
+        run.info.experiment_id,
+        name=_NAME,
+        source_run_id=run.info.run_id,
+        tags={_SHA256: model.sha256, _WEIGHTS: model.weights},
+    )
+    description = Model(entry.artifact_location, run.info.run_id, model_id=entry.model_id, model_uuid=entry.model_id)
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / _NAME
+        _save_model(place, model, description)
+        client.log_model_artifacts(entry.model_id, str(place))
+    return client.finalize_logged_model(entry.model_id, LoggedModelStatus.READY)
+
+
+def _save_model(place: Path, model: TrackedModel, description: Model) -> None:
+    """Write an MLflow model of a few small files to the folder `place`."""
+    pyfunc.save_model(
+        place,
+        python_model=_CODE,
+        mlflow_model=description,
+        model_config={"weights": model.weights, "sha256": model.sha256},
+        signature=_SIGNATURE,
+        metadata={"class_names": list(model.class_names)},
+        pip_requirements=[f"{name}=={version(name)}" for name in ("logoseg", "mlflow", "torch")],
+    )
