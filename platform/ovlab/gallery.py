@@ -11,12 +11,10 @@ from jaxtyping import Integer, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from ovlab.datasets.sample import IGNORE_INDEX
-from ovlab.predict import OPACITY, palette
+from ovlab.drawing import difference, painted, palette
 
 TITLES = ("image", "ground truth", "prediction", "difference")
 _GAP = 8
-_IGNORED = (128, 128, 128)
-_WRONG = (214, 40, 40)
 
 
 class GalleryRow(NamedTuple):
@@ -48,30 +46,17 @@ def gallery(rows: Sequence[GalleryRow], words: Sequence[str], *, side: int = 240
 
 def _band(row: GalleryRow, words: Sequence[str], side: int) -> Image.Image:
     """Four pictures beside each other, and their legend."""
-    counted = row.truth != IGNORE_INDEX
-    wrong = counted & (row.truth != row.prediction)
-    grey = row.image.mean(axis=2, keepdims=True).repeat(3, axis=2)
-    difference = np.where(wrong[..., None], (1 - OPACITY) * grey + OPACITY * np.array(_WRONG), grey)
-    difference = np.where(counted[..., None], difference, np.array(_IGNORED))
-    truth, prediction = (_painted(row.image, labels, words) for labels in (row.truth, row.prediction))
+    truth, prediction = (painted(row.image, labels, len(words)) for labels in (row.truth, row.prediction))
+    pictures = (row.image, truth, prediction, difference(row.image, row.truth, row.prediction))
     height = round(side * row.image.shape[0] / row.image.shape[1])
     present = [index for index in np.union1d(row.truth, row.prediction) if index != IGNORE_INDEX]
     legend = _legend([(words[index], index in row.truth) for index in present], palette(len(words))[present], 4 * side)
     band = Image.new("RGB", (4 * side + 3 * _GAP, height + legend.height + _GAP), "white")
-    for column, pixels in enumerate((row.image, truth, prediction, difference)):
-        picture = Image.fromarray(np.asarray(pixels).astype(np.uint8)).resize((side, height), Image.Resampling.LANCZOS)
+    for column, pixels in enumerate(pictures):
+        picture = Image.fromarray(pixels).resize((side, height), Image.Resampling.LANCZOS)
         band.paste(picture, (column * (side + _GAP), 0))
     band.paste(legend, (0, height))
     return band
-
-
-def _painted(
-    image: UInt8[np.ndarray, "H W 3"], labels: Integer[np.ndarray, "H W"], words: Sequence[str]
-) -> UInt8[np.ndarray, "H W 3"]:
-    ignored = labels == IGNORE_INDEX
-    colours = palette(len(words))[np.where(ignored, 0, labels)]
-    mixed = (1 - OPACITY) * image + OPACITY * colours
-    return np.where(ignored[..., None], np.array(_IGNORED), mixed).astype(np.uint8)
 
 
 def _legend(entries: Sequence[tuple[str, bool]], colours: UInt8[np.ndarray, "entries 3"], width: int) -> Image.Image:

@@ -3,7 +3,6 @@
 Axes: H x W pixels.
 """
 
-import colorsys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -18,13 +17,10 @@ from logoseg.network import LoGoSeg
 from logoseg.text_encoder import cached_text
 from ovlab.atomic_file import replacing
 from ovlab.cache import text_cache_folder
+from ovlab.drawing import painted, palette
 from ovlab.evaluation.evaluator import predict_labels
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import Protocol
-
-# How much of the overlay is the class colour; the rest is the photograph.
-OPACITY = 0.55
-_GOLDEN_ANGLE = 0.381966
 
 
 class Written(NamedTuple):
@@ -82,17 +78,9 @@ def write_prediction(
 def overlay(image: UInt8[np.ndarray, "H W 3"], labels: Integer[np.ndarray, "H W"], words: Sequence[str]) -> Image.Image:
     """The photograph under the colours of its classes, and a legend of those that occur, largest first."""
     colours = palette(len(words))
-    blended = (1 - OPACITY) * image + OPACITY * colours[labels]
     counts = np.bincount(labels.reshape(-1), minlength=len(words))
     legend = [index for index in np.argsort(-counts, kind="stable") if counts[index]]
-    return _with_legend(Image.fromarray(blended.astype(np.uint8)), [(words[i], colours[i]) for i in legend])
-
-
-def palette(num_classes: int) -> UInt8[np.ndarray, "N 3"]:
-    """Distinct colours: hues a golden angle apart, in three shades."""
-    shades = ((0.75, 0.95), (0.95, 0.70), (0.45, 1.00))
-    colours = [colorsys.hsv_to_rgb(n * _GOLDEN_ANGLE % 1, *shades[n % len(shades)]) for n in range(num_classes)]
-    return np.rint(255 * np.array(colours)).astype(np.uint8)
+    return _with_legend(Image.fromarray(painted(image, labels, len(words))), [(words[i], colours[i]) for i in legend])
 
 
 def _with_legend(picture: Image.Image, entries: list[tuple[str, np.ndarray]]) -> Image.Image:

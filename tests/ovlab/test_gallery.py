@@ -3,8 +3,8 @@
 import numpy as np
 
 from ovlab.datasets.sample import IGNORE_INDEX
+from ovlab.drawing import OPACITY
 from ovlab.gallery import GalleryRow, gallery
-from ovlab.predict import OPACITY
 
 WORDS = ("grass", "sky", "red star")
 
