@@ -67,7 +67,7 @@ def image_intervals(
     samples = resample(counts, seen, num_resamples=num_resamples, seed=seed)
     return SampledScores(
         scores={
-            name: SampledScore(value, _fraction(interval_about(value, samples.scores[name], level)))
+            name: SampledScore(value, within_0_and_1(interval_about(value, samples.scores[name], level)))
             for name, value in samples.full.items()
         },
         mean_absent=samples.mean_absent,
@@ -93,6 +93,6 @@ def interval_about(value: float, resampled: Float64[np.ndarray, "B"], level: flo
     return Interval(value - reach, value + reach)
 
 
-def _fraction(interval: Interval | None) -> Interval | None:
+def within_0_and_1(interval: Interval | None) -> Interval | None:
     """Scores are fractions: nothing is below 0 or above 1."""
     return None if interval is None else Interval(max(interval.low, 0.0), min(interval.high, 1.0))

@@ -1,0 +1,63 @@
+"""The words around a table: its footnotes with their numbers, and what holds for all of it."""
+
+from ovlab.metrics.seeds import MIN_SEEDS
+from ovlab.report.table_view import NoteView
+from ovlab.results.cells import Grid
+from ovlab.specs.suite import PAPER, Suite
+from ovlab.specs.table import Note, Table
+
+
+def note_views(table: Table) -> tuple[NoteView, ...]:
+    """The notes on rows, columns and cells, numbered from 1 in their order; those of one text share a number."""
+    return tuple(NoteView(number, text) for text, number in _numbers(table).items())
+
+
+def footnotes_of(table: Table, *, row: str | None = None, column: str | None = None) -> tuple[int, ...]:
+    """The numbers of the notes on a row, on a column, or, given both, on a cell."""
+    numbers = _numbers(table)
+    return tuple(
+        numbers[note.text]
+        for note in _footnotes(table)
+        if (row in note.rows if row is not None else not note.rows)
+        and (column in note.columns if column is not None else not note.columns)
+    )
+
+
+def remarks_on(grid: Grid, suite: Suite, num_resamples: int) -> tuple[str, ...]:
+    """Where figures come from, what stands beside them, and what is missing, a sentence or two each."""
+    table = grid.table
+    sources = dict.fromkeys(row.quoted.source for row in table.rows if row.quoted is not None)
+    remarks = [note.text for note in table.notes if not note.rows and not note.columns]
+    if sources:
+        remarks.append(f"Quoted from: {'; '.join(sources)}.")
+    measured = [cell for cell in grid.cells.values() if cell.origin == "measured"]
+    if not measured:
+        if any(row.run is not None for row in table.rows):
+            remarks.append(f"Nothing of it is measured yet: ovlab run {table.name} --suite {suite.name}.")
+        return tuple(remarks)
+    remarks.append(
+        f"Beside a measured figure: ± half of its 95 % interval over images ({num_resamples} resamples), and s, the "
+        f"standard deviation over runs that differ in their seed, or how many runs there are where fewer than "
+        f"{MIN_SEEDS}. Neither holds the other."
+    )
+    remarks.append(
+        "Bold is the best, underlined the second, among comparable figures of one group and origin; figures that the "
+        "noise does not tell from the best share its mark."
+    )
+    if suite == PAPER:
+        remarks.append("Δ: measured less published, in points.")
+    else:
+        remarks.append("Figures of the miniature are other quantities than the paper's and are not held against them.")
+    num_missing = sum(cell.origin == "missing" for cell in grid.cells.values())
+    if num_missing:
+        remarks.append(f"{num_missing} figures are not measured yet: ovlab run {table.name} --suite {suite.name}.")
+    return tuple(remarks)
+
+
+def _numbers(table: Table) -> dict[str, int]:
+    texts = dict.fromkeys(note.text for note in _footnotes(table))
+    return {text: number for number, text in enumerate(texts, start=1)}
+
+
+def _footnotes(table: Table) -> list[Note]:
+    return [note for note in table.notes if note.rows or note.columns]

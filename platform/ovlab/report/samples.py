@@ -1,0 +1,69 @@
+"""The image bootstrap of every evaluation that a report shows, from the counts in the store.
+
+The counts of an evaluation are read when a figure of it is first asked for, and once. All evaluations on the same
+images are resampled with the same draws, so that differences between them are paired.
+"""
+
+import logging
+
+import numpy as np
+from jaxtyping import Float64
+
+from ovlab.evaluation.seen_classes import seen_classes
+from ovlab.metrics.per_image import PerImageCounts
+from ovlab.metrics.resampling import resample
+from ovlab.metrics.scores import Scores
+from ovlab.results.cells import Cell
+from ovlab.results.pairs import SHORT, stored_tables
+from ovlab.results.record import DamagedError, EvaluationRecord
+from ovlab.results.store import Store
+
+# More than the 2000 of a single interval: the smallest p-value is 2 / (B + 1), and Holm's correction multiplies it by
+# the number of comparisons in a table, 54 in Table 4.
+NUM_RESAMPLES = 10_000
+
+_log = logging.getLogger(__name__)
+
+
+class Samples:
+    """The resampled scores of evaluations in `store`, made once each."""
+
+    def __init__(self, store: Store, *, num_resamples: int = NUM_RESAMPLES) -> None:
+        self.store = store
+        self.num_resamples = num_resamples
+        self._made: dict[str, Scores | None] = {}
+        self._images: dict[tuple[str, int | None], tuple[str, ...]] = {}
+
+    def of(self, record: EvaluationRecord) -> Scores | None:
+        """By the names of `ovlab.metrics.summary`. None, and a warning, where its counts are damaged or missing; None
+        for a single image, which has no noise."""
+        if record.fingerprint not in self._made:
+            self._made[record.fingerprint] = self._sampled(record)
+        return self._made[record.fingerprint]
+
+    def of_cell(self, cell: Cell, score: str) -> Float64[np.ndarray, "B"] | None:
+        """The mean over the runs of a measured cell, resample by resample; None where one of them has none."""
+        scores = [self.of(run.evaluation) for run in cell.runs if run.value is not None]
+        known = [found[score] for found in scores if found is not None and score in found]
+        return np.mean(known, axis=0) if known and len(known) == len(scores) else None
+
+    def _sampled(self, record: EvaluationRecord) -> Scores | None:
+        try:
+            counts = stored_tables(self.store, record)
+            self._require_known_images(record, counts)
+        except DamagedError as error:
+            _log.warning("%s Its figures are shown without intervals.", error)
+            return None
+        if counts.num_images < 2:
+            return None
+        seen = seen_classes(record.evaluation.benchmark)
+        return resample(counts, seen, num_resamples=self.num_resamples).scores
+
+    def _require_known_images(self, record: EvaluationRecord, counts: PerImageCounts) -> None:
+        """Of one version of the data, every evaluation has the same images: draws are paired by their order."""
+        spec = record.evaluation
+        if self._images.setdefault((spec.data_digest, spec.num_images), counts.ids) != counts.ids:
+            raise DamagedError(
+                f"evaluation {record.fingerprint[:SHORT]}: counts of other images are stored than those of another "
+                f"evaluation of the same data ({spec.benchmark}); remove its record and evaluate again."
+            )
