@@ -63,8 +63,8 @@ def execute(arguments: argparse.Namespace, *, parsers: dict[str, argparse.Argume
     if arguments.no_wait:
         print(job)
         return 0
-    print(f"{job} on {jobs.address}: ovlab {' '.join(command)}", file=sys.stderr)
     try:
+        print(f"{job} on {jobs.address}: ovlab {' '.join(command)}", file=sys.stderr)
         return jobs.follow(job, lambda text: print(text, end="", flush=True))
     except KeyboardInterrupt:
         print(
