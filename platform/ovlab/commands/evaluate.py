@@ -110,9 +110,10 @@ def _score(model: "LoGoSeg | DenseClip", name: str, arguments: argparse.Namespac
     from logoseg.text_encoder import cached_text
     from ovlab.cache import text_cache_folder
     from ovlab.datasets.opening import open_dataset
+    from ovlab.datasets.selection import first_samples
     from ovlab.device import pick_device
     from ovlab.evaluation.evaluator import evaluate
-    from ovlab.evaluation.label_space import FirstSamples, label_space
+    from ovlab.evaluation.label_space import label_space
     from ovlab.metrics.evaluation_counts import sum_counts
     from ovlab.metrics.summary import summary
     from ovlab.progress import open_progress
@@ -120,7 +121,7 @@ def _score(model: "LoGoSeg | DenseClip", name: str, arguments: argparse.Namespac
 
     dataset = open_dataset(name, arguments.split)
     if arguments.limit is not None:
-        dataset = FirstSamples(dataset, arguments.limit)
+        dataset = first_samples(dataset, arguments.limit)
     labels = label_space(dataset, arguments.synonyms)
     protocol = protocol_of(arguments, model.config, labels.collapse)
     text = cached_text(model.text_encoder, labels.asked, protocol.prompt_templates, text_cache_folder())

@@ -32,3 +32,8 @@ class Selection:
         if not 0 <= index < len(self):
             raise IndexError(f"{self.name}: no sample {index} in this selection, there are {len(self)}.")
         return self.dataset[self.indices[index]]
+
+
+def first_samples(dataset: SegmentationDataset, num_samples: int) -> Selection:
+    """The first `num_samples` of `dataset`, or all of a smaller one."""
+    return Selection(dataset, tuple(range(min(num_samples, len(dataset)))))

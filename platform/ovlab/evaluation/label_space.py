@@ -11,11 +11,10 @@ import numpy as np
 from jaxtyping import Bool
 
 from ovlab.datasets.catalog import DATASETS
-from ovlab.datasets.sample import Sample, SegmentationDataset
-from ovlab.datasets.shapes import ShapesDataset, open_shapes
-from ovlab.datasets.shapes_benchmarks import SHAPES_NAMES
-from ovlab.datasets.sharded import ShardedDataset
+from ovlab.datasets.sample import SegmentationDataset
+from ovlab.datasets.shapes_benchmarks import SHAPES_NAMES, shapes_benchmark
 from ovlab.datasets.vocabulary import prompt_names
+from ovlab.evaluation.seen_classes import seen_classes
 from ovlab.specs.evaluation import Collapse
 from ovlab.specs.fingerprint import fingerprint
 
@@ -33,23 +32,21 @@ class LabelSpace:
 
 def label_space(dataset: SegmentationDataset, synonyms: Literal["first", "average"]) -> LabelSpace:
     """The label space of a data set that is known by name, or the class names of a folder of one's own."""
-    if isinstance(dataset, FirstSamples):
-        return label_space(dataset.dataset, synonyms)
-    if isinstance(dataset, ShardedDataset) and dataset.name in SHAPES_NAMES:
-        return label_space(open_shapes(dataset.name, dataset.split), synonyms)
-    if isinstance(dataset, ShapesDataset):
-        return LabelSpace(
-            asked=tuple((name,) for name in dataset.class_names),
-            scored=dataset.label_names,
-            seen=np.array(dataset.seen),
-            collapse=_collapse(dataset.background_index),
-        )
-    known = DATASETS.get(dataset.name)
-    if known is None:
+    seen = seen_classes(dataset.name)
+    if seen is None:
         return LabelSpace(asked=tuple((name,) for name in dataset.class_names), scored=dataset.class_names)
-    seen = np.array(known.seen[: known.num_label_classes], bool)
-    # Background, the last label of PAS-20b, is no word of training.
-    seen = np.pad(seen, (0, known.num_label_classes - len(seen)))
+    if dataset.name in SHAPES_NAMES:
+        benchmark = shapes_benchmark(dataset.name)
+        # A training split has the seen classes only, which come first.
+        scored = benchmark.label_names[: len(dataset.class_names)]
+        asked = scored if benchmark.background_index is None else benchmark.class_names
+        return LabelSpace(
+            asked=tuple((name,) for name in asked),
+            scored=scored,
+            seen=seen[: len(scored)],
+            collapse=_collapse(benchmark.background_index),
+        )
+    known = DATASETS[dataset.name]
     return LabelSpace(
         asked=tuple(prompt_names(entry, synonyms) for entry in known.prompt_entries),
         scored=dataset.class_names,
@@ -62,34 +59,6 @@ def vocabulary_digest(labels: LabelSpace) -> str:
     """64 hexadecimal digits over the names asked for, the meaning of the labels, and which of them count as seen."""
     seen = None if labels.seen is None else labels.seen.tolist()
     return fingerprint({"asked": labels.asked, "scored": labels.scored, "seen": seen, "collapse": labels.collapse})
-
-
-@dataclass(frozen=True, slots=True)
-class FirstSamples:
-    """The first samples of a data set, for a quick look; everything else is the data set's."""
-
-    dataset: SegmentationDataset
-    num_samples: int
-
-    @property
-    def name(self) -> str:
-        return self.dataset.name
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        return self.dataset.class_names
-
-    @property
-    def sample_ids(self) -> tuple[str, ...]:
-        return self.dataset.sample_ids[: self.num_samples]
-
-    def __len__(self) -> int:
-        return min(self.num_samples, len(self.dataset))
-
-    def __getitem__(self, index: int) -> Sample:
-        if not 0 <= index < len(self):
-            raise IndexError(f"{self.name}: no sample {index}, there are {len(self)}.")
-        return self.dataset[index]
 
 
 def _collapse(background: int | None) -> Collapse | None:

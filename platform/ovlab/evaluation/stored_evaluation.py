@@ -16,7 +16,8 @@ from logoseg.text_encoder import cached_text
 from ovlab.cache import text_cache_folder
 from ovlab.datasets.digest import data_digest
 from ovlab.datasets.sample import SegmentationDataset
-from ovlab.evaluation.label_space import FirstSamples, LabelSpace, label_space, vocabulary_digest
+from ovlab.datasets.selection import first_samples
+from ovlab.evaluation.label_space import LabelSpace, label_space, vocabulary_digest
 from ovlab.metrics.evaluation_counts import sum_counts
 from ovlab.metrics.summary import summary
 from ovlab.results.attempts import OpenAttempt, attempts_at
@@ -41,7 +42,7 @@ class EvaluationJob:
     @property
     def images(self) -> SegmentationDataset:
         """Those of the split that are scored."""
-        return self.dataset if self.spec.num_images is None else FirstSamples(self.dataset, self.spec.num_images)
+        return self.dataset if self.spec.num_images is None else first_samples(self.dataset, self.spec.num_images)
 
     @property
     def labels(self) -> LabelSpace:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ovlab.datasets.sample import SegmentationDataset
-from ovlab.datasets.selection import Selection
+from ovlab.datasets.selection import Selection, first_samples
 from ovlab.datasets.shapes import open_shapes
 
 
@@ -27,3 +27,15 @@ def test_selection_has_no_other_samples(index: int) -> None:
 
     with pytest.raises(IndexError, match="there are 2"):
         chosen[index]
+
+
+def test_first_samples_are_the_first() -> None:
+    first = first_samples(open_shapes("shapes-pas-20", "val", num_samples=5), 2)
+
+    assert [first[index].id for index in range(len(first))] == ["000000", "000001"]
+    with pytest.raises(IndexError):
+        first[2]
+
+
+def test_first_samples_of_a_smaller_set_are_all() -> None:
+    assert len(first_samples(open_shapes("shapes-pas-20", "val", num_samples=5), 100)) == 5

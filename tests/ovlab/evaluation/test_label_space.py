@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from ovlab.datasets.sample import Sample
+from ovlab.datasets.sample import Sample, SegmentationDataset
+from ovlab.datasets.selection import first_samples
 from ovlab.datasets.shapes import open_shapes
-from ovlab.evaluation.label_space import FirstSamples, label_space, vocabulary_digest
+from ovlab.evaluation.label_space import label_space, vocabulary_digest
 from ovlab.specs.evaluation import Collapse
 
 
@@ -60,17 +61,30 @@ def test_label_space_shapes_with_background_collapses_too() -> None:
     assert space.collapse == Collapse(background=20)
 
 
-def test_first_samples_are_the_first_and_keep_the_label_space() -> None:
-    first = FirstSamples(Named("pas-20", tuple("abcdefghijklmnopqrst")), 2)
+@pytest.mark.parametrize(
+    "dataset",
+    [
+        Named("pas-20", tuple("abcdefghijklmnopqrst")),
+        open_shapes("shapes-pas-20b", "val"),
+        open_shapes("shapes-a-150", "train"),
+    ],
+    ids=lambda dataset: dataset.name,
+)
+def test_first_samples_keep_the_label_space(dataset: SegmentationDataset) -> None:
+    whole, first = (label_space(images, "first") for images in (dataset, first_samples(dataset, 2)))
 
-    assert [first[index].id for index in range(len(first))] == ["a", "b"]
-    assert len(label_space(first, "first").asked) == 20
-    with pytest.raises(IndexError):
-        first[2]
+    assert (first.asked, first.scored, first.collapse) == (whole.asked, whole.scored, whole.collapse)
+    assert first.seen.tolist() == whole.seen.tolist()
 
 
-def test_first_samples_of_a_smaller_set_are_all() -> None:
-    assert len(FirstSamples(Named("mine", ("a",)), 100)) == 5
+def test_label_space_of_a_training_split_has_its_seen_names_only() -> None:
+    dataset = open_shapes("shapes-a-150", "train")
+
+    space = label_space(dataset, "first")
+
+    assert space.scored == dataset.class_names
+    assert space.asked == tuple((name,) for name in dataset.class_names)
+    assert space.seen.all()
 
 
 def test_vocabulary_digest_moves_with_what_is_asked_for_and_with_nothing_else() -> None:

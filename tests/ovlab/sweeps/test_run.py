@@ -15,8 +15,8 @@ import torch
 from safetensors.torch import load_file
 
 from logoseg.network import LoGoSeg
+from ovlab.datasets.selection import first_samples
 from ovlab.evaluation.evaluator import evaluate
-from ovlab.evaluation.label_space import FirstSamples
 from ovlab.evaluation.stored_evaluation import EvaluationJob, job_text
 from ovlab.metrics.evaluation_counts import sum_counts
 from ovlab.results.artifacts import STEP_LOG, fetch_weights
@@ -135,7 +135,7 @@ def test_ensure_evaluations_counts_are_those_of_the_plain_evaluator_to_the_bit(
         plain = evaluate(
             model,
             job_text(model, job),
-            FirstSamples(job.dataset, micro_run.NUM_IMAGES),
+            first_samples(job.dataset, micro_run.NUM_IMAGES),
             job.spec.protocol,
             num_label_classes=len(job.labels.scored),
             device=micro_run.CPU,
