@@ -5,7 +5,6 @@ same views share their passes. Whether the photographs really are the same is se
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain
 from typing import NamedTuple
 
 import torch
@@ -116,8 +115,3 @@ def _image_sizes(dataset: SegmentationDataset) -> Sequence[int] | None:
     if isinstance(dataset, ShardedDataset):
         return [entry.height * entry.width for entry in dataset.index]
     return None
-
-
-def subjects_of(jobs: Sequence[EvaluationJob], passes: Sequence[Pass]) -> set[str]:
-    """The subjects that `passes` need."""
-    return {jobs[number].spec.subject for number in chain.from_iterable(one.jobs for one in passes)}
