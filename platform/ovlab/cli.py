@@ -5,7 +5,21 @@ import sys
 from collections.abc import Sequence
 
 from logoseg.errors import ModelError
-from ovlab.commands import bench, compare, data, demo, evaluate, plan, predict, pretrain, run, runs, submit, train
+from ovlab.commands import (
+    bench,
+    compare,
+    data,
+    demo,
+    doctor,
+    evaluate,
+    plan,
+    predict,
+    pretrain,
+    run,
+    runs,
+    submit,
+    train,
+)
 from ovlab.specs.errors import InputError, WorkError
 
 _EPILOG = """\
@@ -29,7 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (demo, data, pretrain, train, evaluate, plan, run, compare, predict, runs, submit, bench):
+    for command in (demo, data, pretrain, train, evaluate, plan, run, compare, predict, runs, submit, doctor, bench):
         command.configure(commands)
     return parser
 

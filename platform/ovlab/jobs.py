@@ -6,6 +6,7 @@ sent, whatever is installed on the nodes.
 """
 
 import argparse
+import hashlib
 import os
 import shlex
 import shutil
@@ -24,6 +25,7 @@ STORE = "OVLAB_STORE"
 MAX_BYTES = 64 * 2**20
 DEFAULT_ADDRESS = "http://127.0.0.1:8265"
 
+_TABLES = "experiments"
 _ADDRESSES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
 _CONNECT_SECONDS = 10
 # What compilers leave beside the sources.
@@ -39,6 +41,15 @@ class Package:
     @property
     def num_bytes(self) -> int:
         return sum(file.stat().st_size for file in self.files.values())
+
+    @property
+    def digest(self) -> str:
+        """sha256 over the sources of the two packages: names and bytes."""
+        digest = hashlib.sha256()
+        for name in sorted(name for name in self.files if not name.startswith(f"{_TABLES}/")):
+            digest.update(f"\0{name}\0".encode())
+            digest.update(self.files[name].read_bytes())
+        return digest.hexdigest()
 
     def require_small(self, max_bytes: int = MAX_BYTES) -> None:
         """Raise InputError naming the largest files if all of them are more than `max_bytes`."""
@@ -63,9 +74,9 @@ def source_package() -> Package:
     ovlab_folder = Path(__file__).resolve().parent
     logoseg_folder = Path(str(logoseg.__file__)).resolve().parent
     folders = {"platform/ovlab": ovlab_folder, "model/logoseg": logoseg_folder}
-    experiments = ovlab_folder.parents[1] / "experiments"
-    if experiments.is_dir():
-        folders["experiments"] = experiments
+    tables = ovlab_folder.parents[1] / _TABLES
+    if tables.is_dir():
+        folders[_TABLES] = tables
     return Package({name: file for prefix, folder in folders.items() for name, file in _files(folder, prefix).items()})
 
 
