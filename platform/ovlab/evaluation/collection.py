@@ -4,9 +4,9 @@ The books are kept in seconds of work on an evaluation: two workers at once make
 two evaluations share costs each of them half.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from ovlab.evaluation.passes import Pass, PassImage, plan_passes
 from ovlab.evaluation.stored_evaluation import EvaluationJob, finish_evaluation, missing_shards, require_same_data
@@ -17,6 +17,16 @@ from ovlab.results.record import EvaluationRecord
 from ovlab.results.shards import commit_shard
 from ovlab.results.store import Store
 from ovlab.specs.errors import WorkError
+from ovlab.specs.evaluation import EvaluationSpec
+
+
+class CountRecord(NamedTuple):
+    """Counts of an evaluation have come in: of so many images, with which so many shards were committed."""
+
+    evaluation: EvaluationSpec
+    num_images: int
+    num_shards: int
+    num_shards_left: int
 
 
 class Collection:
@@ -33,11 +43,13 @@ class Collection:
         progress: Progress,
         provenance: Mapping[str, Any],
         mlflow_run_ids: Mapping[str, str],
+        on_counts: Sequence[Callable[[CountRecord], None]],
     ) -> None:
         self.jobs = list({job.fingerprint: job for job in jobs}.values())
         self.store, self.books, self.progress = store, books, progress
         self.device, self.num_gpus = device, num_gpus
         self.provenance, self.mlflow_run_ids = provenance, mlflow_run_ids
+        self.on_counts = on_counts
         self.busy = [0.0] * len(self.jobs)
         self.num_done = 0
         self.finished: dict[str, EvaluationRecord] = {}
@@ -84,8 +96,13 @@ class Collection:
             self.busy[job] += seconds / len(one.jobs)
         for job in counted:
             self.attempts[job].beat()
-        if not self.left(number):
+        is_whole = not self.left(number)
+        if is_whole:
             self._commit(number)
+        for job, images in counted.items():
+            record = CountRecord(self.jobs[job].spec, len(images), int(is_whole), self.num_open[job])
+            for hook in self.on_counts:
+                hook(record)
 
     def require_all(self) -> None:
         """Raise WorkError naming the images that went in and did not come out."""
@@ -148,11 +165,12 @@ def collecting(
     progress: Progress | None = None,
     provenance: Mapping[str, Any],
     mlflow_run_ids: Mapping[str, str],
+    on_counts: Sequence[Callable[[CountRecord], None]] = (),
 ) -> Iterator[Collection]:
     """Open the books of those of `jobs` that have no record; the block counts their `passes`.
 
-    `num_gpus`: of one worker. `progress` counts images over all jobs. `mlflow_run_ids` go by subject. Raises InputError
-    where the data of a job are not those of its spec.
+    `num_gpus`: of one worker. `progress` counts images over all jobs. `mlflow_run_ids` go by subject. The hooks run
+    as counts come in. Raises InputError where the data of a job are not those of its spec.
     """
     with ExitStack() as books:
         yield Collection(
@@ -164,4 +182,5 @@ def collecting(
             progress=Silent() if progress is None else progress,
             provenance=provenance,
             mlflow_run_ids=mlflow_run_ids,
+            on_counts=on_counts,
         )
