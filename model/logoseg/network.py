@@ -96,9 +96,10 @@ class LoGoSeg(nn.Module):
     ) -> Float[Tensor, "B N h4 w4"]:
         """Everything after the encoders. With more classes than `class_cap`, each image keeps those whose best token
         has the highest cosine, as CAT-Seg does, and the others get REJECTED."""
+        cosines = clip_cosines(features.dense, text)
         if class_cap is None or len(text) <= class_cap:
-            return self._decode(features, text, class_mask)
-        best = clip_cosines(features.dense, text).amax(dim=(2, 3, 4))  # (B, N)
+            return self._decode(features, text, cosines, class_mask)
+        best = cosines.amax(dim=(2, 3, 4))  # (B, N)
         if class_mask is not None:
             best = best.masked_fill(~class_mask, -torch.inf)
         height, width = features.dense.shape[2:]
@@ -110,17 +111,22 @@ class LoGoSeg(nn.Module):
                 (features.guidance[0][image : image + 1], features.guidance[1][image : image + 1]),
             )
             kept_mask = None if class_mask is None else class_mask[kept]
-            logits[image, kept] = self._decode(one, text[kept], kept_mask)[0].to(logits.dtype)
+            decoded = self._decode(one, text[kept], cosines[image : image + 1, kept], kept_mask)
+            logits[image, kept] = decoded[0].to(logits.dtype)
         return logits
 
     def _decode(
-        self, features: ImageFeatures, text: Float[Tensor, "N P C"], class_mask: Bool[Tensor, "N"] | None
+        self,
+        features: ImageFeatures,
+        text: Float[Tensor, "N P C"],
+        cosines: Float[Tensor, "B N P h w"],
+        class_mask: Bool[Tensor, "N"] | None,
     ) -> Float[Tensor, "B N h4 w4"]:
         weighted = self.prior(features.dense, text)  # That, (B, N, C)
         guidance = self.alignment(features.dense, weighted, text, class_mask)  # G, (B, D, h, w)
         queries = self.base_query + self.query_projection(weighted)  # (B, N, D)
         fused, queries = self.fusion(features.middle, guidance, queries, weighted, class_mask)
-        logits = self.decoder(fused, queries, clip_cosines(features.dense, text), features.guidance)
+        logits = self.decoder(fused, queries, cosines, features.guidance)
         if class_mask is not None:
             logits = logits.masked_fill(~class_mask[:, None, None], REJECTED)
         return logits
