@@ -1,9 +1,12 @@
-"""`ovlab run`: make what is missing behind the cells of a table, one run after the other in this process."""
+"""`ovlab run`: make what is missing behind the cells of a table, several runs at once or one after the other."""
 
 import argparse
-import dataclasses
 import json
+import os
 import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +15,7 @@ from ovlab.specs.errors import InputError
 
 if TYPE_CHECKING:
     from ovlab.results.store import Store
-    from ovlab.sweeps.planned import Plan, PlannedRun
+    from ovlab.sweeps.planned import Plan
     from ovlab.sweeps.planned_run import Failure
     from ovlab.sweeps.sources import Sources
 
@@ -22,9 +25,14 @@ examples:
   ovlab run table4 --limit-steps 20 --limit-images 20     a rehearsal; its runs fill no cell of the real table
   ovlab run table1 --suite paper --data coco-stuff=s3://bucket/coco-stuff --clip vit-b16=ViT-B-16.pt
   ovlab run experiments/my_table.py --store s3://bucket/store
+  ovlab run table4 --workers 2                            two runs at a time, as trials of Ray Tune
+  ray job submit --working-dir . -- python -m ovlab run table4 --store s3://bucket/store
 
 Ctrl-C, a kill or a power cut loses little: the same command continues. What is in the store is never made again. A
 run that fails does not stop the others.
+
+The runs are told to MLflow: to the server of MLFLOW_TRACKING_URI, else to a database in the store. A server that is
+away stops nothing; `ovlab runs replay` delivers later what it missed.
 """
 
 
@@ -40,6 +48,14 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser.add_argument(
         "--workdir", type=Path, default=Path("runs"), metavar="DIR", help="where runs work (default: ./runs)"
     )
+    parser.add_argument(
+        "--workers",
+        type=_workers,
+        metavar="N",
+        help="runs at a time; more than one are trials on the Ray of RAY_ADDRESS, or on one that this command starts "
+        "(default: as many as there are GPUs, or processors without any)",
+    )
+    parser.add_argument("--no-tracking", action="store_true", help="tell MLflow nothing")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default: auto)")
     parser.add_argument("--loader-workers", type=int, default=1, metavar="N", help="processes that read data")
     parser.add_argument("--checkpoint-every", type=int, default=500, metavar="STEPS", help="default: 500")
@@ -73,31 +89,53 @@ def _make(
     plan: "Plan", store: "Store", sources: "Sources", arguments: argparse.Namespace, failures: "list[Failure]"
 ) -> None:
     """Make what is missing. Adds what fails to `failures`; raises Stopped after a signal."""
-    from ovlab.device import pick_device
     from ovlab.interruption import stop_on_signals
-    from ovlab.progress import open_progress
-    from ovlab.sweeps.planned_run import run_missing, run_one
+    from ovlab.sweeps.claim import claimed
+    from ovlab.sweeps.tracked_run import Workplace
+    from ovlab.sweeps.tracked_sweep import sweep_of, tracked_sweep
     from ovlab.tracking.provenance import provenance
+    from ovlab.tracking.session import no_tracking, tracking
 
-    device = pick_device(arguments.device)
-    stamp = dataclasses.asdict(provenance())
-    numbers = {id(run): number for number, run in enumerate(plan.runs, start=1)}
+    at = Workplace(
+        store=arguments.store if "://" in arguments.store else str(Path(arguments.store).resolve()),
+        workdir=arguments.workdir,
+        sources=sources,
+        device=arguments.device,
+        source=provenance().source,
+        num_loader_workers=arguments.loader_workers,
+        checkpoint_every=arguments.checkpoint_every,
+    )
+    with ExitStack() as stack:
+        stop = stack.enter_context(stop_on_signals("stopping after this step or image"))
+        sweep = sweep_of(plan)
+        stack.enter_context(claimed(at.claim(sweep.run), sweep.name))
+        new_tracker = stack.enter_context(no_tracking() if arguments.no_tracking else tracking(at.store))
+        stack.enter_context(tracked_sweep(plan, store, new_tracker(), at.source, failures))
+        make = _pick(arguments, plan, stack)
+        make(plan, at, new_tracker=new_tracker, stop=stop, on_failure=failures.append)
 
-    with stop_on_signals("stopping after this step or image") as stop:
 
-        def make(run: "PlannedRun") -> None:
-            print(f"[{numbers[id(run)]}/{len(plan.runs)}] {run.name}", file=sys.stderr)
-            run_one(
-                run,
-                store,
-                arguments.workdir,
-                sources=sources,
-                device=device,
-                num_loader_workers=arguments.loader_workers,
-                checkpoint_every=arguments.checkpoint_every,
-                open_progress=open_progress,
-                stop=stop,
-                provenance=stamp,
-            )
+def _pick(arguments: argparse.Namespace, plan: "Plan", stack: ExitStack) -> "Callable[..., None]":
+    """What makes the runs: the trials of a Ray that is connected or started, or this process for one at a time."""
+    import torch
 
-        run_missing(plan, make, failures.append)
+    from ovlab.device import pick_device
+    from ovlab.sweeps.tracked_run import make_here
+
+    if arguments.workers == 1:
+        return make_here
+    if "RAY_ADDRESS" not in os.environ:
+        device = pick_device(arguments.device)
+        num_places = torch.cuda.device_count() if device.type == "cuda" else os.cpu_count()
+        if min(arguments.workers or num_places, len(plan.missing)) == 1:
+            return make_here
+    from ovlab.cluster import connect
+    from ovlab.sweeps.ray_tuner import make_on_ray
+
+    return partial(make_on_ray, cluster=stack.enter_context(connect()), num_at_once=arguments.workers)
+
+
+def _workers(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: give the number of runs at once, at least 1.")
+    return int(text)

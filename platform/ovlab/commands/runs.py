@@ -177,7 +177,7 @@ def _nested(runs: "list[TrackedRun]") -> "list[tuple[int, TrackedRun]]":
 
 def _line(depth: int, run: "TrackedRun") -> str:
     began = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.began / 1000))
-    scores = [f"{key} {100 * value:.1f} %" for key, value in sorted(run.metrics.items()) if key.endswith("miou")]
+    scores = [f"{key} {100 * value:.1f} %" for key, value in sorted(run.metrics.items()) if key.endswith("/miou")]
     silence = f"last sign {time.time() - run.last_sign / 1000:.0f} s ago" if run.status == "RUNNING" else run.reason
     parts = [run.status, began, f"attempt {run.attempt}", ", ".join(scores), silence]
     return "  " * depth + "  ".join([run.name, *(part for part in parts if part), run.id])

@@ -51,6 +51,8 @@ def make_plan(
         tables=tuple(table.name for table in tables),
         store=str(store),
         runs=tuple(planner.run(demand) for demand in wanted),
+        limit_steps=limit_steps,
+        limit_images=limit_images,
     )
 
 

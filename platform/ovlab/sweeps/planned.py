@@ -83,12 +83,14 @@ class PlannedRun:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The runs in the order in which they are made."""
+    """The runs in the order in which they are made. The limits are those of a rehearsal."""
 
     suite: str
     tables: tuple[str, ...]
     store: str
     runs: tuple[PlannedRun, ...]
+    limit_steps: int | None = None
+    limit_images: int | None = None
 
     @cached_property
     def missing(self) -> tuple[PlannedRun, ...]:

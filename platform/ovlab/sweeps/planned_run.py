@@ -1,5 +1,6 @@
 """One run of a plan: its training, then its evaluations, each only if the store has it not. What a trial calls."""
 
+import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -15,6 +16,7 @@ from ovlab.progress import Progress, Silent
 from ovlab.results.record import EvaluationRecord, TrainingRecord
 from ovlab.results.store import Store
 from ovlab.specs.errors import InputError, Stopped, WorkError
+from ovlab.specs.resolved import ResolvedTraining
 from ovlab.sweeps.planned import Plan, PlannedRun
 from ovlab.sweeps.run import NO_PROVENANCE, ensure_evaluations, ensure_training, open_trained
 from ovlab.sweeps.sources import Sources
@@ -57,19 +59,19 @@ def run_one(
     stop: Callable[[], bool] = lambda: False,
     on_step: Sequence[Callable[[StepRecord], None]] = (),
     on_checkpoint: Sequence[Callable[[int, Path], None]] = (),
+    on_record: Sequence[Callable[[TrainingRecord | EvaluationRecord], None]] = (),
     provenance: Mapping[str, Any] = NO_PROVENANCE,
     mlflow_run_id: str | None = None,
 ) -> RunRecords:
     """Make what is missing of a run; what is done is taken from the store. The run folder is in `workdir`.
 
+    The hooks `on_record` get the record of the training before anything is evaluated, then those of the evaluations.
     An evaluation that is blocked does not keep the others from being made. Raises Stopped when `stop` says so,
     InputError when the training is blocked or the data have changed since the plan, and WorkError, after the rest is
     done, when an evaluation is blocked.
     """
-    training = planned.training
-    if training.resolved is None:
-        raise InputError(" ".join(training.problems))
-    spec = training.resolved.spec
+    training, resolved = planned.training, require_resolved(planned)
+    spec = resolved.spec
     with open_progress(
         f"train {training.fingerprint[:12] if training.fingerprint else ''}",
         total=spec.schedule.steps,
@@ -77,7 +79,7 @@ def run_one(
         images_per_unit=spec.schedule.batch_size,
     ) as progress:
         record = ensure_training(
-            training.resolved,
+            resolved,
             store,
             workdir,
             dataset=sources.dataset(spec.dataset, spec.split),
@@ -92,6 +94,8 @@ def run_one(
             provenance=provenance,
             mlflow_run_id=mlflow_run_id,
         )
+    for hook in on_record:
+        hook(record)
     jobs = [
         EvaluationJob(part.spec, sources.dataset(part.spec.benchmark, part.spec.split))
         for part in planned.evaluations
@@ -114,9 +118,19 @@ def run_one(
             provenance=provenance,
             mlflow_run_id=mlflow_run_id,
         )
+    for evaluation in evaluations:
+        for hook in on_record:
+            hook(evaluation)
     if planned.problems:
         raise WorkError(" ".join(planned.problems))
     return RunRecords(record, tuple(evaluations))
+
+
+def require_resolved(planned: PlannedRun) -> ResolvedTraining:
+    """The training of a run with its identity. Raises InputError with the reasons why it has none."""
+    if planned.training.resolved is None:
+        raise InputError(" ".join(planned.training.problems))
+    return planned.training.resolved
 
 
 def run_missing(plan: Plan, run: Callable[[PlannedRun], object], on_failure: Callable[[Failure], object]) -> None:
@@ -133,12 +147,14 @@ def run_missing(plan: Plan, run: Callable[[PlannedRun], object], on_failure: Cal
         except Stopped:
             raise
         except Exception as error:  # whatever it is, it is the end of this run and of no other
-            on_failure(Failure(planned, cause_of(error)))
+            cause, report = explained(error)
+            if report is not None:
+                print(report, file=sys.stderr)
+            on_failure(Failure(planned, cause))
 
 
-def cause_of(error: Exception) -> str:
-    """One line; of an error that no message was written for, the traceback is printed too."""
+def explained(error: Exception) -> tuple[str, str | None]:
+    """The cause in one line; of an error that no message was written for, the traceback too."""
     if isinstance(error, InputError | ModelError | WorkError):
-        return str(error)
-    traceback.print_exception(error)
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+        return str(error), None
+    return f"{type(error).__name__}: {' '.join(str(error).split())}", "".join(traceback.format_exception(error))

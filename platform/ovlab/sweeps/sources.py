@@ -22,6 +22,14 @@ class Sources:
     places: Mapping[str, str] = field(default_factory=dict)
     clip_files: Mapping[str, str] = field(default_factory=dict)
 
+    def absolute(self) -> "Sources":
+        """The same places, for a process with another working folder."""
+        places = {name: uri if "://" in uri else str(Path(uri).resolve()) for name, uri in self.places.items()}
+        files = {
+            preset: file if file == RANDOM else str(Path(file).resolve()) for preset, file in self.clip_files.items()
+        }
+        return Sources(places=places, clip_files=files)
+
     def dataset(self, name: str, split: str) -> SegmentationDataset:
         """The split, opened. Raises InputError where it is not."""
         return open_named(name, split, self.places)

@@ -1,4 +1,4 @@
-"""A run from start to end with a status that is true: FINISHED, FAILED after an exception, KILLED after a signal.
+"""A run from start to end with a status that is true: FINISHED, FAILED after an exception, KILLED when it was stopped.
 
 What no code can say any more, because the process got SIGKILL, is said by the flusher that outlives it
 (ovlab.tracking.flusher), and by `ovlab runs reap` where the whole machine went away.
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from ovlab.specs.errors import Stopped
 from ovlab.tracking.heartbeat import BEAT_SECONDS, Measure, beating
 from ovlab.tracking.tracker import RunHeader, Status, Tracker
 
@@ -67,6 +68,8 @@ def _verdict(error: BaseException, outcome: Outcome) -> tuple[Status, str]:
             return "KILLED", "SIGTERM"
         case KeyboardInterrupt():
             return "KILLED", "SIGINT"
+        case Stopped():
+            return "KILLED", str(error)
         case SystemExit(code=None | 0):
             return outcome.status, outcome.reason
         case SystemExit():

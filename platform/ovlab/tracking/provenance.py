@@ -67,17 +67,24 @@ class Provenance:
         }
 
 
-def provenance() -> Provenance:
-    """Of this process. Raises InputError when $OVLAB_PROVENANCE is no stamp."""
-    stamp = os.environ.get(ENVIRONMENT)
+def provenance(source: Source | None = None) -> Provenance:
+    """Of this process, with the `source` of the one that sent it here, if there is one.
+
+    Raises InputError when $OVLAB_PROVENANCE is no stamp.
+    """
     return Provenance(
-        source=source_of(_PACKAGE.parents[1]) if stamp is None else read_stamp(stamp),
+        source=source or _source(),
         packages=_packages(),
         python=platform.python_version(),
         host=socket.gethostname(),
         system=platform.platform(),
         devices=devices(),
     )
+
+
+def _source() -> Source:
+    stamp = os.environ.get(ENVIRONMENT)
+    return source_of(_PACKAGE.parents[1]) if stamp is None else read_stamp(stamp)
 
 
 def stamp(source: Source) -> str:

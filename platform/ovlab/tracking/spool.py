@@ -18,7 +18,7 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,8 +57,9 @@ class SpoolTracker:
         self._file: int | None = None
 
     def start(self, run: RunHeader) -> None:
+        """The attempt is at least one more than those that were told of here."""
         self._open(run)
-        self._guard(lambda: self._append("start", header=asdict(run), owner=self.owner))
+        self._guard(lambda: self._start(run))
 
     def join(self, run: RunHeader) -> None:
         self._open(run)
@@ -109,6 +110,13 @@ class SpoolTracker:
             self._file = _open_events(self._run)
 
         self._guard(open_file)
+
+    def _start(self, run: RunHeader) -> None:
+        folder = self.folder / run.run
+        is_new = (folder / EVENTS).stat().st_size == 0
+        before = 0 if is_new else sum(event.kind == "start" for event in read_events(folder))
+        header = replace(run, attempt=max(run.attempt, before + 1))
+        self._append("start", header=asdict(header), owner=self.owner)
 
     def _append(self, kind: str, **content: Any) -> None:
         if self._file is None:

@@ -19,14 +19,14 @@ def run_tags(
     fingerprint: str,
     provenance: Provenance,
     data_digests: Mapping[str, str] | None = None,
-    protocol: str | None = None,
+    protocols: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """What every run says of itself. `kind` is "table", "sweep", "training" or "evaluation"; `data_digests` are by
-    the name of the data set; `protocol` is the protocol hash of an evaluation."""
+    """What every run says of itself. `kind` is "table" or "training"; `data_digests` and `protocols`, the protocol
+    hashes of its evaluations, are by the name of the data set."""
     return {
         "ovlab.kind": kind,
         "ovlab.fingerprint": fingerprint,
         **provenance.tags(),
         **{f"ovlab.data.{name}": digest for name, digest in (data_digests or {}).items()},
-        **({} if protocol is None else {"ovlab.protocol": protocol}),
+        **{f"ovlab.protocol.{name}": digest for name, digest in (protocols or {}).items()},
     }

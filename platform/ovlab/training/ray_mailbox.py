@@ -1,5 +1,6 @@
-"""What the workers of a training and the process that started them tell each other while it runs."""
+"""What the workers of a training, or the trials of a sweep, and the process that started them tell each other."""
 
+import threading
 import time
 from typing import Any
 
@@ -7,28 +8,26 @@ import ray
 from ray.actor import ActorHandle
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from ovlab.training.step_log import StepRecord
-
-# Seconds between two letters of the leader. A step may take less than a letter.
+# Seconds between two letters of a worker. A step may take less than a letter.
 INTERVAL = 0.5
 
 
 class Mailbox:
-    """An actor: steps go one way, the wish to stop the other."""
+    """An actor: what is told (steps of a training, say) goes one way, the wish to stop the other."""
 
     def __init__(self) -> None:
-        self.records: list[StepRecord] = []
+        self.told: list[Any] = []
         self.is_to_stop = False
 
-    def post(self, records: list[StepRecord]) -> bool:
-        """Leave the steps; returns whether the training is to stop."""
-        self.records.extend(records)
+    def post(self, told: list[Any]) -> bool:
+        """Leave it here; returns whether the work is to stop."""
+        self.told.extend(told)
         return self.is_to_stop
 
-    def take(self) -> list[StepRecord]:
-        """The steps since the last call."""
-        records, self.records = self.records, []
-        return records
+    def take(self) -> list[Any]:
+        """What was told since the last call."""
+        told, self.told = self.told, []
+        return told
 
     def ask_to_stop(self) -> None:
         self.is_to_stop = True
@@ -41,32 +40,45 @@ def open_mailbox() -> ActorHandle:
 
 
 class Correspondent:
-    """The leader's end. It waits for no answer, so that the training does not wait for the network."""
+    """A worker's end, for all its threads. It waits for no answer, so that the work does not wait for the network."""
 
     def __init__(self, mailbox: ActorHandle) -> None:
         self.mailbox = mailbox
-        self.unsent: list[StepRecord] = []
+        self.unsent: list[Any] = []
         self.answer: Any = None
         self.is_to_stop = False
         self.sent_at = time.monotonic()
+        self.lock = threading.Lock()
 
-    def tell(self, record: StepRecord) -> None:
-        self.unsent.append(record)
-        if time.monotonic() - self.sent_at >= INTERVAL:
-            self._send()
+    def tell(self, told: Any) -> None:
+        with self.lock:
+            self.unsent.append(told)
+            self._send_if_due()
 
     def asked_to_stop(self) -> bool:
         """By the last answer that has come."""
+        with self.lock:
+            self._read_answer()
+            self._send_if_due()
+            return self.is_to_stop
+
+    def flush(self) -> bool:
+        """Send what is left, and wait until it has arrived; returns whether the work is to stop."""
+        with self.lock:
+            self._send()
+            self.is_to_stop = ray.get(self.answer)
+            return self.is_to_stop
+
+    def _send_if_due(self) -> None:
+        if time.monotonic() - self.sent_at >= INTERVAL:
+            self._send()
+
+    def _read_answer(self) -> None:
         if self.answer is not None and ray.wait([self.answer], timeout=0)[0]:
             self.is_to_stop = ray.get(self.answer)
             self.answer = None
-        return self.is_to_stop
-
-    def close(self) -> None:
-        """Send what is left, and wait until it has arrived."""
-        self._send()
-        ray.get(self.answer)
 
     def _send(self) -> None:
+        self._read_answer()  # where every step takes longer than INTERVAL, this is the only moment it is there
         self.answer = self.mailbox.post.remote(self.unsent)
         self.unsent, self.sent_at = [], time.monotonic()

@@ -9,6 +9,7 @@ would meet again, ends it at once.
 """
 
 import os
+import tempfile
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -22,7 +23,7 @@ import ray.train.torch
 import torch.distributed as dist
 from ray import cloudpickle
 from ray.actor import ActorHandle
-from ray.exceptions import RayError
+from ray.exceptions import RayActorError
 from ray.train import FailureConfig, LoggingConfig, RunConfig, ScalingConfig, UserCallback
 from ray.train.torch import TorchTrainer
 
@@ -32,7 +33,7 @@ from ovlab.datasets.sample import SegmentationDataset
 from ovlab.progress import Progress, Silent
 from ovlab.results.artifacts import file_sha256
 from ovlab.results.record import TrainingRecord
-from ovlab.results.store import Store, open_store
+from ovlab.results.store import Store
 from ovlab.specs.errors import InputError, Stopped, WorkError
 from ovlab.specs.resolved import ResolvedTraining, training_fingerprint
 from ovlab.training.build import build_model, class_text
@@ -44,8 +45,8 @@ from ovlab.training.stored_training import train_into_store
 from ovlab.training.team import distributed_team, require_shares
 
 MAX_LOST_WORKERS = 10
-# Each is a minute in which the cluster had no room for the workers.
-MAX_FAILED_STARTS = 30
+# Each lasts `ovlab.cluster.WORKER_GROUP_START_TIMEOUT`, in which the cluster had no room for the workers.
+MAX_FAILED_STARTS = 12
 # Seconds in which a process that was killed ends and lets its run folder go.
 PATIENCE = 60.0
 
@@ -55,7 +56,7 @@ class _Order:
     """What a worker is told. It travels to other machines."""
 
     resolved: ResolvedTraining
-    store_uri: str
+    store: Store
     workdir: Path
     open_data: Callable[[], SegmentationDataset]
     clip_file: Path | None
@@ -118,7 +119,7 @@ def train_on_workers(
     mailbox = open_mailbox()
     order = _Order(
         resolved=resolved,
-        store_uri=_absolute(str(store)),
+        store=store,
         workdir=workdir.resolve(),
         open_data=open_data,
         clip_file=None if clip_file is None else clip_file.resolve(),
@@ -128,20 +129,22 @@ def train_on_workers(
         mlflow_run_id=mlflow_run_id,
         mailbox=mailbox,
     )
-    trainer = TorchTrainer(
-        _work,
-        train_loop_config={"order": order},
-        scaling_config=ScalingConfig(num_workers=num_workers, use_gpu=use_gpu),
-        run_config=RunConfig(
-            name=f"train-{fingerprint}",
-            storage_path=str(order.workdir / "ray"),
-            failure_config=FailureConfig(max_failures=MAX_LOST_WORKERS, controller_failure_limit=MAX_FAILED_STARTS),
-            callbacks=[_NoRetry()],
-            # Of an error, Ray Train prints the traceback several times; it is raised here, once.
-            logging_config=LoggingConfig(log_level="CRITICAL"),
-        ),
-    )
-    num_done = _watch(trainer, mailbox, Silent() if progress is None else progress, stop, on_step)
+    # Checkpoints go into the run folder and the store; Ray Train only wants a place where it could put some.
+    with tempfile.TemporaryDirectory() as unused:
+        trainer = TorchTrainer(
+            _work,
+            train_loop_config={"order": order},
+            scaling_config=ScalingConfig(num_workers=num_workers, use_gpu=use_gpu),
+            run_config=RunConfig(
+                name=f"train-{fingerprint}",
+                storage_path=unused,
+                failure_config=FailureConfig(max_failures=MAX_LOST_WORKERS, controller_failure_limit=MAX_FAILED_STARTS),
+                callbacks=[_NoRetry()],
+                # Of an error, Ray Train prints the traceback several times; it is raised here, once.
+                logging_config=LoggingConfig(log_level="CRITICAL"),
+            ),
+        )
+        num_done = _watch(trainer, mailbox, Silent() if progress is None else progress, stop, on_step)
     if (record := store.training(fingerprint)) is None:
         raise Stopped(f"stopped after {num_done} steps; the same command continues.")
     return record
@@ -229,7 +232,7 @@ def _train_as(rank: int, order: _Order) -> None:
     try:
         train_into_store(
             order.resolved,
-            open_store(order.store_uri),
+            order.store,
             run_folder,
             dataset=dataset,
             clip_file=order.clip_file,
@@ -245,7 +248,7 @@ def _train_as(rank: int, order: _Order) -> None:
             team=team,
         )
     finally:
-        correspondent.close()
+        correspondent.flush()
 
 
 def _require_planned(order: _Order, dataset: SegmentationDataset) -> None:
@@ -261,9 +264,6 @@ def _require_planned(order: _Order, dataset: SegmentationDataset) -> None:
 
 def _is_loss(error: Exception) -> bool:
     """Whether it says that another process is gone. Gloo has no type of its own, but names its source file."""
-    return isinstance(error, RayError | dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
-
-
-def _absolute(uri: str) -> str:
-    # Ray's workers have another current folder.
-    return uri if "://" in uri else str(Path(uri).resolve())
+    if isinstance(error, RayActorError | dist.DistError):
+        return True
+    return isinstance(error, RuntimeError) and "gloo" in str(error)

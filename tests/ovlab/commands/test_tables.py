@@ -32,6 +32,7 @@ TABLE = Table(
 """
 DIVERGES = '{"learning_rate": 1e30, "image_encoder_scale": 1.0, "clip_norm": None}'
 OPTIONS = ["--clip", "shapes-vit-s=none", "--limit-steps", "2", "--limit-images", "2"]
+RUN = ["run", "./mine.py", *OPTIONS, "--device", "cpu", "--loader-workers", "0", "--workers", "1", "--no-tracking"]
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def made(capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, dict]:
-    code = main(["run", "./mine.py", *OPTIONS, "--device", "cpu", "--loader-workers", "0", "--json", *options])
+    code = main([*RUN, "--json", *options])
     return code, json.loads(capsys.readouterr().out)
 
 
@@ -86,7 +87,7 @@ def test_run_interrupted_says_so_and_the_same_call_continues(
         return ensure_training(*arguments, **{**options, "on_step": signal_once})
 
     monkeypatch.setattr(planned_run, "ensure_training", interrupted)
-    assert main(["run", "./mine.py", *OPTIONS, "--device", "cpu", "--loader-workers", "0"]) == 1
+    assert main(RUN) == 1
     assert "stopped after 1 steps; the same command continues" in capsys.readouterr().err
     monkeypatch.undo()
     monkeypatch.chdir(place)

@@ -102,16 +102,16 @@ def test_run_tags_carry_what_the_run_was_made_with(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv(ENVIRONMENT, stamp(COMMIT))
 
     tags = run_tags(
-        kind="evaluation",
+        kind="training",
         fingerprint="f" * 64,
         provenance=provenance(),
         data_digests={"a-150": "digest"},
-        protocol="p" * 64,
+        protocols={"a-150": "p" * 64},
     )
 
     assert tags["ovlab.commit"] == "c" * 40
     assert tags["ovlab.dirty"] == "true"
     assert tags["ovlab.data.a-150"] == "digest"
-    assert tags["ovlab.protocol"] == "p" * 64
+    assert tags["ovlab.protocol.a-150"] == "p" * 64
     assert tags["ovlab.fingerprint"] == "f" * 64
     assert all(isinstance(value, str) for value in tags.values())

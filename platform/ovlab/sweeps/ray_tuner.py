@@ -1,0 +1,189 @@
+"""The missing runs of a plan as trials of Ray Tune, several at once.
+
+A trial is a training and then its evaluations, in the trial's own process. The store says what is missing, and an
+interrupted run goes on from its run folder or the store; what Tune itself writes down is thrown away at the end.
+
+A trial that fails stops no other and is not tried again, since it would fail again; a process that is lost is replaced,
+MAX_LOST times. This process is told what the trials would tell a tracking server, and so owns the status of every run.
+"""
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import ray
+from ray import tune
+from ray.actor import ActorHandle
+
+from ovlab.cluster import Cluster
+from ovlab.datasets.places import VARIABLE
+from ovlab.specs.errors import InputError, Stopped
+from ovlab.sweeps.planned import Plan, PlannedRun
+from ovlab.sweeps.planned_run import Failure, explained
+from ovlab.sweeps.relay import Deliveries, Message, RelayTracker
+from ovlab.sweeps.tracked_run import Workplace, make_tracked
+from ovlab.sweeps.tracked_sweep import Sweep, sweep_of
+from ovlab.tracking.session import NewTracker
+from ovlab.training.ray_mailbox import INTERVAL, Correspondent, open_mailbox
+
+MAX_LOST = 3
+
+# Tune writes tables to the terminal and files for TensorBoard, both of which exist here already.
+_QUIET = {"TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1", "RAY_AIR_NEW_OUTPUT": "0", "TUNE_WARN_THRESHOLD_S": "10"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Order:
+    """What every trial is told. data_root is $OVLAB_DATA of the driver."""
+
+    runs: Sequence[PlannedRun]
+    sweep: Sweep
+    at: Workplace
+    mailbox: ActorHandle
+    data_root: str | None
+
+
+def make_on_ray(
+    plan: Plan,
+    at: Workplace,
+    *,
+    cluster: Cluster,
+    num_at_once: int | None,
+    new_tracker: NewTracker,
+    stop: Callable[[], bool],
+    on_failure: Callable[[Failure], object],
+) -> None:
+    """Make what is missing of the plan on the connected cluster, `num_at_once` runs at a time; None: one on each GPU,
+    or on each processor where there is none.
+
+    `on_failure` is told of every run that was not made, at the end. Raises InputError for a device that the cluster has
+    not, and Stopped when `stop` said so, after each trial under way has saved its state.
+    """
+    resources = _resources(at.device, cluster, num_at_once, len(plan.missing))
+    mailbox = open_mailbox()
+    order = _Order(
+        runs=plan.missing,
+        sweep=sweep_of(plan),
+        at=replace(at, workdir=at.workdir.resolve(), sources=at.sources.absolute()),
+        mailbox=mailbox,
+        data_root=os.environ.get(VARIABLE),
+    )
+    deliveries = Deliveries(new_tracker)
+    with tempfile.TemporaryDirectory(prefix="ovlab-tune-") as scratch:
+        results = _watch(_tuner(order, resources, scratch), mailbox, deliveries, plan, stop)
+    deliveries.abandon("its process was lost")
+    for run in plan.runs:
+        if run.status == "blocked":
+            on_failure(Failure(run, " ".join(run.problems)))
+    for result in results:
+        run = plan.missing[result.config["number"]]
+        if result.error is not None:
+            lines = str(result.error).strip().splitlines()
+            on_failure(Failure(run, f"its process was lost {MAX_LOST + 1} times: {lines[-1]}"))
+        elif result.metrics.get("cause") is not None:
+            if result.metrics["report"] is not None:
+                print(result.metrics["report"], file=sys.stderr)
+            on_failure(Failure(run, result.metrics["cause"]))
+    if stop():
+        raise Stopped("stopped; the same command continues.")
+
+
+class _Resources(NamedTuple):
+    num_at_once: int
+    of_one: dict[str, float]
+
+
+def _resources(device: str, cluster: Cluster, num_at_once: int | None, num_runs: int) -> _Resources:
+    """More at once than there are GPUs or processors share them."""
+    on_gpu = device.startswith("cuda") or (device == "auto" and cluster.num_gpus > 0)
+    if on_gpu and not cluster.num_gpus:
+        raise InputError(f"--device {device}: the Ray at {cluster.address} has no GPU; use cpu or auto.")
+    num_places = cluster.num_gpus if on_gpu else cluster.num_cpus
+    number = max(1, min(num_at_once or int(num_places), num_runs))
+    of_one = {"cpu": min(1.0, cluster.num_cpus / number)}
+    if on_gpu:
+        of_one["gpu"] = min(1.0, cluster.num_gpus / number)
+    return _Resources(number, of_one)
+
+
+def _tuner(order: _Order, resources: _Resources, scratch: str) -> tune.Tuner:
+    os.environ.update(_QUIET)
+    trainable = tune.with_resources(tune.with_parameters(_trial, order=order), resources.of_one)
+    return tune.Tuner(
+        trainable,
+        param_space={"number": tune.grid_search(list(range(len(order.runs))))},
+        tune_config=tune.TuneConfig(
+            max_concurrent_trials=resources.num_at_once,
+            # The start of a process that imports torch takes seconds.
+            reuse_actors=True,
+            trial_dirname_creator=lambda trial: f"trial-{trial.config['number']}",
+        ),
+        run_config=tune.RunConfig(
+            name="runs",
+            storage_path=scratch,
+            failure_config=tune.FailureConfig(max_failures=MAX_LOST),
+            verbose=0,
+        ),
+    )
+
+
+def _watch(
+    tuner: tune.Tuner, mailbox: ActorHandle, deliveries: Deliveries, plan: Plan, stop: Callable[[], bool]
+) -> Any:
+    """Run the tuner to its end, and hand over meanwhile what the trials tell."""
+    names = {
+        run.training.fingerprint: f"[{number}/{len(plan.runs)}] {run.name}" for number, run in enumerate(plan.runs, 1)
+    }
+
+    def hand_over() -> None:
+        for message in ray.get(mailbox.take.remote()):
+            deliveries.deliver(message)
+            _announce(message, names[message.run])
+
+    # In a thread of its own, because in the main thread `fit` takes Ctrl-C for itself.
+    with ThreadPoolExecutor(1, thread_name_prefix="ray-tune") as executor:
+        ended = executor.submit(tuner.fit)
+        while not ended.done():
+            hand_over()
+            if stop():
+                ray.get(mailbox.ask_to_stop.remote())
+            wait([ended], timeout=INTERVAL)
+        hand_over()
+    return ended.result()
+
+
+def _announce(message: Message, name: str) -> None:
+    match message:
+        case Message(method="start"):
+            print(f"{name}: begins", file=sys.stderr)
+        case Message(method="end", arguments=(status, reason)):
+            print(f"{name}: {status}{reason and f' ({reason})'}", file=sys.stderr)
+
+
+def _trial(config: dict[str, Any], *, order: _Order) -> dict[str, Any]:
+    """One run. What went wrong is returned: whatever a trial raises, Tune tries again."""
+    if order.data_root is not None:
+        os.environ.setdefault(VARIABLE, order.data_root)
+    correspondent = Correspondent(order.mailbox)
+    try:
+        if correspondent.flush():
+            return {"cause": None}
+        make_tracked(
+            order.runs[config["number"]],
+            order.sweep,
+            order.at,
+            RelayTracker(correspondent.tell),
+            stop=correspondent.asked_to_stop,
+        )
+    except Stopped:
+        return {"cause": None}
+    except Exception as error:  # whatever it is, it is the end of this run and of no other
+        cause, report = explained(error)
+        return {"cause": cause, "report": report}
+    finally:
+        correspondent.flush()
+    return {"cause": None}

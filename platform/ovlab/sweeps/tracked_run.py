@@ -1,0 +1,218 @@
+"""A run of a plan as the tracking server shows it: under its table, with its spec, its curves and its scores.
+
+It is a training with its evaluations, known by the training's fingerprint. Tables that share a training share the run,
+which stands under the one that worked on it last.
+"""
+
+import math
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ovlab.device import pick_device
+from ovlab.progress import open_progress
+from ovlab.results.artifacts import weights_uri
+from ovlab.results.attempts import attempts_at
+from ovlab.results.record import EvaluationRecord, TrainingRecord
+from ovlab.results.store import Store, open_store
+from ovlab.specs.evaluation import protocol_hash
+from ovlab.specs.resolved import ResolvedTraining, training_fingerprint
+from ovlab.sweeps.claim import claimed
+from ovlab.sweeps.planned import Plan, PlannedRun
+from ovlab.sweeps.planned_run import (
+    Failure,
+    OpenProgress,
+    RunRecords,
+    no_progress,
+    require_resolved,
+    run_missing,
+    run_one,
+)
+from ovlab.sweeps.sources import Sources
+from ovlab.sweeps.tracked_sweep import Sweep, sweep_of
+from ovlab.tracking.lifecycle import tracked
+from ovlab.tracking.params import flat_params
+from ovlab.tracking.provenance import Provenance, Source, provenance
+from ovlab.tracking.session import NewTracker
+from ovlab.tracking.system_metrics import SystemMetrics
+from ovlab.tracking.tags import run_tags
+from ovlab.tracking.tracker import RunHeader, TrackedDataset, TrackedModel, Tracker
+from ovlab.training.step_log import StepRecord
+
+# Of a curve; the log of a run in the store has every step.
+MAX_POINTS = 1000
+# In which a process that was killed ends and lets its run go.
+PATIENCE = 60.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Workplace:
+    """Where and how runs are made, which is no part of what they are. It travels to other processes.
+
+    device: cpu, cuda or auto, for the process that makes a run. source: the code that the command was given in.
+    """
+
+    store: str
+    workdir: Path
+    sources: Sources
+    device: str
+    source: Source
+    num_loader_workers: int = 1
+    checkpoint_every: int = 500
+
+    def claim(self, run: str) -> Path:
+        """The lock of a run or a sweep."""
+        return self.workdir / "claims" / f"{run}.lock"
+
+
+def make_here(
+    plan: Plan,
+    at: Workplace,
+    *,
+    new_tracker: NewTracker,
+    stop: Callable[[], bool],
+    on_failure: Callable[[Failure], object],
+) -> None:
+    """Make what is missing of the plan in this process, one run after the other.
+
+    `on_failure` is told of each run that was not made. Raises Stopped when `stop` says so.
+    """
+    sweep, numbers = sweep_of(plan), {id(run): number for number, run in enumerate(plan.runs, start=1)}
+
+    def make(run: PlannedRun) -> None:
+        print(f"[{numbers[id(run)]}/{len(plan.runs)}] {run.name}", file=sys.stderr)
+        make_tracked(run, sweep, at, new_tracker(), open_progress=open_progress, stop=stop)
+
+    run_missing(plan, make, on_failure)
+
+
+def make_tracked(
+    planned: PlannedRun,
+    sweep: Sweep,
+    at: Workplace,
+    tracker: Tracker,
+    *,
+    open_progress: OpenProgress = no_progress,
+    stop: Callable[[], bool] = lambda: False,
+    on_step: Sequence[Callable[[StepRecord], None]] = (),
+) -> RunRecords:
+    """`run_one`, told to `tracker`. Raises what `run_one` raises, and InputError when another process is at the run.
+
+    The records name the MLflow run by its tag ovlab.run, the training's fingerprint: the server's own id may not be
+    known before the server has been reached.
+    """
+    resolved, store = require_resolved(planned), open_store(at.store)
+    run, made_with = training_fingerprint(resolved), provenance(at.source)
+    with claimed(at.claim(run), planned.name, seconds=PATIENCE):
+        header = _header(planned, resolved, sweep, store, made_with)
+        with tracked(tracker, header, measure=SystemMetrics()):
+            for dataset in _datasets(planned, resolved, at.sources):
+                tracker.dataset(dataset)
+            return run_one(
+                planned,
+                store,
+                at.workdir,
+                sources=at.sources,
+                device=pick_device(at.device),
+                num_loader_workers=at.num_loader_workers,
+                checkpoint_every=at.checkpoint_every,
+                open_progress=open_progress,
+                stop=stop,
+                on_step=[_step_teller(tracker, resolved.spec.schedule.steps), *on_step],
+                on_record=[_record_teller(tracker, store)],
+                provenance=asdict(made_with),
+                mlflow_run_id=run,
+            )
+
+
+def _header(
+    planned: PlannedRun, resolved: ResolvedTraining, sweep: Sweep, store: Store, made_with: Provenance
+) -> RunHeader:
+    run, spec = training_fingerprint(resolved), resolved.spec
+    evaluations = [part.spec for part in planned.evaluations if part.spec is not None]
+    digests = {spec.dataset: resolved.data_digest} | {part.benchmark: part.data_digest for part in evaluations}
+    return RunHeader(
+        run=run,
+        name=planned.name,
+        experiment=sweep.experiment,
+        parent=sweep.run,
+        params=flat_params(spec),
+        tags={
+            **run_tags(
+                kind="training",
+                fingerprint=run,
+                provenance=made_with,
+                data_digests=digests,
+                protocols={part.benchmark: protocol_hash(part.protocol) for part in evaluations},
+            ),
+            "ovlab.suite": sweep.suite,
+            "ovlab.preset": planned.training.preset,
+            "ovlab.rows": ", ".join(f"{table} {row}" for table, row in planned.rows),
+            "ovlab.seed": str(spec.seed),
+        },
+        attempt=len(attempts_at(store.folder, run)) + 1,
+    )
+
+
+def _datasets(planned: PlannedRun, resolved: ResolvedTraining, sources: Sources) -> Iterator[TrackedDataset]:
+    spec = resolved.spec
+    yield TrackedDataset(
+        name=f"{spec.dataset}-{spec.split}",
+        digest=resolved.data_digest,
+        source=sources.places.get(spec.dataset, spec.dataset),
+        context="training",
+        num_samples=len(sources.dataset(spec.dataset, spec.split)),
+    )
+    for part in planned.evaluations:
+        if part.spec is not None:
+            yield TrackedDataset(
+                name=f"{part.benchmark}-{part.spec.split}",
+                digest=part.spec.data_digest,
+                source=sources.places.get(part.benchmark, part.benchmark),
+                context="evaluation",
+                num_samples=part.num_images,
+            )
+
+
+def _step_teller(tracker: Tracker, num_steps: int) -> Callable[[StepRecord], None]:
+    every = math.ceil(num_steps / MAX_POINTS)
+
+    def tell(record: StepRecord) -> None:
+        if record.step % every == 0 or record.step in (1, num_steps):
+            values = record._asdict()
+            tracker.metrics(values.pop("step"), {f"train/{name}": value for name, value in values.items()})
+
+    return tell
+
+
+def _record_teller(tracker: Tracker, store: Store) -> Callable[[TrainingRecord | EvaluationRecord], None]:
+    steps = 0
+
+    def tell(record: TrainingRecord | EvaluationRecord) -> None:
+        nonlocal steps
+        if isinstance(record, TrainingRecord):
+            steps = record.num_steps
+            _tell_training(tracker, store, record)
+        else:
+            _tell_evaluation(tracker, record, steps)
+
+    return tell
+
+
+def _tell_training(tracker: Tracker, store: Store, record: TrainingRecord) -> None:
+    weights = weights_uri(store, record)
+    place = weights if "://" in weights else str(Path(weights).resolve())
+    tracker.model(TrackedModel(weights=place, sha256=record.weights.sha256, class_names=record.class_names))
+    tracker.metrics(
+        record.num_steps, {"cost/seconds": record.cost.seconds, "cost/gpu_seconds": record.cost.gpu_seconds}
+    )
+
+
+def _tell_evaluation(tracker: Tracker, record: EvaluationRecord, step: int) -> None:
+    """Its scores, at the last step of the training, and the table of its classes."""
+    name = record.evaluation.benchmark
+    scores = {key: value for key, value in record.figures.items() if key == "num_images" or not key.startswith("num_")}
+    tracker.metrics(step, {f"{name}/{key}": value for key, value in scores.items() if value is not None})
+    rows = [asdict(entry) for entry in record.classes]
+    tracker.table(f"per_class/{name}.json", {key: [row[key] for row in rows] for key in rows[0]})
