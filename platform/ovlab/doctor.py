@@ -47,19 +47,20 @@ def declared_requirements() -> list[str]:
 
 def packages(requirements: Iterable[str]) -> Finding:
     """Every required package is there, in a version that is allowed."""
-    wrong = []
+    installed, wrong = [], []
     for requirement in map(Requirement, requirements):
         try:
-            installed = version(requirement.name)
+            number = version(requirement.name)
         except PackageNotFoundError:
             wrong.append(f"{requirement.name} is missing")
             continue
-        if not requirement.specifier.contains(installed, prereleases=True):
-            wrong.append(f"{requirement.name} {installed} is not {requirement.specifier}")
+        installed.append(f"{requirement.name} {number}")
+        if not requirement.specifier.contains(number, prereleases=True):
+            wrong.append(f"{requirement.name} {number} is not {requirement.specifier}")
     if wrong:
         mend = "uv pip install --constraint constraints.txt --editable . in the checkout."
         return Finding("packages", "failed", "; ".join(wrong), mend)
-    return Finding("packages", "ok", f"ray {version('ray')}, mlflow {version('mlflow')}")
+    return Finding("packages", "ok", ", ".join(installed) or "the sources are not installed; nothing is declared")
 
 
 def torch_pair(probe: TorchProbe) -> Finding:

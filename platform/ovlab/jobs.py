@@ -86,13 +86,17 @@ def cluster_address(given: str | None) -> str:
     Raises InputError where nothing listens, which Ray itself would find out only after minutes.
     """
     address = given or next((os.environ[name] for name in _ADDRESSES if os.environ.get(name)), DEFAULT_ADDRESS)
+    if address == "auto":
+        return address
     try:
         parts = urlsplit(address if "://" in address else f"//{address}")
-        host, port = parts.hostname, parts.port or {"http": 80, "https": 443}[parts.scheme]
+        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+        if not parts.hostname:
+            raise ValueError(address)
     except (ValueError, KeyError):
         raise InputError(f"--address {address}: write http://HOST:8265, where its dashboard is.") from None
     try:
-        socket.create_connection((host, port), timeout=_CONNECT_SECONDS).close()
+        socket.create_connection((parts.hostname, port), timeout=_CONNECT_SECONDS).close()
     except OSError as error:
         raise InputError(
             f"no Ray at {address}: {error.strerror or error}. Start one: `ray up ray_cluster.yaml`, then `ray "

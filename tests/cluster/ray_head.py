@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -11,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,53 +35,67 @@ class Head:
 
 @contextmanager
 def ray_head(num_cpus: int = 2) -> Iterator[Head]:
-    ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
     # A short path: the names of Ray's sockets end after 107 characters.
-    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
-    call = [str(BIN / "ray"), "start", "--head", "--block", "--disable-usage-stats", "--node-ip-address=127.0.0.1"]
-    call += [f"--num-cpus={num_cpus}", f"--object-store-memory={128 * 2**20}", f"--temp-dir={folder}"]
-    call += ["--dashboard-host=127.0.0.1", *(f"--{name}={port}" for name, port in ports.items())]
-    environment = _clean() | {
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN": TOKEN,
-        "RAY_agent_register_timeout_ms": "90000",
-    }
-    log = Path(folder) / "start.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(call, env=environment, stdout=output, stderr=output, start_new_session=True)
-    head = Head(f"http://127.0.0.1:{ports['dashboard-port']}", f"127.0.0.1:{ports['port']}")
+    folder = tempfile.mkdtemp(prefix="ovlab-ray-", dir="/tmp")
     try:
-        _wait(head, process, log)
-        yield head
+        yield _start(num_cpus, folder)
     finally:
-        _end(process)
+        _end(folder)
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _wait(head: Head, process: subprocess.Popen[bytes], log: Path, seconds: float = 180.0) -> None:
+def _start(num_cpus: int, folder: str) -> Head:
+    log = Path(folder) / "start.log"
+    # Ray gives a raylet 30 s, whatever it is told; on a machine at work that is not always enough.
+    for _ in range(4):
+        ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
+        head = Head(f"http://127.0.0.1:{ports['dashboard-port']}", f"127.0.0.1:{ports['port']}")
+        call = [str(BIN / "ray"), "start", "--head", "--block", "--disable-usage-stats", "--node-ip-address=127.0.0.1"]
+        call += [f"--num-cpus={num_cpus}", f"--object-store-memory={128 * 2**20}", f"--temp-dir={folder}"]
+        call += ["--dashboard-host=127.0.0.1", *(f"--{name}={port}" for name, port in ports.items())]
+        environment = _clean() | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
+        with log.open("wb") as output:
+            process = subprocess.Popen(call, env=environment, stdout=output, stderr=output, start_new_session=True)
+        if _answers(head, process):
+            return head
+        _end(folder)
+        process.wait()
+    raise RuntimeError(log.read_text()[-3000:])
+
+
+def _answers(head: Head, process: subprocess.Popen[bytes], seconds: float = 180.0) -> bool:
     request = urllib.request.Request(f"{head.dashboard}/api/jobs/", headers={"Authorization": f"Bearer {TOKEN}"})
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
         try:
             with urllib.request.urlopen(request, timeout=5):
-                return
+                return True
         except (urllib.error.URLError, OSError):
             time.sleep(0.5)
-    raise RuntimeError(log.read_text()[-3000:])
+    return False
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End what this very process started, down to the workers."""
+def _end(folder: str) -> None:
+    """End the processes of this very Ray, whose command lines name its folder, and the workers they started."""
+    started = [
+        process for process in psutil.process_iter(["cmdline"]) if folder in " ".join(process.info["cmdline"] or ())
+    ]
+    family = {process.pid: process for parent in started for process in (parent, *_children(parent))}
+    for process in family.values():
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, alive = psutil.wait_procs(family.values(), timeout=15)
+    for process in alive:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(alive, timeout=10)
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
     try:
-        family = psutil.Process(process.pid).children(recursive=True)
+        return process.children(recursive=True)
     except psutil.NoSuchProcess:
-        family = []
-    process.send_signal(signal.SIGTERM)
-    _, alive = psutil.wait_procs(family, timeout=20)
-    for child in alive:
-        child.kill()
-    process.kill()
-    process.wait()
+        return []
 
 
 def _clean() -> dict[str, str]:
