@@ -14,3 +14,8 @@ def cache_folder() -> Path:
 def text_cache_folder() -> Path:
     """Text features, named after what they were computed from."""
     return cache_folder() / "text"
+
+
+def weights_cache_folder() -> Path:
+    """Copies of weights that lie in a store, named after their sha256."""
+    return cache_folder() / "weights"

@@ -38,7 +38,8 @@ class Folder:
             raise InputError(f"{self.uri!r}: not a place for data. Give a folder, or s3://bucket/prefix.")
 
     def __reduce__(self) -> tuple[type["Folder"], tuple[str]]:
-        return Folder, (self.uri,)
+        # The same place in a process with another current folder.
+        return Folder, (self.uri if "://" in self.uri else str(Path(self.uri).resolve()),)
 
     def __str__(self) -> str:
         return self.uri

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from logoseg.checkpoint import load_clip, load_weights
+from logoseg.config import ModelConfig
 from logoseg.dense_clip import DenseClip
 from logoseg.network import LoGoSeg
 from logoseg.presets import PRESETS
@@ -33,6 +34,12 @@ def open_model(name: str, clip_file: Path | None = None) -> LoGoSeg | DenseClip:
     """
     if not name.startswith(CLIP_ALONE):
         return load_weights(weights_file(Path(name))).model
+    config, file = clip_alone(name, clip_file)
+    return DenseClip(config, load_clip(config.clip, file)).eval()
+
+
+def clip_alone(name: str, clip_file: Path | None = None) -> tuple[ModelConfig, Path]:
+    """The configuration that "clip:PRESET" names, and the file of its towers: `clip_file`, or what comes with it."""
     preset = name.removeprefix(CLIP_ALONE)
     if preset not in PRESETS:
         raise InputError(f"{name}: no preset {preset!r}. There are {', '.join(sorted(PRESETS))}.")
@@ -40,4 +47,6 @@ def open_model(name: str, clip_file: Path | None = None) -> LoGoSeg | DenseClip:
     file = clip_file or shipped_clip(config.clip)
     if file is None:
         raise InputError(f"{name}: CLIP weights of {config.clip.name} do not come with the package; give --clip FILE.")
-    return DenseClip(config, load_clip(config.clip, file)).eval()
+    if not file.is_file():
+        raise InputError(f"{file}: no such file. Give the path of a CLIP checkpoint.")
+    return config, file

@@ -133,6 +133,52 @@ def test_evaluate_limit_leaves_the_figures_of_the_whole_set(folder: Path, tmp_pa
     assert json.loads((run / "evaluation-photographs-val-first-1.json").read_text())["num_images"] == 1
 
 
+def test_evaluate_into_a_store_leaves_a_record_with_the_figures_of_an_evaluation_without(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, store = tmp_path / "run", open_store(str(tmp_path / "store"))
+    main(train(folder, run))
+    capsys.readouterr()
+    command = ["evaluate", str(run), "--data", str(folder), "--json"]
+    main(command)
+    figures = json.loads(capsys.readouterr().out)
+
+    for _ in range(2):
+        assert main([*command, "--store", str(store)]) == 0
+        assert json.loads(capsys.readouterr().out) == figures
+
+    (record,) = store.evaluations()
+    assert record.figures["miou"] == figures["miou"]
+    assert len(record.cost.attempts) == 1
+
+
+def test_evaluate_a_training_of_the_store_is_under_its_fingerprint_wherever_its_weights_are(
+    folder: Path, tmp_path: Path
+) -> None:
+    place = str(tmp_path / "store")
+    main(train(folder, tmp_path / "work", "--store", place))
+    (trained,) = open_store(place).trainings()
+    copy = tmp_path / "elsewhere.safetensors"
+    copy.write_bytes((tmp_path / "work" / trained.fingerprint / "weights.safetensors").read_bytes())
+
+    assert main(["evaluate", str(copy), "--data", str(folder), "--store", place]) == 0
+    assert main(["evaluate", "clip:shapes-vit-s", "--data", "shapes-pas-20", "--limit", "1", "--store", place]) == 0
+
+    subjects = {record.evaluation.subject: record for record in open_store(place).evaluations()}
+    assert len(subjects) == 2
+    assert subjects.pop(trained.fingerprint).figures["num_images"] == 2
+    (alone,) = subjects.values()
+    assert alone.evaluation.num_images == 1
+
+
+def test_evaluate_with_workers_but_no_store_is_refused(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", str(tmp_path), "--data", str(folder), "--workers", "2"]) == 2
+
+    assert "give --store STORE too" in capsys.readouterr().err
+
+
 def remove(name: str) -> Callable[[Path], None]:
     return lambda root: (root / name).unlink()
 

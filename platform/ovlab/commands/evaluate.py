@@ -2,17 +2,12 @@
 
 import argparse
 import json
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from logoseg.config import ModelConfig
-from ovlab.specs.evaluation import PROTOCOLS, Collapse, Protocol, sliding_window, whole, whole_768
+from ovlab.specs.errors import InputError
+from ovlab.specs.evaluation import PROTOCOLS
 from ovlab.specs.suite import SUITES
-
-if TYPE_CHECKING:
-    from logoseg.dense_clip import DenseClip
-    from logoseg.network import LoGoSeg
 
 _EPILOG = """\
 examples:
@@ -20,29 +15,20 @@ examples:
   ovlab evaluate runs/shapes --suite shapes --limit 50
   ovlab evaluate clip:shapes-vit-s --data shapes-a-150 shapes-pc-59
   ovlab evaluate runs/paper --data s3://bucket/a-150 --protocol sliding-window --json
+  ovlab evaluate runs/shapes --suite shapes --store ovlab-store --workers 2
 
 mIoU is the mean over the classes that are in the ground truth; the legacy mIoU divides by the classes that are in the
 ground truth or in a prediction, as evaluation code of before July 2022 does.
+
+With --store, what is there is not computed again, and the same command continues an evaluation that was killed.
 """
-# What is reported of a data set, best known first.
-_SCORES = (
-    "miou",
-    "legacy_miou",
-    "seen_miou",
-    "unseen_miou",
-    "harmonic_miou",
-    "fwiou",
-    "pixel_accuracy",
-    "mean_accuracy",
-    "hallucination_rate",
-)
 
 
 def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
         "evaluate",
         help="score a run on data sets",
-        description="Score a run on data sets and write the figures beside its weights.",
+        description="Score a run on data sets and write the figures beside its weights, or records into a store.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -70,122 +56,68 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         help="read a class by its first name, or by the mean of all its names (default: first)",
     )
     parser.add_argument("--limit", type=int, metavar="N", help="score the first N images of each set, for a quick look")
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where the figures go (default: into the run)")
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument("--out", type=Path, metavar="FOLDER", help="where the figures go (default: into the run)")
+    place.add_argument("--store", metavar="STORE", help="leave records in this store, a folder or s3://...")
+    parser.add_argument(
+        "--workers",
+        type=_workers,
+        default=1,
+        metavar="N",
+        help="processes that share the images, on the Ray of RAY_ADDRESS or one that this command starts where it is "
+        "worth it (default: 1, without Ray)",
+    )
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default: auto)")
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON document")
     parser.set_defaults(execute=execute)
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    from ovlab.atomic_file import write_text
-    from ovlab.weights import CLIP_ALONE, open_model, weights_file
+    from ovlab.commands.scores_table import print_classes, print_scores
+    from ovlab.commands.scoring import score_here, score_into_store
 
+    if arguments.store is None and arguments.workers != 1:
+        raise InputError("--workers: several workers evaluate into a store; give --store STORE too.")
     names = tuple(SUITES[arguments.suite].benchmarks.values()) if arguments.suite else tuple(arguments.data)
-    model = open_model(arguments.weights, arguments.clip)
-    folder = arguments.out
-    if folder is None and not arguments.weights.startswith(CLIP_ALONE):
-        folder = weights_file(Path(arguments.weights)).parent
-    results = []
-    for name in names:
-        figures = _score(model, name, arguments)
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-            limited = "" if arguments.limit is None else f"-first-{arguments.limit}"
-            file = folder / f"evaluation-{Path(figures['data']).name}-{arguments.split}{limited}.json"
-            write_text(file, json.dumps(figures, indent=2) + "\n")
-        results.append(figures)
+    if arguments.store is not None:
+        results = score_into_store(arguments, names)
+        place = f"in the store: {arguments.store}"
+    else:
+        folder = _folder(arguments)
+        results = [_write(figures, folder, arguments) for figures in score_here(arguments, names)]
+        place = "" if folder is None else f"written: {folder}/evaluation-*.json"
     if arguments.json:
         print(json.dumps(results[0] if len(results) == 1 else results))
         return 0
     print_scores(results)
     if len(results) == 1:
         print_classes(results[0])
-    if folder is not None:
-        print(f"written: {folder}/evaluation-*.json" if len(results) > 1 else f"written: {file}")
+    if place:
+        print(place)
     return 0
 
 
-def _score(model: "LoGoSeg | DenseClip", name: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    """The figures of one data set."""
-    from logoseg.text_encoder import cached_text
-    from ovlab.cache import text_cache_folder
-    from ovlab.datasets.opening import open_dataset
-    from ovlab.datasets.selection import first_samples
-    from ovlab.device import pick_device
-    from ovlab.evaluation.evaluator import evaluate
-    from ovlab.evaluation.label_space import label_space
-    from ovlab.metrics.evaluation_counts import sum_counts
-    from ovlab.metrics.summary import summary
-    from ovlab.progress import open_progress
-    from ovlab.specs.evaluation import protocol_hash
+def _folder(arguments: argparse.Namespace) -> Path | None:
+    """Where the figures go: beside the weights by default; None for CLIP alone, which has no folder."""
+    from ovlab.weights import CLIP_ALONE, weights_file
 
-    dataset = open_dataset(name, arguments.split)
-    if arguments.limit is not None:
-        dataset = first_samples(dataset, arguments.limit)
-    labels = label_space(dataset, arguments.synonyms)
-    protocol = protocol_of(arguments, model.config, labels.collapse)
-    text = cached_text(model.text_encoder, labels.asked, protocol.prompt_templates, text_cache_folder())
-    with open_progress(f"evaluate {Path(dataset.name).name}", total=len(dataset), unit="image") as progress:
-        images = evaluate(
-            model,
-            text,
-            dataset,
-            protocol,
-            num_label_classes=len(labels.scored),
-            device=pick_device(arguments.device),
-            progress=progress,
-        )
-        counts = sum_counts((image.counts for image in images), len(labels.scored))
-    return {
-        "data": dataset.name,
-        "split": arguments.split,
-        "protocol": arguments.protocol,
-        "protocol_hash": protocol_hash(protocol),
-        **summary(counts, labels.scored, labels.seen),
-    }
+    if arguments.out is not None or arguments.weights.startswith(CLIP_ALONE):
+        return arguments.out
+    return weights_file(Path(arguments.weights)).parent
 
 
-def protocol_of(arguments: argparse.Namespace, model: ModelConfig, collapse: Collapse | None) -> Protocol:
-    """The protocol that the options name, for this model and the labels of this data set."""
-    size = arguments.size or model.clip.image_size
-    protocol = {"whole": whole(size), "whole-768": whole_768(), "sliding-window": sliding_window(size)}[
-        arguments.protocol
-    ]
-    scoring = replace(protocol.scoring, collapse=collapse)
-    return replace(protocol, prompt_templates=model.prompt_templates, synonyms=arguments.synonyms, scoring=scoring)
+def _write(figures: dict[str, Any], folder: Path | None, arguments: argparse.Namespace) -> dict[str, Any]:
+    from ovlab.atomic_file import write_text
+
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        limited = "" if arguments.limit is None else f"-first-{arguments.limit}"
+        file = folder / f"evaluation-{Path(figures['data']).name}-{arguments.split}{limited}.json"
+        write_text(file, json.dumps(figures, indent=2) + "\n")
+    return figures
 
 
-def print_scores(results: list[dict[str, Any]]) -> None:
-    """One column a data set, in percent."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=f"{results[0]['split']}, scores in %")
-    table.add_column("score")
-    for figures in results:
-        table.add_column(Path(figures["data"]).name.removeprefix("shapes-"), justify="right")
-    for name in _SCORES:
-        if any(name in figures for figures in results):
-            table.add_row(name, *(_percent(figures[name]) if name in figures else "" for figures in results))
-    table.add_row("images", *(str(figures["num_images"]) for figures in results))
-    Console().print(table)
-
-
-def print_classes(figures: dict[str, Any]) -> None:
-    """The classes that are in the ground truth, from best to worst."""
-    from rich.console import Console
-    from rich.table import Table
-
-    classes = Table(title="classes")
-    classes.add_column("class")
-    classes.add_column("IoU %", justify="right")
-    classes.add_column("share of pixels %", justify="right")
-    present = [entry for entry in figures["classes"] if entry["num_gt_pixels"]]
-    for entry in sorted(present, key=lambda entry: -entry["iou"]):
-        share = entry["num_gt_pixels"] / figures["num_pixels"]
-        classes.add_row(entry["name"], _percent(entry["iou"]), _percent(share))
-    Console().print(classes)
-
-
-def _percent(fraction: float | None) -> str:
-    return "-" if fraction is None else f"{100 * fraction:.2f}"
+def _workers(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: give the number of workers, at least 1.")
+    return int(text)

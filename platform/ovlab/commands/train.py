@@ -2,10 +2,13 @@
 
 import argparse
 import json
-from contextlib import ExitStack
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from logoseg.presets import PRESETS
 from logoseg.shipped import shipped_clip
@@ -13,6 +16,10 @@ from ovlab.specs.augmentation import AugmentationSpec
 from ovlab.specs.errors import InputError
 from ovlab.specs.suite import SHAPES
 from ovlab.specs.training import ScheduleSpec, TrainingSpec
+
+if TYPE_CHECKING:
+    from ovlab.datasets.sample import SegmentationDataset
+    from ovlab.results.record import TrainingRecord
 
 _EPILOG = """\
 examples:
@@ -59,8 +66,8 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         type=_workers,
         default=1,
         metavar="N",
-        help="processes of a Ray that share each batch, or FEWEST-MOST for as many as there is room for (default: 1, "
-        "which needs no Ray); RAY_ADDRESS names a cluster",
+        help="processes that share each batch, on the Ray of RAY_ADDRESS or one that this command starts; FEWEST:MOST "
+        "for as many as there is room for (default: 1, without Ray)",
     )
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default: auto)")
     parser.add_argument("--loader-workers", type=int, default=1, help="threads that read images (default: 1)")
@@ -101,7 +108,8 @@ def execute(arguments: argparse.Namespace) -> int:
     _require_consistent(arguments)
     spec = training_spec(arguments)
     clip_file = arguments.clip or shipped_clip(spec.model.clip)
-    return _train_here(arguments, spec, clip_file) if arguments.store is None else _store(arguments, spec, clip_file)
+    train = _train_here if arguments.store is None else _train_into_store
+    return train(arguments, spec, clip_file)
 
 
 def _require_consistent(arguments: argparse.Namespace) -> None:
@@ -145,7 +153,7 @@ def _train_here(arguments: argparse.Namespace, spec: TrainingSpec, clip_file: Pa
     return 0 if result.status != "stopped" else 1
 
 
-def _store(arguments: argparse.Namespace, spec: TrainingSpec, clip_file: Path | None) -> int:
+def _train_into_store(arguments: argparse.Namespace, spec: TrainingSpec, clip_file: Path | None) -> int:
     """Train what the store lacks, in this process or by the workers of a Ray."""
     from ovlab.datasets.opening import open_dataset
     from ovlab.device import pick_device
@@ -158,53 +166,67 @@ def _store(arguments: argparse.Namespace, spec: TrainingSpec, clip_file: Path | 
     from ovlab.sweeps.run import ensure_training
     from ovlab.tracking.provenance import provenance
 
-    device = pick_device(arguments.device)
     store = open_store(arguments.store)
     # A worker of Ray has another current folder.
     place = str(Path(spec.dataset).resolve()) if Path(spec.dataset).is_dir() else spec.dataset
     open_data = partial(open_dataset, place, spec.split)
     dataset = open_data()
     resolved = resolve_training(spec, dataset, clip_file)
-    fingerprint = training_fingerprint(resolved)
-    workdir = arguments.out or Path("runs")
-    common = {
-        "clip_file": clip_file,
-        "num_loader_workers": arguments.loader_workers,
-        "checkpoint_every": arguments.checkpoint_every,
-        "provenance": asdict(provenance()),
-    }
-    schedule = spec.schedule
+    fingerprint, schedule = training_fingerprint(resolved), spec.schedule
     with ExitStack() as stack:
-        if arguments.workers != 1 and store.training(fingerprint) is None:
-            from ovlab.cluster import connect
-            from ovlab.training.ray_trainer import train_on_workers
-            from ovlab.training.team import require_shares
-
-            require_shares(schedule.batch_size, arguments.workers)
-            stack.enter_context(connect())
-            make = partial(
-                train_on_workers,
-                open_data=open_data,
-                num_workers=arguments.workers,
-                use_gpu=device.type == "cuda",
-            )
-        else:
-            make = partial(ensure_training, dataset=dataset, device=device)
         stop = stack.enter_context(stop_on_signals())
+        train: Callable[..., TrainingRecord]
+        if arguments.workers == 1 or store.training(fingerprint) is not None:
+            train = partial(ensure_training, dataset=dataset, device=pick_device(arguments.device))
+        else:
+            train = stack.enter_context(_workers_of_ray(arguments, schedule.batch_size, open_data))
         progress = stack.enter_context(
             open_progress("train", total=schedule.steps, unit="step", images_per_unit=schedule.batch_size)
         )
-        record = make(resolved, store, workdir, progress=progress, stop=stop, **common)
+        record = train(
+            resolved,
+            store,
+            arguments.out or Path("runs"),
+            clip_file=clip_file,
+            num_loader_workers=arguments.loader_workers,
+            checkpoint_every=arguments.checkpoint_every,
+            progress=progress,
+            stop=stop,
+            provenance=asdict(provenance()),
+        )
     weights = weights_uri(store, record)
     outcome = {"status": "finished", "steps": record.num_steps, "fingerprint": fingerprint, "weights": weights}
     print(json.dumps(outcome) if arguments.json else f"in the store after {record.num_steps} steps: {weights}")
     return 0
 
 
+@contextmanager
+def _workers_of_ray(
+    arguments: argparse.Namespace, batch_size: int, open_data: "Callable[[], SegmentationDataset]"
+) -> "Iterator[Callable[..., TrainingRecord]]":
+    """What trains over the workers of the Ray of RAY_ADDRESS, or of one that is there for the block."""
+    from ovlab.cluster import connect
+    from ovlab.training.ray_trainer import train_on_workers
+    from ovlab.training.team import require_shares
+
+    require_shares(batch_size, arguments.workers)
+    fewest = arguments.workers if isinstance(arguments.workers, int) else arguments.workers[0]
+    with connect(num_cpus=max(fewest, os.cpu_count() or 1)) as cluster:
+        use_gpu = arguments.device.startswith("cuda") or (arguments.device == "auto" and cluster.num_gpus > 0)
+        if use_gpu and cluster.started and cluster.num_gpus < fewest:
+            raise InputError(
+                f"--workers: {fewest} need a GPU each, and this machine has {cluster.num_gpus:g}; give fewer, or "
+                f"--device cpu."
+            )
+        yield partial(train_on_workers, open_data=open_data, num_workers=arguments.workers, use_gpu=use_gpu)
+
+
 def _workers(text: str) -> int | tuple[int, int]:
-    """ "2", or "1-4" for an elastic number."""
-    fewest, dash, most = text.partition("-")
-    return (int(fewest), int(most)) if dash else int(fewest)
+    """ "2", or "1:4" for an elastic number."""
+    numbers = text.split(":")
+    if len(numbers) > 2 or not all(number.isdecimal() for number in numbers):
+        raise argparse.ArgumentTypeError(f"{text!r}: give a number, or FEWEST:MOST.")
+    return int(text) if len(numbers) == 1 else (int(numbers[0]), int(numbers[1]))
 
 
 def _sentence(status: str, num_steps: int, run: Path) -> str:

@@ -1,0 +1,50 @@
+"""The scores of data sets, and of the classes of one, as tables on the screen."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+# What is reported of a data set, best known first.
+_SCORES = (
+    "miou",
+    "legacy_miou",
+    "seen_miou",
+    "unseen_miou",
+    "harmonic_miou",
+    "fwiou",
+    "pixel_accuracy",
+    "mean_accuracy",
+    "hallucination_rate",
+)
+
+
+def print_scores(results: list[dict[str, Any]]) -> None:
+    """One column a data set, in percent."""
+    table = Table(title=f"{results[0]['split']}, scores in %")
+    table.add_column("score")
+    for figures in results:
+        table.add_column(Path(figures["data"]).name.removeprefix("shapes-"), justify="right")
+    for name in _SCORES:
+        if any(name in figures for figures in results):
+            table.add_row(name, *(_percent(figures[name]) if name in figures else "" for figures in results))
+    table.add_row("images", *(str(figures["num_images"]) for figures in results))
+    Console().print(table)
+
+
+def print_classes(figures: dict[str, Any]) -> None:
+    """The classes that are in the ground truth, from best to worst."""
+    classes = Table(title="classes")
+    classes.add_column("class")
+    classes.add_column("IoU %", justify="right")
+    classes.add_column("share of pixels %", justify="right")
+    present = [entry for entry in figures["classes"] if entry["num_gt_pixels"]]
+    for entry in sorted(present, key=lambda entry: -entry["iou"]):
+        share = entry["num_gt_pixels"] / figures["num_pixels"]
+        classes.add_row(entry["name"], _percent(entry["iou"]), _percent(share))
+    Console().print(classes)
+
+
+def _percent(fraction: float | None) -> str:
+    return "-" if fraction is None else f"{100 * fraction:.2f}"
