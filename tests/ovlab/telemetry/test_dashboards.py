@@ -1,5 +1,6 @@
 """The files in dashboards/ are those that the panels make, and every panel reads metrics that are declared."""
 
+import argparse
 import json
 import re
 from pathlib import Path
@@ -27,8 +28,6 @@ def test_no_dashboard_is_committed_that_nothing_makes() -> None:
 
 
 def test_command_writes_and_names_the_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    import argparse
-
     command.execute(argparse.Namespace(out=tmp_path / "new"))
 
     named = [Path(line) for line in capsys.readouterr().out.splitlines()]
