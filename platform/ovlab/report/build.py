@@ -83,10 +83,11 @@ def _part(title: str, lines: Sequence[_Line], grid: Grid, suite: Suite, samples:
     cells = {(line, column.title): _cell(line, column, grid) for line in lines for column in table.columns}
     marks = _marks(lines, cells, table, samples)
     stand_ins = {line: (stand_in(line.row, suite),) if is_miniature else () for line in lines}
+    is_mixed = len({line.origin for line in lines}) > 1
     rows = tuple(
         RowView(
             key=line.row.key,
-            label=line.row.label,
+            label=f"{line.row.label}, measured here" if is_mixed and line.origin == "measured" else line.row.label,
             group=line.row.group,
             origin=line.origin,
             details=(*(_detail(line.row.detail(name)) for name in table.details), *stand_ins[line]),

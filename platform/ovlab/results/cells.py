@@ -133,7 +133,8 @@ def _cell(
     limit_images: int | None,
 ) -> Cell:
     percent = None if row.quoted is None else row.quoted.values.get(column.title)
-    published = None if percent is None else percent / 100
+    # The fraction nearest to what is printed: 16.9 / 100 is a little less than 0.169.
+    published = None if percent is None else round(percent / 100, 6)
     if row.run is None:
         return Cell(origin="quoted", value=published, published=published)
     runs = []

@@ -1,0 +1,128 @@
+"""A table in LaTeX: booktabs, best bold, second underlined, footnotes and verdicts below.
+
+`latex` gives a fragment for a document that loads booktabs, graphicx and, for the text of pdfLaTeX, T1 fonts.
+`latex_document` gives such a document.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from ovlab.report.table_view import CellView, Part, RowView, TableView
+from ovlab.report.text import beside, noise_of, percent, published_verdict, verdict_by_column
+
+_ESCAPES = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    **{character: f"\\{character}" for character in "&%$#_"},
+    # Which pdfLaTeX does not know in text.
+    "λ": r"$\lambda$",
+    "Δ": r"$\Delta$",
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "−": r"$-$",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+}
+_SPECIAL = re.compile("|".join(map(re.escape, _ESCAPES)))
+
+_PREAMBLE = r"""\documentclass{article}
+\usepackage[T1]{fontenc}
+\usepackage[a4paper,landscape,margin=15mm]{geometry}
+\usepackage{booktabs}
+\usepackage{graphicx}
+\begin{document}
+"""
+
+# Shrinks what is wider than the page, and leaves the rest as it is.
+_SHRUNK = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
+
+_CLAIM_COLUMNS = ("Claim", "As published", "Here", "By column", "Held against")
+_CLAIM_FORMAT = r"p{.34\linewidth}llp{.3\linewidth}l"
+
+
+def latex(view: TableView) -> str:
+    """A table environment a part, with the notes below the last, then one with the claims."""
+    blocks = []
+    for position, part in enumerate(view.parts):
+        caption = f"{view.title}. {part.title}" if part.title else view.title
+        below = _below(view) if position == len(view.parts) - 1 else []
+        label = f"tab:{view.name}" + (f"-{position + 1}" if position else "")
+        blocks.append(_environment(caption, label, _SHRUNK + "\n" + _part(part) + "}", below))
+    if view.claims:
+        blocks.append(_environment(f"{view.title}. Claims", f"tab:{view.name}-claims", _claims(view), []))
+    return "\n".join(blocks)
+
+
+def latex_document(views: Iterable[TableView]) -> str:
+    """A document of its own, one table a page."""
+    return _PREAMBLE + "\\clearpage\n".join(map(latex, views)) + "\\end{document}\n"
+
+
+def escape(text: str) -> str:
+    """`text` as LaTeX prints it, character by character."""
+    return _SPECIAL.sub(lambda match: _ESCAPES[match.group()], text)
+
+
+def _environment(caption: str, label: str, body: str, below: Sequence[str]) -> str:
+    lines = [
+        r"\begin{table}[htbp]",
+        r"\centering\small",
+        rf"\caption{{{escape(caption)}}}",
+        rf"\label{{{label}}}",
+        body,
+        *(rf"\par\raggedright\footnotesize {line}" for line in below),
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _below(view: TableView) -> list[str]:
+    return [
+        *(f"{_marks([note.number])} {escape(note.text)}" for note in view.notes),
+        *map(escape, view.remarks),
+    ]
+
+
+def _part(part: Part) -> str:
+    num_names = 1 + len(part.details)
+    scores = [escape(column.title) + _marks(column.footnotes) for column in part.columns]
+    lines = [_line(["", *map(escape, part.details), *scores])]
+    for group, rows in part.grouped():
+        lines.append(r"\midrule")
+        if group:
+            lines.append(_line([rf"\multicolumn{{{num_names + len(scores)}}}{{l}}{{\emph{{{escape(group)}}}}}"]))
+        lines += [_line(_row(row)) for row in rows]
+    return _tabular("l" * num_names + "r" * len(scores), lines)
+
+
+def _row(row: RowView) -> list[str]:
+    return [escape(row.label) + _marks(row.footnotes), *map(escape, row.details), *map(_cell, row.cells)]
+
+
+def _cell(cell: CellView) -> str:
+    command = {"best": r"\textbf{%s}", "second": r"\underline{%s}", None: "%s"}[cell.mark]
+    return f"{command % escape(percent(cell.value))}{_marks(cell.footnotes)} {escape(beside(cell))}".rstrip()
+
+
+def _claims(view: TableView) -> str:
+    lines = [_line(_CLAIM_COLUMNS), r"\midrule"]
+    for claim in view.claims:
+        cells = (claim.text, published_verdict(claim), claim.verdict, verdict_by_column(claim), noise_of(claim))
+        lines.append(_line([*map(escape, cells)]))
+    return _tabular(_CLAIM_FORMAT, lines)
+
+
+def _tabular(columns: str, lines: Sequence[str]) -> str:
+    return "\n".join([rf"\begin{{tabular}}{{{columns}}}", r"\toprule", *lines, r"\bottomrule", r"\end{tabular}"])
+
+
+def _line(cells: Sequence[str]) -> str:
+    return " & ".join(cells) + r" \\"
+
+
+def _marks(footnotes: Sequence[int]) -> str:
+    return rf"\textsuperscript{{{','.join(map(str, footnotes))}}}" if footnotes else ""

@@ -1,0 +1,63 @@
+"""How figures and verdicts are written: the same words and the same precision in every format. Percent begins here."""
+
+from ovlab.metrics.intervals import Interval
+from ovlab.metrics.seeds import MIN_SEEDS
+from ovlab.report.claims import ClaimView
+from ovlab.report.table_view import CellView
+
+# What stands in a cell without a figure: one that is not measured, or a dash of the paper.
+NOTHING = "—"
+
+
+def percent(fraction: float | None) -> str:
+    """0.1234 -> "12.3", as the tables of the field print it."""
+    return NOTHING if fraction is None else f"{100 * fraction:.1f}"
+
+
+def points(fraction: float) -> str:
+    """A difference of fractions with its sign, in percentage points: -0.0123 -> "−1.2"."""
+    return f"{100 * fraction:+.1f}".replace("-", "−")
+
+
+def span(interval: Interval) -> str:
+    """(0.12, 0.134) -> "12.0–13.4"; with a minus sign where needed."""
+    return "–".join(f"{100 * bound:.1f}".replace("-", "−") for bound in interval)
+
+
+def beside(cell: CellView) -> str:
+    """What stands beside the value of a measured cell: "±0.4 (s 0.2) Δ+0.1"; "" for other cells.
+
+    ± is half of the interval over images, s the standard deviation over runs, Δ the difference to the published value;
+    with fewer than three runs their number is given.
+    """
+    if cell.value is None or not cell.runs:
+        return ""
+    parts = []
+    if cell.image_interval is not None:
+        parts.append(f"±{100 * (cell.image_interval.high - cell.image_interval.low) / 2:.1f}")
+    spread = [] if cell.seed_sd is None else [f"s {100 * cell.seed_sd:.1f}"]
+    num_runs = sum(run.value is not None for run in cell.runs)
+    if num_runs < MIN_SEEDS:
+        spread.insert(0, f"{num_runs} run" + "s" * (num_runs > 1))
+    parts.append(f"({', '.join(spread)})")
+    if cell.delta is not None:
+        parts.append(f"Δ{points(cell.delta)}")
+    return " ".join(parts)
+
+
+def verdict_by_column(claim: ClaimView) -> str:
+    """The columns under each verdict: "yes: A-150, PC-59; within noise: PAS-20"."""
+    columns: dict[str, list[str]] = {}
+    for column in claim.columns:
+        columns.setdefault(column.verdict, []).append(column.column)
+    return "; ".join(f"{verdict}: {', '.join(names)}" for verdict, names in columns.items())
+
+
+def published_verdict(claim: ClaimView) -> str:
+    """Whether the paper's own figures have the direction of the claim."""
+    return {True: "yes", False: "no", None: NOTHING}[claim.published_holds]
+
+
+def noise_of(claim: ClaimView) -> str:
+    """What the verdict was held against."""
+    return claim.noise or NOTHING
