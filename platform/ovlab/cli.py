@@ -15,6 +15,7 @@ from ovlab.commands import (
     plan,
     predict,
     pretrain,
+    report,
     run,
     runs,
     submit,
@@ -29,6 +30,7 @@ examples:
   ovlab evaluate runs/first --data DIR --split test      both mIoU conventions, per class
   ovlab plan table4                                      which runs a table of the paper needs
   ovlab run table4                                       make those that are missing
+  ovlab report --out report                              all tables from the store, as pages and for a paper
   ovlab predict photo.jpg --weights runs/first --classes "road, car, tree"
 
 exit codes: 0 done, 1 the work failed, 2 the call was wrong
@@ -43,7 +45,22 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (demo, data, pretrain, train, evaluate, plan, run, compare, predict, runs, submit, doctor, bench):
+    for command in (
+        demo,
+        data,
+        pretrain,
+        train,
+        evaluate,
+        plan,
+        run,
+        report,
+        compare,
+        predict,
+        runs,
+        submit,
+        doctor,
+        bench,
+    ):
         command.configure(commands)
     return parser
 

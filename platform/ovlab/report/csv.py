@@ -1,7 +1,9 @@
-"""A table as CSV, a line a cell, with nothing rounded: for a spreadsheet or a plot."""
+"""Tables as CSV, a line a cell, with nothing rounded: for a spreadsheet or a plot."""
 
 import csv
 import io
+from collections.abc import Iterable
+from typing import Any
 
 from ovlab.metrics.intervals import Interval
 from ovlab.report.table_view import TableView
@@ -33,45 +35,52 @@ COLUMNS = (
 )
 
 
-def csv_table(view: TableView) -> str:
+def csv_text(views: Iterable[TableView]) -> str:
     """Fractions, not percent; an empty field where there is no figure. What there is of each run is joined by
     spaces, in the order of the seeds."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
+    for view in views:
+        writer.writerows(_lines(view))
+    return text.getvalue()
+
+
+def _lines(view: TableView) -> Iterable[dict[str, Any]]:
     for part in view.parts:
         for row in part.rows:
             for column, cell in zip(part.columns, row.cells, strict=True):
                 image_low, image_high = _bounds(cell.image_interval)
                 seed_low, seed_high = _bounds(cell.seed_interval)
-                writer.writerow(
-                    {
-                        "table": view.name,
-                        "suite": view.suite,
-                        "group": row.group,
-                        "row": row.key,
-                        "label": row.label,
-                        "column": column.title,
-                        "benchmark": column.benchmark,
-                        "score": column.score,
-                        "origin": cell.origin,
-                        "value": cell.value,
-                        "published": cell.published,
-                        "delta": cell.delta,
-                        "mark": cell.mark,
-                        "image_low": image_low,
-                        "image_high": image_high,
-                        "seed_low": seed_low,
-                        "seed_high": seed_high,
-                        "seed_sd": cell.seed_sd,
-                        "seeds": " ".join(str(run.seed) for run in cell.runs),
-                        "values": " ".join("nan" if run.value is None else repr(run.value) for run in cell.runs),
-                        "missing_seeds": " ".join(map(str, cell.missing_seeds)),
-                        "trainings": " ".join(run.training for run in cell.runs),
-                        "evaluations": " ".join(run.evaluation for run in cell.runs),
-                    }
-                )
-    return text.getvalue()
+                yield {
+                    "table": view.name,
+                    "suite": view.suite,
+                    "group": row.group,
+                    "row": row.key,
+                    "label": row.label,
+                    "column": column.title,
+                    "benchmark": column.benchmark,
+                    "score": column.score,
+                    "origin": cell.origin,
+                    "value": cell.value,
+                    "published": cell.published,
+                    "delta": cell.delta,
+                    "mark": cell.mark,
+                    "image_low": image_low,
+                    "image_high": image_high,
+                    "seed_low": seed_low,
+                    "seed_high": seed_high,
+                    "seed_sd": cell.seed_sd,
+                    "seeds": _joined(run.seed for run in cell.runs),
+                    "values": _joined("nan" if run.value is None else run.value for run in cell.runs),
+                    "missing_seeds": _joined(cell.missing_seeds),
+                    "trainings": _joined(run.training for run in cell.runs),
+                    "evaluations": _joined(run.evaluation for run in cell.runs),
+                }
+
+
+def _joined(values: Iterable[object]) -> str:
+    return " ".join(map(str, values))
 
 
 def _bounds(interval: Interval | None) -> tuple[float | None, float | None]:

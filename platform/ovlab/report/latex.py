@@ -1,7 +1,6 @@
 """A table in LaTeX: booktabs, best bold, second underlined, footnotes and verdicts below.
 
-`latex` gives a fragment for a document that loads booktabs, graphicx and, for the text of pdfLaTeX, T1 fonts.
-`latex_document` gives such a document.
+`latex` gives a fragment for a document that loads booktabs and graphicx, `latex_document` such a document.
 """
 
 import re
@@ -30,7 +29,6 @@ _ESCAPES = {
 _SPECIAL = re.compile("|".join(map(re.escape, _ESCAPES)))
 
 _PREAMBLE = r"""\documentclass{article}
-\usepackage[T1]{fontenc}
 \usepackage[a4paper,landscape,margin=15mm]{geometry}
 \usepackage{booktabs}
 \usepackage{graphicx}

@@ -46,10 +46,12 @@ def beside(cell: CellView) -> str:
 
 
 def verdict_by_column(claim: ClaimView) -> str:
-    """The columns under each verdict: "yes: A-150, PC-59; within noise: PAS-20"."""
+    """The columns under each verdict: "yes: A-150, PC-59; within noise: PAS-20", or "all alike"."""
     columns: dict[str, list[str]] = {}
     for column in claim.columns:
         columns.setdefault(column.verdict, []).append(column.column)
+    if len(columns) == 1 and len(claim.columns) > 1:
+        return "all alike"
     return "; ".join(f"{verdict}: {', '.join(names)}" for verdict, names in columns.items())
 
 

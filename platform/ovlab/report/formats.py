@@ -1,0 +1,41 @@
+"""The formats of a report by name, and the files that it consists of."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ovlab.atomic_file import write_text
+from ovlab.report.csv import csv_text
+from ovlab.report.html import html
+from ovlab.report.latex import latex, latex_document
+from ovlab.report.markdown import markdown
+from ovlab.report.table_view import TableView
+
+
+class Format(NamedTuple):
+    """`suffix` of its files; `render` makes the text of several tables."""
+
+    suffix: str
+    render: Callable[[Sequence[TableView]], str]
+
+
+FORMATS: Mapping[str, Format] = {
+    "markdown": Format(".md", lambda views: "\n".join(map(markdown, views))),
+    "latex": Format(".tex", lambda views: "\n".join(map(latex, views))),
+    "html": Format(".html", lambda views: "\n".join(map(html, views))),
+    "csv": Format(".csv", csv_text),
+}
+
+
+def write_tables(views: Sequence[TableView], folder: Path, formats: Iterable[str]) -> list[Path]:
+    """A file a table and format in `folder`, which is made; for LaTeX also tables.tex, which compiles by itself."""
+    files = {}
+    for name in formats:
+        suffix, render = FORMATS[name]
+        files |= {folder / f"{view.name}{suffix}": render([view]) for view in views}
+        if name == "latex":
+            files[folder / "tables.tex"] = latex_document(views)
+    folder.mkdir(parents=True, exist_ok=True)
+    for path, text in files.items():
+        write_text(path, text)
+    return list(files)
