@@ -1,6 +1,7 @@
 """A spec as JSON that a person can read, and back. Nothing unknown is dropped in silence."""
 
 import difflib
+import functools
 import json
 from typing import Any, TypeVar
 
@@ -14,7 +15,7 @@ Spec = TypeVar("Spec")
 def spec_to_json(spec: object) -> str:
     """Indented JSON of a dataclass, one field a line, in the order of declaration."""
     # Without the warnings: 1 in a field of type `float | Literal` is as good as 1.0.
-    return TypeAdapter(type(spec)).dump_json(spec, indent=2, warnings=False).decode() + "\n"
+    return _adapter(type(spec)).dump_json(spec, indent=2, warnings=False).decode() + "\n"
 
 
 def spec_from_json(kind: type[Spec], text: str, *, place: str) -> Spec:
@@ -23,7 +24,7 @@ def spec_from_json(kind: type[Spec], text: str, *, place: str) -> Spec:
     `place` is where the text comes from, for the message. Raises InputError for text that is no JSON, an unknown
     field, a missing one without default, a value of another type and a value that the spec refuses.
     """
-    adapter = TypeAdapter(kind)
+    adapter = _adapter(kind)
     try:
         spec = adapter.validate_json(text, strict=True)
     except ValidationError as error:
@@ -33,6 +34,12 @@ def spec_from_json(kind: type[Spec], text: str, *, place: str) -> Spec:
         raise InputError(f"{place}: {name + ': ' if name else ''}{message}") from None
     _refuse_unknown(json.loads(text), adapter.dump_python(spec, mode="json", warnings=False), place, "")
     return spec
+
+
+@functools.cache
+def _adapter(kind: type) -> Any:
+    """The TypeAdapter of a class, made once: that takes longer than to read a spec."""
+    return TypeAdapter(kind)
 
 
 def _refuse_unknown(given: Any, known: Any, place: str, prefix: str) -> None:

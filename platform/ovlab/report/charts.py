@@ -1,0 +1,152 @@
+"""The geometry of two kinds of charts; the templates draw them as SVG, in the colours of the page.
+
+A panel is a rectangle of WIDTH x HEIGHT units with the origin at its upper left. Inside it the figures lie between the
+margins; every position here is in those units.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+from ovlab.metrics.intervals import Interval
+
+WIDTH, HEIGHT = 260, 170
+LEFT, RIGHT, TOP, BOTTOM = 36, 8, 8, 24
+# Between the marks of two series at one place.
+_DODGE = 9
+# Points of a curve: as many as a screen can show.
+_MAX_POINTS = 240
+
+
+class Tick(NamedTuple):
+    position: float
+    label: str
+
+
+class Mark(NamedTuple):
+    """A value with its interval and the single values behind it; `text` says it in words."""
+
+    x: float
+    y: float
+    low: float | None
+    high: float | None
+    runs: tuple[float, ...]
+    text: str
+
+
+class Series(NamedTuple):
+    """`path`: the line through the marks, in the syntax of SVG; "" for none."""
+
+    label: str
+    marks: tuple[Mark, ...]
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Panel:
+    """`x_title` stands below the ticks of x; `description` is for those who do not see it."""
+
+    title: str
+    x_title: str
+    description: str
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+    series: tuple[Series, ...]
+
+    @property
+    def view_box(self) -> str:
+        return f"0 0 {WIDTH} {HEIGHT}"
+
+
+class Level(NamedTuple):
+    """A measured value at one level of a factor; `place` counts the levels from 0. Fractions."""
+
+    place: int
+    value: float
+    interval: Interval | None
+    runs: tuple[float, ...]
+    text: str
+
+
+def interval_panel(
+    title: str, x_title: str, levels: Sequence[str], series: Sequence[tuple[str, Sequence[Level]]]
+) -> Panel:
+    """Values with intervals over the levels of a factor, in percent; neighbouring levels are joined by a line."""
+    shown = [level for _, found in series for level in found]
+    extremes = [
+        100 * value
+        for level in shown
+        for value in (level.value, *level.runs, *(level.interval if level.interval is not None else ()))
+    ]
+    low, high = _padded(min(extremes), max(extremes))
+    y = _scale(low, high, HEIGHT - BOTTOM, TOP)
+    step = (WIDTH - LEFT - RIGHT) / len(levels)
+    centres = [LEFT + step * (place + 0.5) for place in range(len(levels))]
+    drawn = []
+    for number, (label, found) in enumerate(series):
+        shift = (number - (len(series) - 1) / 2) * _DODGE
+        marks = tuple(_mark(level, centres[level.place] + shift, y) for level in found)
+        places = [level.place for level in found]
+        drawn.append(Series(label, marks, _path(marks, [b - a == 1 for a, b in pairwise(places)])))
+    return Panel(
+        title=title,
+        x_title=x_title,
+        description=f"{title} over {x_title}: " + "; ".join(level.text for level in shown),
+        x_ticks=tuple(Tick(centre, label) for centre, label in zip(centres, levels, strict=True)),
+        y_ticks=tuple(Tick(y(value), f"{value:g}") for value in nice_ticks(low, high)),
+        series=tuple(drawn),
+    )
+
+
+def curve_panel(title: str, x_title: str, xs: Sequence[float], ys: Sequence[float]) -> Panel | None:
+    """One line; of a long one, the means of neighbouring points. None for fewer than two finite points."""
+    found = [(x, y) for x, y in zip(xs, ys, strict=True) if math.isfinite(y)]
+    if len(found) < 2:
+        return None
+    size = -(-len(found) // _MAX_POINTS)
+    bins = [found[start : start + size] for start in range(0, len(found), size)]
+    means = [(sum(x for x, _ in part) / len(part), sum(y for _, y in part) / len(part)) for part in bins]
+    low, high = _padded(min(value for _, value in means), max(value for _, value in means))
+    x = _scale(found[0][0], found[-1][0], LEFT, WIDTH - RIGHT)
+    y = _scale(low, high, HEIGHT - BOTTOM, TOP)
+    path = "M" + "L".join(f"{x(a):.1f} {y(b):.1f}" for a, b in means)
+    return Panel(
+        title=title,
+        x_title=x_title,
+        description=f"{title} over {x_title}: from {means[0][1]:.4g} to {means[-1][1]:.4g}",
+        x_ticks=tuple(Tick(x(value), f"{value:g}") for value in nice_ticks(found[0][0], found[-1][0], 4)),
+        y_ticks=tuple(Tick(y(value), f"{value:g}") for value in nice_ticks(low, high)),
+        series=(Series("", (), path),),
+    )
+
+
+def nice_ticks(low: float, high: float, num: int = 5) -> list[float]:
+    """At most `num` round numbers from `low` to `high`, in steps of 1, 2 or 5 times a power of ten."""
+    power = 10 ** math.floor(math.log10((high - low) / num))
+    step = next(power * factor for factor in (1, 2, 5, 10, 20) if (high - low) / (power * factor) <= num - 1)
+    first = math.ceil(low / step)
+    return [round(step * index, 12) for index in range(first, math.floor(high / step) + 1)]
+
+
+def _mark(level: Level, x: float, y: Callable[[float], float]) -> Mark:
+    low, high = (None, None) if level.interval is None else (y(100 * bound) for bound in level.interval)
+    return Mark(x, y(100 * level.value), low, high, tuple(y(100 * run) for run in level.runs), level.text)
+
+
+def _path(marks: Sequence[Mark], joined: Sequence[bool]) -> str:
+    parts = [f"M{mark.x:.1f} {mark.y:.1f}" for mark in marks[:1]]
+    for mark, is_joined in zip(marks[1:], joined, strict=True):
+        parts.append(f"{'L' if is_joined else 'M'}{mark.x:.1f} {mark.y:.1f}")
+    return "".join(parts)
+
+
+def _padded(low: float, high: float) -> tuple[float, float]:
+    """A little room on both sides; of equal values, one unit."""
+    room = 0.06 * (high - low) or 0.5
+    return low - room, high + room
+
+
+def _scale(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
+    return lambda value: start + (value - low) / (high - low) * (end - start)

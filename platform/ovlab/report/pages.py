@@ -1,0 +1,106 @@
+"""Jinja2 templates to HTML pages, and how figures are written on them.
+
+The templates, the style and the script are in dashboards/report: beside the sources of an editable installation, in
+the package ovlab.report of a wheel.
+"""
+
+import functools
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from ovlab.report import text
+from ovlab.results.record import Cost
+from ovlab.specs.errors import InputError
+
+ASSETS = ("style.css", "script.js")
+
+_PACKAGED = Path(__file__).parent / "templates"
+_SOURCES = Path(__file__).resolve().parents[3] / "dashboards" / "report"
+
+
+def write_page(path: Path, template: str, **values: Any) -> None:
+    """Render a template to the file at `path`, whose folder is made."""
+    put_file(path, render(template, **values).encode())
+
+
+def render(template: str, **values: Any) -> str:
+    """The text that a template makes of `values`."""
+    return _environment().get_template(template).render(**values)
+
+
+def copy_assets(folder: Path) -> None:
+    """Copy style and script into `folder`, which is made."""
+    for name in ASSETS:
+        put_file(folder / name, (template_folder() / name).read_bytes())
+
+
+def put_file(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all. It does not wait for the disk: a page can be made again."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_bytes(content)
+    partial.replace(path)
+
+
+def template_folder() -> Path:
+    """Where the templates are. Raises InputError where neither place has them."""
+    for folder in (_PACKAGED, _SOURCES):
+        if (folder / "index.html.j2").is_file():
+            return folder
+    raise InputError(
+        f"the templates of the report are neither in {_PACKAGED} nor in {_SOURCES}; install logoseg again."
+    )
+
+
+def table_name(name: str) -> str:
+    """ "table3" -> "Table 3"; another name stays."""
+    number = name.removeprefix("table")
+    return f"Table {number}" if number.isdigit() else name
+
+
+def duration(seconds: float) -> str:
+    """In the largest unit that leaves at least one of it: "8.2 s", "3.5 min", "1.25 h"."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    if seconds < 3600:
+        return f"{seconds / 60:.1f} min"
+    return f"{seconds / 3600:.2f} h"
+
+
+def cost(spent: Cost) -> str:
+    """GPU-hours where a GPU was held, else the time on the processor."""
+    return gpu_hours(spent.gpu_seconds) if spent.gpu_seconds else f"{duration(spent.seconds)} CPU"
+
+
+def total_cost(costs: Iterable[Cost]) -> str:
+    """GPU-hours and processor time, apart."""
+    costs = list(costs)
+    on_cpu = sum(spent.seconds for spent in costs if not spent.gpu_seconds)
+    on_gpu = sum(spent.gpu_seconds for spent in costs)
+    parts = [gpu_hours(on_gpu)] if on_gpu else []
+    parts += [f"{duration(on_cpu)} CPU"] if on_cpu or not on_gpu else []
+    return " + ".join(parts)
+
+
+def gpu_hours(gpu_seconds: float) -> str:
+    return f"{gpu_seconds / 3600:.2f} GPU-hours"
+
+
+@functools.cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(template_folder()),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    written = (text.percent, text.span, text.beside, text.verdict_by_column, text.published_verdict, text.noise_of)
+    for filter_ in (*written, table_name, duration, cost, total_cost):
+        environment.filters[filter_.__name__] = filter_
+    environment.globals["NOTHING"] = text.NOTHING
+    return environment

@@ -1,0 +1,190 @@
+"""What the page of one run shows: its training, and each of its evaluations with classes, confusions and pictures."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.json as pajson
+
+from ovlab.evaluation.seen_classes import seen_classes
+from ovlab.metrics.evaluation_counts import sum_counts
+from ovlab.metrics.image_scores import best_and_worst, image_mious
+from ovlab.metrics.per_image import tables_of
+from ovlab.report.charts import Panel, curve_panel
+from ovlab.report.confusions import Confused, most_confused
+from ovlab.results.artifacts import STEP_LOG
+from ovlab.results.pictures import Picture, Pictures, pictures_of
+from ovlab.results.record import ClassFigures, DamagedError, EvaluationRecord, TrainingRecord
+from ovlab.results.shards import counts_of
+from ovlab.results.store import Store, training_folder
+from ovlab.specs.fields import leaves
+
+SHORT = 12
+NUM_CONFUSED = 15
+NUM_EXTREMES = 8
+
+_log = logging.getLogger(__name__)
+
+
+class Place(NamedTuple):
+    """A row of a table that a run stands behind, with its seed there."""
+
+    table: str
+    label: str
+    seed: int
+
+
+class Sibling(NamedTuple):
+    """Another seed of the same row. `page` is the name of its file."""
+
+    seed: int
+    page: str
+
+
+class ClassRow(NamedTuple):
+    """A class of a benchmark. seen: whether training has named it; None where that is not known."""
+
+    figures: ClassFigures
+    seen: bool | None
+
+
+class ImageScore(NamedTuple):
+    """An image and its own mIoU as a fraction. is_shown: whether the gallery has it."""
+
+    id: str
+    miou: float
+    is_shown: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluationPart:
+    """One benchmark on the page of a run. `anchor` is its place there. classes: those that are in the ground truth or
+    predicted. problem: why something is missing, or ""."""
+
+    record: EvaluationRecord
+    anchor: str
+    classes: tuple[ClassRow, ...]
+    confused: tuple[Confused, ...]
+    best: tuple[ImageScore, ...]
+    worst: tuple[ImageScore, ...]
+    pictures: tuple[Picture, ...]
+    problem: str
+
+    @property
+    def num_absent(self) -> int:
+        """Classes that are in neither map of any image."""
+        return self.record.num_classes - len(self.classes)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunPage:
+    """places: the rows of tables that it stands behind; siblings: the other seeds of the first of them. settings:
+    every value of its spec by dotted name; provenance alike."""
+
+    training: TrainingRecord
+    places: tuple[Place, ...]
+    siblings: tuple[Sibling, ...]
+    settings: tuple[tuple[str, str], ...]
+    provenance: tuple[tuple[str, str], ...]
+    loss: Panel | None
+    evaluations: tuple[EvaluationPart, ...]
+
+
+def page_name(training: str) -> str:
+    """The file of a run's page, from the fingerprint of its training."""
+    return f"{training[:SHORT]}.html"
+
+
+def anchor(record: EvaluationRecord) -> str:
+    """The place of an evaluation on the page of its run."""
+    return f"{record.evaluation.benchmark}-{record.fingerprint[:8]}"
+
+
+def run_page(
+    training: TrainingRecord,
+    evaluations: Sequence[EvaluationRecord],
+    store: Store,
+    places: Sequence[Place],
+    siblings: Sequence[Sibling],
+) -> RunPage:
+    """Everything that the page of a run shows. What is damaged in the store is named there and in a warning."""
+    return RunPage(
+        training=training,
+        places=tuple(places),
+        siblings=tuple(siblings),
+        settings=tuple((name, str(value)) for name, value in leaves(training.training.spec).items()),
+        provenance=tuple(_flat(training.provenance, "")),
+        loss=_loss(store, training),
+        evaluations=tuple(_evaluation(record, store) for record in evaluations),
+    )
+
+
+def _evaluation(record: EvaluationRecord, store: Store) -> EvaluationPart:
+    seen = seen_classes(record.evaluation.benchmark)
+    known = [None] * len(record.classes) if seen is None else seen.tolist()
+    problems = []
+    confused: list[Confused] = []
+    best: list[ImageScore] = []
+    worst: list[ImageScore] = []
+    pictures = Pictures(pictures=())
+    try:
+        pictures = pictures_of(store, record.fingerprint) or pictures
+    except DamagedError as error:
+        problems.append(str(error))
+    try:
+        images = counts_of(store, record.fingerprint)
+        confusion = sum_counts((image.counts for image in images), record.num_classes).confusion
+        counts = tables_of(images, record.num_classes)
+    except DamagedError as error:
+        problems.append(str(error))
+    else:
+        confused = most_confused(confusion, [figures.name for figures in record.classes], NUM_CONFUSED)
+        scores, shown = image_mious(counts), {picture.id for picture in pictures.pictures}
+        best, worst = (
+            [ImageScore(counts.ids[row], float(scores[row]), counts.ids[row] in shown) for row in rows]
+            for rows in best_and_worst(scores, NUM_EXTREMES)
+        )
+    for problem in problems:
+        _log.warning("%s It is left out of the page of its run.", problem)
+    return EvaluationPart(
+        record=record,
+        anchor=anchor(record),
+        classes=tuple(
+            ClassRow(figures, is_seen)
+            for figures, is_seen in zip(record.classes, known, strict=True)
+            if figures.num_gt_pixels or figures.num_pred_pixels
+        ),
+        confused=tuple(confused),
+        best=tuple(best),
+        worst=tuple(worst),
+        pictures=pictures.pictures,
+        problem=" ".join(problems),
+    )
+
+
+def _loss(store: Store, training: TrainingRecord) -> Panel | None:
+    """The loss over the updates; None where the log is not in the store, or cannot be read."""
+    name = f"{training_folder(training.fingerprint)}/{STEP_LOG}"
+    content = store.folder.read_existing([name]).get(name, b"")
+    whole = content[: content.rfind(b"\n") + 1]
+    if not whole:
+        return None
+    try:
+        # A run of the paper has 80 000 lines; Arrow reads them in parallel.
+        log = pajson.read_json(pa.BufferReader(whole))
+        steps, losses = (log.column(column).to_pylist() for column in ("step", "loss"))
+    except (pa.ArrowException, KeyError) as error:
+        _log.warning("%s: damaged, its curve is left out (%s).", store.folder.locate(name), str(error).splitlines()[0])
+        return None
+    return curve_panel("Training loss", "update", steps, losses)
+
+
+def _flat(values: object, prefix: str) -> list[tuple[str, str]]:
+    """Nested JSON as dotted names and text."""
+    if isinstance(values, dict):
+        return [item for name, value in values.items() for item in _flat(value, f"{prefix}.{name}" if prefix else name)]
+    if isinstance(values, list | tuple):
+        return [(prefix, ", ".join(map(str, values)))]
+    return [(prefix, str(values))]

@@ -1,0 +1,156 @@
+"""The report as a folder of static pages: opened from disk, without a server and without a network.
+
+index.html              the tables with their claims and charts, and what every run has cost
+runs/<training>.html    one page a run
+pictures/<sha256>.webp  those of the galleries, each once
+style.css, script.js
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ovlab.report.ablations import Ablation, ablations
+from ovlab.report.pages import copy_assets, put_file, write_page
+from ovlab.report.run_page import Place, RunPage, Sibling, anchor, page_name, run_page
+from ovlab.report.table_view import RowView, TableView
+from ovlab.results.pictures import Pictures, read_pictures
+from ovlab.results.record import Cost, EvaluationRecord, TrainingRecord
+from ovlab.results.store import Store
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShownTable:
+    """A table on the index, with the charts of each of its parts that has any."""
+
+    view: TableView
+    charts: tuple[Ablation, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShownRun:
+    """A run in the list of all runs, with the cost of its training and of all its evaluations."""
+
+    training: TrainingRecord
+    page: str
+    places: tuple[Place, ...]
+    num_evaluations: int
+    evaluations_cost: tuple[Cost, ...]
+
+    @property
+    def costs(self) -> tuple[Cost, ...]:
+        return (self.training.cost, *self.evaluations_cost)
+
+    @property
+    def seconds(self) -> float:
+        return sum(spent.seconds for spent in self.costs)
+
+    @property
+    def lost_seconds(self) -> float:
+        return sum(spent.lost_seconds for spent in self.costs)
+
+    @property
+    def num_attempts(self) -> int:
+        return sum(len(spent.attempts) for spent in self.costs)
+
+
+def write_site(views: Sequence[TableView], store: Store, folder: Path) -> Path:
+    """Write the site of `views`, with a page for every training in the store, into `folder`; returns its index.html.
+
+    Files of an earlier site there are replaced. What is damaged in the store is named in a warning and left out.
+    """
+    trainings = {record.fingerprint: record for record in store.trainings()}
+    evaluations: dict[str, list[EvaluationRecord]] = {fingerprint: [] for fingerprint in trainings}
+    for record in store.evaluations():
+        if record.evaluation.subject in trainings:
+            evaluations[record.evaluation.subject].append(record)
+    order = _benchmark_order(views)
+    for found in evaluations.values():
+        found.sort(key=lambda record: (order.get(record.evaluation.benchmark, len(order)), record.fingerprint))
+    places = _places(views, trainings)
+
+    copy_assets(folder)
+    runs = []
+    for fingerprint, training in trainings.items():
+        here = places.get(fingerprint, [])
+        page = run_page(training, evaluations[fingerprint], store, here, _siblings(fingerprint, places))
+        _copy_pictures(page, store, folder / "pictures")
+        write_page(folder / "runs" / page_name(fingerprint), "run.html.j2", page=page, root="../")
+        runs.append(_shown_run(training, evaluations[fingerprint], here))
+    index = folder / "index.html"
+    write_page(
+        index,
+        "index.html.j2",
+        tables=[_shown_table(view, trainings) for view in views],
+        runs=runs,
+        links=_links(evaluations),
+        store=str(store),
+        root="",
+    )
+    return index
+
+
+def _shown_table(view: TableView, trainings: dict[str, TrainingRecord]) -> ShownTable:
+    specs = {fingerprint: record.training.spec for fingerprint, record in trainings.items()}
+    return ShownTable(view=view, charts=tuple(chart for part in view.parts for chart in ablations(part, specs)))
+
+
+def _shown_run(training: TrainingRecord, evaluations: Sequence[EvaluationRecord], places: Sequence[Place]) -> ShownRun:
+    return ShownRun(
+        training=training,
+        page=f"runs/{page_name(training.fingerprint)}",
+        places=tuple(places),
+        num_evaluations=len(evaluations),
+        evaluations_cost=tuple(record.cost for record in evaluations),
+    )
+
+
+def _benchmark_order(views: Sequence[TableView]) -> dict[str, int]:
+    benchmarks = dict.fromkeys(column.benchmark for view in views for part in view.parts for column in part.columns)
+    return {benchmark: position for position, benchmark in enumerate(benchmarks)}
+
+
+def _measured_rows(views: Iterable[TableView]) -> Iterable[tuple[TableView, RowView]]:
+    for view in views:
+        for part in view.parts:
+            for row in part.rows:
+                if row.origin == "measured":
+                    yield view, row
+
+
+def _places(views: Iterable[TableView], trainings: dict[str, TrainingRecord]) -> dict[str, list[Place]]:
+    """The rows that each training stands behind, each once."""
+    places: dict[str, list[Place]] = {}
+    for view, row in _measured_rows(views):
+        for run in dict.fromkeys((run.training, run.seed) for cell in row.cells for run in cell.runs):
+            fingerprint, seed = run
+            if fingerprint in trainings:
+                places.setdefault(fingerprint, []).append(Place(view.name, row.label, seed))
+    return places
+
+
+def _siblings(fingerprint: str, places: dict[str, list[Place]]) -> list[Sibling]:
+    """The other seeds of the first row that a training stands behind, by seed."""
+    rows = [place[:2] for place in places.get(fingerprint, ())[:1]]
+    return sorted(
+        Sibling(place.seed, page_name(other))
+        for other, others in places.items()
+        for place in others
+        if other != fingerprint and place[:2] in rows
+    )
+
+
+def _links(evaluations: dict[str, list[EvaluationRecord]]) -> dict[str, str]:
+    """Where the page of its run shows an evaluation, by the evaluation's fingerprint."""
+    return {
+        record.fingerprint: f"runs/{page_name(training)}#{anchor(record)}"
+        for training, found in evaluations.items()
+        for record in found
+    }
+
+
+def _copy_pictures(page: RunPage, store: Store, folder: Path) -> None:
+    for part in page.evaluations:
+        missing = [name for name in Pictures(pictures=part.pictures).files if not (folder / name).exists()]
+        for name, content in read_pictures(store, part.record.fingerprint, missing).items():
+            put_file(folder / name, content)
