@@ -19,6 +19,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from ovlab.specs.errors import InputError
+from ovlab.tracking.gpus import gpu_names
 
 ENVIRONMENT = "OVLAB_PROVENANCE"
 PACKAGES = ("logoseg", "torch", "torchvision", "open_clip_torch", "timm", "numpy", "numba", "pyarrow", "ray", "mlflow")
@@ -128,7 +129,7 @@ def source_of(root: Path) -> Source:
 def devices() -> tuple[str, ...]:
     """The GPUs by name, and the processor."""
     processor = f"{_processor()} x {os.cpu_count()}"
-    return (*_gpu_names(), processor)
+    return (*gpu_names(), processor)
 
 
 def _diff_digest(root: Path, changed: bytes, new: list[str]) -> str:
@@ -164,15 +165,3 @@ def _processor() -> str:
         lines = []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.machine())
-
-
-def _gpu_names() -> tuple[str, ...]:
-    # Not torch: a process that only submits has no need of it.
-    try:
-        import pynvml
-
-        pynvml.nvmlInit()
-        handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
-        return tuple(str(pynvml.nvmlDeviceGetName(handle)) for handle in handles)
-    except Exception:  # no package, no driver, no permission: in each case no GPU to name
-        return ()

@@ -3,9 +3,10 @@
 MLflow's own monitor would send each sample from the training process to the server; these go through the spool.
 """
 
-from typing import Any
-
 import psutil
+import pynvml
+
+from ovlab.tracking.gpus import open_gpus
 
 
 class SystemMetrics:
@@ -16,7 +17,7 @@ class SystemMetrics:
 
     def __init__(self, node: str | None = None) -> None:
         self.prefix = "system/" if node is None else f"system/{node}/"
-        self._gpus = _open_gpus()
+        self._gpus = open_gpus()
         self._sent, self._received = _network_bytes()
         psutil.cpu_percent()  # the first call has nothing to compare with
 
@@ -51,8 +52,6 @@ class SystemMetrics:
         return rates
 
     def _gpu(self) -> dict[str, float]:
-        import pynvml
-
         sample = {}
         for index, gpu in enumerate(self._gpus):
             memory = pynvml.nvmlDeviceGetMemoryInfo(gpu)
@@ -65,13 +64,3 @@ class SystemMetrics:
 def _network_bytes() -> tuple[int, int]:
     counters = psutil.net_io_counters()
     return (0, 0) if counters is None else (counters.bytes_sent, counters.bytes_recv)
-
-
-def _open_gpus() -> list[Any]:
-    try:
-        import pynvml
-
-        pynvml.nvmlInit()
-        return [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
-    except Exception:  # no package, no driver, no permission: in each case no GPU to watch
-        return []

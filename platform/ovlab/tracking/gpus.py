@@ -1,0 +1,22 @@
+"""The NVIDIA GPUs of this machine, asked of their driver: torch would take memory on each of them."""
+
+from typing import Any
+
+import pynvml
+
+
+def open_gpus() -> list[Any]:
+    """A handle of NVML for each GPU; none without a driver, or without the permission to ask it."""
+    try:
+        pynvml.nvmlInit()
+        return [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
+    except pynvml.NVMLError:
+        return []
+
+
+def gpu_names() -> tuple[str, ...]:
+    """What each is called; none where the driver does not say."""
+    try:
+        return tuple(str(pynvml.nvmlDeviceGetName(gpu)) for gpu in open_gpus())
+    except pynvml.NVMLError:
+        return ()
