@@ -5,18 +5,7 @@ import json
 from typing import Any
 
 from ovlab.specs.errors import InputError
-
-_SCORES = (
-    "miou",
-    "legacy_miou",
-    "seen_miou",
-    "unseen_miou",
-    "harmonic_miou",
-    "fwiou",
-    "pixel_accuracy",
-    "mean_accuracy",
-    "hallucination_rate",
-)
+from ovlab.specs.scores import SCORES
 
 _EPILOG = """\
 examples:
@@ -42,7 +31,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser.add_argument("others", metavar="RUN_B", nargs="+", help="one or more runs to compare with RUN_A")
     parser.add_argument("--store", default="ovlab-store", help="the store of results (default: ./ovlab-store)")
     parser.add_argument("--benchmark", help="this benchmark only")
-    parser.add_argument("--score", default="miou", choices=_SCORES, metavar="SCORE", help=", ".join(_SCORES))
+    parser.add_argument("--score", default="miou", choices=SCORES, metavar="SCORE", help=", ".join(SCORES))
     parser.add_argument("--resamples", type=int, default=10_000, metavar="B", help="default: 10000")
     parser.add_argument("--level", type=float, default=0.95, help="level of the intervals (default: 0.95)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the resamples (default: 0)")

@@ -6,18 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-# What is reported of a data set, best known first.
-_SCORES = (
-    "miou",
-    "legacy_miou",
-    "seen_miou",
-    "unseen_miou",
-    "harmonic_miou",
-    "fwiou",
-    "pixel_accuracy",
-    "mean_accuracy",
-    "hallucination_rate",
-)
+from ovlab.specs.scores import SCORES
 
 
 def print_scores(results: list[dict[str, Any]]) -> None:
@@ -26,7 +15,7 @@ def print_scores(results: list[dict[str, Any]]) -> None:
     table.add_column("score")
     for figures in results:
         table.add_column(Path(figures["data"]).name.removeprefix("shapes-"), justify="right")
-    for name in _SCORES:
+    for name in SCORES:
         if any(name in figures for figures in results):
             table.add_row(name, *(_percent(figures[name]) if name in figures else "" for figures in results))
     table.add_row("images", *(str(figures["num_images"]) for figures in results))

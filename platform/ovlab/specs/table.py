@@ -12,14 +12,14 @@ from typing import Any
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import Protocol
 from ovlab.specs.overrides import apply_overrides
+from ovlab.specs.scores import SCORES
 from ovlab.specs.suite import Suite
 from ovlab.specs.training import TrainingSpec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Column:
-    """`benchmark` as the suites call it; `score` a name of `ovlab.metrics.summary`. Published values are found by
-    `title`."""
+    """`benchmark` as the suites call it; `score` one of SCORES. Published values are found by `title`."""
 
     title: str
     benchmark: str
@@ -150,6 +150,9 @@ class Table:
         _require_unique(f"{self.name}: rows", keys)
         _require_unique(f"{self.name}: columns", titles)
         require_seeds(self.name, self.seeds)
+        for column in self.columns:
+            place = f"{self.name}, column {column.title!r}"
+            _require_known(f"{place}: no such score", (column.score,), SCORES, "Scores")
         for row in self.rows:
             if row.published is None and row.run is None:
                 raise InputError(f"{self.name}, row {row.key!r}: has neither published values nor a run.")

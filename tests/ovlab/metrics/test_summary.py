@@ -8,6 +8,7 @@ import pytest
 from ovlab.metrics.counting import sparse_counts
 from ovlab.metrics.evaluation_counts import EvaluationCounts, sum_counts
 from ovlab.metrics.summary import summary
+from ovlab.specs.scores import SCORES
 
 NAMES = ("sky", "road", "car", "boat")
 
@@ -22,6 +23,7 @@ def counts() -> EvaluationCounts:
 def test_summary_holds_every_score(counts: EvaluationCounts) -> None:
     found = summary(counts, NAMES, seen=np.array([True, False, True, True]))
 
+    assert set(SCORES) <= found.keys()
     assert found["miou"] == pytest.approx((2 / 3 + 1) / 2)
     assert found["legacy_miou"] == pytest.approx((2 / 3 + 1) / 3)
     assert found["fwiou"] == pytest.approx((3 * 2 / 3 + 2 * 1) / 5)

@@ -70,6 +70,10 @@ def test_variation_that_cannot_be_is_refused(variation: Variation, words: str) -
         ({"rows": (OURS, OURS)}, "rows: 'ours' is there twice"),
         ({"rows": (Row(key="empty", label=""),)}, "row 'empty': has neither published values nor a run"),
         ({"columns": (SIX_BENCHMARKS[0], replace(SIX_BENCHMARKS[1], title="A-847"))}, "columns: 'A-847' is there"),
+        (
+            {"columns": (replace(SIX_BENCHMARKS[0], score="mIoU"),)},
+            "column 'A-847': no such score 'mIoU'. Scores are miou",
+        ),
         ({"seeds": ()}, "seeds are empty"),
         ({"seeds": (1, 1)}, "seeds: 1 is there twice"),
         (
