@@ -5,7 +5,7 @@ class's synonyms are read, and above all what mIoU is divided by (on PC-459 that
 every result carries `protocol_hash`, and figures stand in one column only when their `scoring_hash` agrees.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 from logoseg.config import ClipConfig, Inference, SlidingWindow, WholeImage
@@ -109,17 +109,6 @@ class EvaluationSpec:
             raise InputError(f"EvaluationSpec.num_images must be at least 1, or None for all; got {self.num_images}.")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Benchmark:
-    """A validation split with the names asked for. `data` is what `ovlab data list` calls it, `vocabulary` the file
-    of ovlab/datasets/vocabularies; with a collapse, the vocabulary is longer than the label space."""
-
-    name: str
-    data: str
-    vocabulary: str
-    collapse: Collapse | None = None
-
-
 def sliding_window(input_size: int = 384) -> Protocol:
     """CAT-Seg's protocol for a ViT: 640 square, windows of 384 at stride 256, and a global view. `input_size` is the
     side at which the model runs: 384 for ViT-B/16, 336 for ViT-L/14@336."""
@@ -137,23 +126,6 @@ def whole(size: int = 384) -> Protocol:
 
 
 PROTOCOLS = {"sliding-window": sliding_window, "whole-768": whole_768, "whole": whole}
-
-BENCHMARKS = {
-    benchmark.name: benchmark
-    for benchmark in (
-        Benchmark(name="a-847", data="a-847", vocabulary="a-847"),
-        Benchmark(name="pc-459", data="pc-459", vocabulary="pc-459"),
-        Benchmark(name="a-150", data="a-150", vocabulary="a-150"),
-        Benchmark(name="pc-59", data="pc-59", vocabulary="pc-59"),
-        Benchmark(name="pas-20", data="pas-20", vocabulary="pas-20"),
-        Benchmark(name="pas-20b", data="pas-20b", vocabulary="pas-20b", collapse=Collapse(background=20)),
-    )
-}
-
-
-def protocol_for(benchmark: Benchmark, protocol: Protocol) -> Protocol:
-    """`protocol` with the label space of `benchmark`: the one whose hash a result on that benchmark carries."""
-    return replace(protocol, scoring=replace(protocol.scoring, collapse=benchmark.collapse))
 
 
 def evaluation_fingerprint(spec: EvaluationSpec) -> str:

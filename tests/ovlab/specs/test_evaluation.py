@@ -10,7 +10,6 @@ from logoseg.config import ClipConfig, SlidingWindow, WholeImage
 from logoseg.prompts import VILD
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import (
-    BENCHMARKS,
     PROTOCOLS,
     Collapse,
     DenseClip,
@@ -18,7 +17,6 @@ from ovlab.specs.evaluation import (
     Protocol,
     Scoring,
     evaluation_fingerprint,
-    protocol_for,
     protocol_hash,
     scoring_hash,
     sliding_window,
@@ -56,18 +54,15 @@ def test_protocol_hash_another_process_is_equal() -> None:
 
 
 def test_scoring_hash_other_views_of_the_same_benchmark_is_equal() -> None:
-    benchmark = BENCHMARKS["pas-20b"]
+    with_background = Scoring(collapse=Collapse(background=20))
 
-    hashes = {scoring_hash(protocol_for(benchmark, protocol)) for protocol in (BASE, sliding_window(336), whole_768())}
+    hashes = {
+        scoring_hash(replace(protocol, scoring=with_background))
+        for protocol in (BASE, sliding_window(336), whole_768())
+    }
 
     assert len(hashes) == 1
-    assert hashes != {scoring_hash(protocol_for(BENCHMARKS["pas-20"], BASE))}
-
-
-def test_benchmarks_paper_suite_is_the_six_with_background_only_in_pas_20b() -> None:
-    assert list(BENCHMARKS) == ["a-847", "pc-459", "a-150", "pc-59", "pas-20", "pas-20b"]
-    assert {name for name, benchmark in BENCHMARKS.items() if benchmark.collapse} == {"pas-20b"}
-    assert BENCHMARKS["pas-20b"].collapse == Collapse(background=20)
+    assert hashes != {scoring_hash(BASE)}
 
 
 def test_named_protocols_are_those_of_the_field() -> None:
