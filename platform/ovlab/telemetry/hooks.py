@@ -27,13 +27,14 @@ class Sink(Protocol):
 
 
 class TrainingMetrics:
-    """`on_step`, to be the last of its kind, and `on_checkpoint` are hooks of `ovlab.training.loop.train`."""
+    """`on_step`, to be the last of its kind, and `on_checkpoint` are hooks of `ovlab.training.loop.train`; both go to
+    the same process."""
 
     def __init__(self, sink: Sink, training: ResolvedTraining) -> None:
         self.sink = sink
         self.labels = {"run": run_label(training_fingerprint(training))}
         self.schedule = training.spec.schedule
-        self.updated_at = 0.0
+        self.updated_at = time.perf_counter()
 
     def on_step(self, record: StepRecord) -> None:
         batch_size = self.schedule.batch_size

@@ -1,0 +1,98 @@
+"""A micro training in a task of Ray, and its evaluations in the driver, whose metrics Prometheus can scrape.
+
+As a program, `python live_run.py FOLDER`, it goes on at each line that it is given, and says how far it is: with a
+line of JSON where to scrape; "worked" when all is counted, while the evaluations are still open; "ended".
+"""
+
+import importlib.util
+import json
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import ray
+
+from ovlab.cluster import connect
+from ovlab.evaluation.collection import collecting
+from ovlab.evaluation.here import count_here
+from ovlab.evaluation.passes import Counter
+from ovlab.results.record import TrainingRecord
+from ovlab.results.store import open_store
+from ovlab.sweeps.run import open_trained
+from ovlab.telemetry.hooks import evaluation_metrics, training_metrics
+from ovlab.telemetry.ray_metrics import RaySink
+
+# Between two signs of a run, so that several scrapes see it at work.
+PAUSE_SECONDS = 1.5
+MICRO = Path(__file__).parents[1] / "ovlab" / "sweeps" / "micro_run.py"
+
+
+def load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def pause(*_: Any) -> None:
+    time.sleep(PAUSE_SECONDS)
+
+
+def train(folder: Path) -> TrainingRecord:
+    micro = load(MICRO)
+    with training_metrics(RaySink(), micro.resolved()) as hooks:
+        return micro.micro_training(
+            open_store(str(folder / "store")),
+            folder / "work",
+            on_step=[pause, hooks.on_step],
+            on_checkpoint=[hooks.on_checkpoint],
+        )
+
+
+def evaluate(folder: Path, training: TrainingRecord) -> None:
+    micro = load(MICRO)
+    micro.small_shards()
+    store = open_store(str(folder / "store"))
+    subject = {training.fingerprint: lambda: open_trained(training, store, folder / "work")}
+    with (
+        evaluation_metrics(RaySink(), [training.fingerprint]) as hooks,
+        collecting(
+            micro.jobs(training.fingerprint),
+            store,
+            device="cpu",
+            num_gpus=0,
+            provenance={},
+            mlflow_run_ids={},
+            on_counts=[pause, hooks.on_counts],
+        ) as collection,
+    ):
+        count_here(collection, Counter(collection.jobs, subject, micro.CPU))
+        say_and_wait("worked")
+
+
+def say_and_wait(word: str) -> None:
+    print(word, flush=True)
+    sys.stdin.readline()
+
+
+def main(folder: Path) -> None:
+    with connect("local", num_cpus=2):
+        (node,) = ray.nodes()
+        session = Path(node["RayletSocketName"]).parents[1]
+        say_and_wait(
+            json.dumps(
+                {
+                    "service_discovery": str(session / "prom_metrics_service_discovery.json"),
+                    "exposition": f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics",
+                }
+            )
+        )
+        training = ray.get(ray.remote(train).remote(folder))
+        evaluate(folder, training)
+        say_and_wait("ended")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
