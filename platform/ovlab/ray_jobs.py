@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -17,6 +18,9 @@ _NO_TOKEN = (
     "the cluster asks for a token. `ray get-auth-token` on its head prints it; write it to ~/.ray/auth_token here, or "
     "set RAY_AUTH_TOKEN. A cluster without one gets it by `ray get-auth-token --generate` before it is started."
 )
+# What a head answers that has started, but whose agent, which starts jobs, has not.
+_NO_AGENT = "No available agent"
+_AGENT_SECONDS = 120.0
 # Ray's agent closes the output of a job now and then before the job has ended.
 _PAUSE_SECONDS = 2.0
 
@@ -36,8 +40,17 @@ class Jobs:
     def submit(self, entrypoint: str, folder: Path, variables: Mapping[str, str], metadata: Mapping[str, str]) -> str:
         """The id of a new job that runs `entrypoint` in a copy of `folder`."""
         environment = {"working_dir": str(folder), "env_vars": dict(variables)}
+        deadline = time.monotonic() + _AGENT_SECONDS
         with _one_line(self.address):
-            return self._client.submit_job(entrypoint=entrypoint, runtime_env=environment, metadata=dict(metadata))
+            while True:
+                try:
+                    return self._client.submit_job(
+                        entrypoint=entrypoint, runtime_env=environment, metadata=dict(metadata)
+                    )
+                except RuntimeError as error:
+                    if _NO_AGENT not in str(error) or time.monotonic() > deadline:
+                        raise
+                time.sleep(_PAUSE_SECONDS)
 
     def follow(self, job: str, write: Callable[[str], object]) -> int:
         """Hand what the job prints to `write` until it ends, and return its exit code.

@@ -77,18 +77,22 @@ def _answers(head: Head, process: subprocess.Popen[bytes], seconds: float = 180.
 
 def _end(folder: str) -> None:
     """End the processes of this very Ray, whose command lines name its folder, and the workers they started."""
-    started = [
-        process for process in psutil.process_iter(["cmdline"]) if folder in " ".join(process.info["cmdline"] or ())
-    ]
-    family = {process.pid: process for parent in started for process in (parent, *_children(parent))}
-    for process in family.values():
-        with suppress(psutil.NoSuchProcess):
-            process.terminate()
-    _, alive = psutil.wait_procs(family.values(), timeout=15)
-    for process in alive:
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(alive, timeout=10)
+    # More than one round: a raylet may be starting its agent again.
+    while started := [process for process in psutil.process_iter(["cmdline"]) if _names(process, folder)]:
+        family = {process.pid: process for parent in started for process in (parent, *_children(parent))}
+        for process in family.values():
+            with suppress(psutil.NoSuchProcess):
+                process.terminate()
+        _, alive = psutil.wait_procs(family.values(), timeout=15)
+        for process in alive:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(alive, timeout=10)
+
+
+def _names(process: psutil.Process, folder: str) -> bool:
+    # None or empty for a process that has ended.
+    return folder in " ".join(process.info["cmdline"] or ())
 
 
 def _children(process: psutil.Process) -> list[psutil.Process]:

@@ -113,11 +113,12 @@ def test_submit_interrupted_leaves_the_job_running(head: object, tmp_path: Path)
     with subprocess.Popen(
         call, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
     ) as process:
-        job = next(line.split()[0] for line in process.stderr if line.startswith("raysubmit_"))
+        first = next(line for line in process.stderr if line.startswith(("raysubmit_", "ovlab:")))
+        job = first.split()[0]
         os.kill(process.pid, signal.SIGINT)
         said = process.stderr.read()
 
-    assert process.returncode == 1
+    assert process.returncode == 1, first
     assert f"ray job stop {job}" in said
     status = ray(environment, "job", "status", job)
     assert "RUNNING" in status.stdout or "PENDING" in status.stdout
