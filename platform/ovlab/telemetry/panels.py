@@ -71,8 +71,12 @@ def _last(gauge: Metric, by: str = "run", window: str = GAUGE_WINDOW) -> str:
 
 
 def _silence() -> str:
-    """Seconds since the last sign of runs that have not ended since."""
-    signs, ends = _last(LAST_SIGN, window=SILENCE_WINDOW), _last(ENDED, window=SILENCE_WINDOW)
+    """Seconds since the last sign of runs that have not ended since, on nodes that answer.
+
+    A local Ray goes with the program that started it, too soon for Prometheus to see that its run has ended.
+    """
+    last_sign = f"last_over_time({_selected(LAST_SIGN)}[{SILENCE_WINDOW}])"
+    signs, ends = f"max by (run) ({last_sign} and on (instance) (up == 1))", _last(ENDED, window=SILENCE_WINDOW)
     return f"time() - ({signs} unless on (run) ({ends} >= on (run) {signs}))"
 
 
@@ -169,7 +173,7 @@ HEALTH = Dashboard(
         Panel(
             title="Heartbeat age",
             description="Time since the last update, checkpoint or counted image of a run that has not ended. It grows "
-            "when the run hangs or was killed.",
+            "when the run hangs or was killed, while its node answers.",
             expression=_silence(),
             legend="{{run}}",
             unit="s",
