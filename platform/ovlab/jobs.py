@@ -83,26 +83,34 @@ def source_package() -> Package:
 def cluster_address(given: str | None) -> str:
     """Where jobs are handed in: `given`, else $RAY_API_SERVER_ADDRESS, else $RAY_ADDRESS, else this machine.
 
-    Raises InputError where nothing listens, which Ray itself would find out only after minutes.
+    Raises InputError where nothing listens.
     """
     address = given or next((os.environ[name] for name in _ADDRESSES if os.environ.get(name)), DEFAULT_ADDRESS)
+    try:
+        require_listening(address)
+    except InputError as error:
+        raise InputError(
+            f"{error} Start one: `ray up ray_cluster.yaml`, then `ray dashboard ray_cluster.yaml`, which keeps "
+            f"{DEFAULT_ADDRESS} open; or give --address http://HOST:8265."
+        ) from None
+    return address
+
+
+def require_listening(address: str) -> None:
+    """Raise InputError where nothing listens, which Ray itself would find out only after minutes."""
     if address == "auto":
-        return address
+        return
     try:
         parts = urlsplit(address if "://" in address else f"//{address}")
         port = parts.port or {"http": 80, "https": 443}[parts.scheme]
         if not parts.hostname:
             raise ValueError(address)
     except (ValueError, KeyError):
-        raise InputError(f"--address {address}: write http://HOST:8265, where its dashboard is.") from None
+        raise InputError(f"no Ray at {address}: that is neither HOST:PORT nor http://HOST:PORT.") from None
     try:
         socket.create_connection((parts.hostname, port), timeout=_CONNECT_SECONDS).close()
     except OSError as error:
-        raise InputError(
-            f"no Ray at {address}: {error.strerror or error}. Start one: `ray up ray_cluster.yaml`, then `ray "
-            f"dashboard ray_cluster.yaml`, which keeps {DEFAULT_ADDRESS} open; or give --address http://HOST:8265."
-        ) from None
-    return address
+        raise InputError(f"no Ray at {address}: {error.strerror or error}.") from None
 
 
 def job_command(command: Sequence[str], parsers: Mapping[str, argparse.ArgumentParser]) -> tuple[str, ...]:

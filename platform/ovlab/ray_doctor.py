@@ -9,7 +9,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ovlab.cluster import Cluster, connect
 from ovlab.doctor import Finding, probe_store, shared_memory, store_finding
-from ovlab.jobs import source_package
+from ovlab.jobs import require_listening, source_package
 from ovlab.specs.errors import InputError, WorkError
 
 _ANSWER_SECONDS = 180
@@ -28,6 +28,8 @@ class NodeReport:
 def check_ray(address: str | None, store: str) -> list[Finding]:
     """The Ray at `address`, or one that is started for this, and a worker on each of its nodes."""
     try:
+        if address is not None:
+            require_listening(address)
         with connect(address, num_cpus=1) as cluster:
             return [_answers(cluster), *_check_nodes(store)]
     except (InputError, WorkError) as error:

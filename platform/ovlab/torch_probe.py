@@ -45,8 +45,8 @@ def _probe() -> TorchProbe:
         return TorchProbe(error=_line(error))
     gpus = tuple(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
     try:
-        import torchvision
-        from torchvision.ops import nms
+        import torchvision  # type: ignore[import-untyped]
+        from torchvision.ops import nms  # type: ignore[import-untyped]
 
         # An operator of its own: a pair that does not match may import, and fail here.
         nms(torch.zeros(1, 4), torch.zeros(1), 0.5)

@@ -1,4 +1,4 @@
-"""`ovlab submit` against a real Ray with a token: what is sent is what runs, and its exit code comes back."""
+"""`ovlab submit` and `ovlab doctor` against a real Ray with a token, as a person calls them."""
 
 import importlib.util
 import json
@@ -134,3 +134,18 @@ def test_ray_job_submit_of_the_checkout_runs_a_command(head: object, tmp_path: P
 
     assert result.returncode == 0, result.stderr
     assert "7 trainings" in result.stdout
+
+
+def test_doctor_asks_a_worker_of_the_cluster(head: object, tmp_path: Path) -> None:
+    asked = ["doctor", "--address", head.address, "--store", str(tmp_path), "--json"]
+
+    result = ovlab(head.environment() | {"RAY_AUTH_MODE": "token"}, *asked)
+
+    found = json.loads(result.stdout.splitlines()[-1])
+    assert [finding for finding in found if finding["status"] == "failed"] == []
+    assert result.returncode == 0, result.stderr
+    ray_found = next(finding["found"] for finding in found if finding["check"] == "ray")
+    assert f"at {head.address}: 1 nodes, 2 CPUs, 0 GPUs" in ray_found
+    stores = [finding["found"] for finding in found if finding["check"] == "store"]
+    assert len(stores) == 2
+    assert "a worker on" in stores[1]
