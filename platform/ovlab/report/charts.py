@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 from ovlab.metrics.intervals import Interval
 
-WIDTH, HEIGHT = 260, 170
-LEFT, RIGHT, TOP, BOTTOM = 36, 8, 8, 24
+WIDTH, HEIGHT = 260.0, 170.0
+LEFT, RIGHT, TOP, BOTTOM = 36.0, 8.0, 8.0, 24.0
 # Between the marks of two series at one place.
-_DODGE = 9
+_DODGE = 9.0
 # Points of a curve: as many as a screen can show.
 _MAX_POINTS = 240
 
@@ -57,7 +57,17 @@ class Panel:
 
     @property
     def view_box(self) -> str:
-        return f"0 0 {WIDTH} {HEIGHT}"
+        return f"0 0 {WIDTH:g} {HEIGHT:g}"
+
+    @property
+    def sides(self) -> tuple[float, float]:
+        """Left and right end of the horizontal lines."""
+        return LEFT, WIDTH - RIGHT
+
+    @property
+    def label_y(self) -> float:
+        """Where the words of the x ticks stand."""
+        return HEIGHT - BOTTOM / 3
 
 
 class Level(NamedTuple):
@@ -124,10 +134,13 @@ def curve_panel(title: str, x_title: str, xs: Sequence[float], ys: Sequence[floa
 
 def nice_ticks(low: float, high: float, num: int = 5) -> list[float]:
     """At most `num` round numbers from `low` to `high`, in steps of 1, 2 or 5 times a power of ten."""
-    power = 10 ** math.floor(math.log10((high - low) / num))
-    step = next(power * factor for factor in (1, 2, 5, 10, 20) if (high - low) / (power * factor) <= num - 1)
-    first = math.ceil(low / step)
-    return [round(step * index, 12) for index in range(first, math.floor(high / step) + 1)]
+    power = 10.0 ** math.floor(math.log10((high - low) / num))
+    for factor in (1, 2, 5, 10, 20):
+        step = power * factor
+        first, last = math.ceil(low / step), math.floor(high / step)
+        if last - first < num:
+            break
+    return [round(step * index, 12) for index in range(first, last + 1)]
 
 
 def _mark(level: Level, x: float, y: Callable[[float], float]) -> Mark:

@@ -79,8 +79,8 @@ def cost(spent: Cost) -> str:
 def total_cost(costs: Iterable[Cost]) -> str:
     """GPU-hours and processor time, apart."""
     costs = list(costs)
-    on_cpu = sum(spent.seconds for spent in costs if not spent.gpu_seconds)
-    on_gpu = sum(spent.gpu_seconds for spent in costs)
+    on_cpu = sum((spent.seconds for spent in costs if not spent.gpu_seconds), start=0.0)
+    on_gpu = sum((spent.gpu_seconds for spent in costs), start=0.0)
     parts = [gpu_hours(on_gpu)] if on_gpu else []
     parts += [f"{duration(on_cpu)} CPU"] if on_cpu or not on_gpu else []
     return " + ".join(parts)

@@ -174,7 +174,7 @@ def _loss(store: Store, training: TrainingRecord) -> Panel | None:
     try:
         # A run of the paper has 80 000 lines; Arrow reads them in parallel.
         log = pajson.read_json(pa.BufferReader(whole))
-        steps, losses = (log.column(column).to_pylist() for column in ("step", "loss"))
+        steps, losses = (log.column(column).cast(pa.float64()).to_pylist() for column in ("step", "loss"))
     except (pa.ArrowException, KeyError) as error:
         _log.warning("%s: damaged, its curve is left out (%s).", store.folder.locate(name), str(error).splitlines()[0])
         return None

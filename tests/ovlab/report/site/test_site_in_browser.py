@@ -1,0 +1,190 @@
+"""The site in a real browser, opened from disk: it works by mouse and by keyboard, and asks no network for anything."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from ovlab.report.run_page import anchor, page_name
+from ovlab.results.record import EvaluationRecord
+
+CHROMIUM = Path(os.environ.get("OVLAB_CHROMIUM", "/usr/bin/chromium"))
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+LAPTOP, PHONE = {"width": 1280, "height": 800}, {"width": 360, "height": 740}
+
+pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is not there (Debian's package chromium)")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(ARGUMENTS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """What no page may do: errors, messages on the console, requests to anything but files."""
+    return []
+
+
+@pytest.fixture
+def open_page(browser: Browser, complaints: list[str]) -> Iterator[Callable[..., Page]]:
+    contexts: list[BrowserContext] = []
+
+    def complain_of_network(url: str) -> None:
+        if not url.startswith(("file:", "data:")):
+            complaints.append(f"request to {url}")
+
+    def open_(path: Path, size: dict[str, int] = LAPTOP, scheme: str = "light") -> Page:
+        context = browser.new_context(viewport=size, color_scheme=scheme)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(f"console: {message.text}"))
+        page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
+        page.on("requestfailed", lambda request: complaints.append(f"not loaded: {request.url}"))
+        page.on("request", lambda request: complain_of_network(request.url))
+        page.goto(path.as_uri())
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+
+
+def first_column(page: Page, table: str) -> list[str]:
+    return page.locator(f"{table} tbody tr:not(.group) th").evaluate_all(
+        "cells => cells.map(cell => cell.firstChild.textContent.trim())"
+    )
+
+
+@pytest.mark.usefixtures("pictures")
+def test_every_page_opens_from_disk_without_an_error_or_a_network(
+    open_page: Callable[..., Page], complaints: list[str], make_site: Callable[[], Path]
+) -> None:
+    index = make_site()
+
+    for path in (index, *sorted((index.parent / "runs").iterdir())):
+        page = open_page(path)
+        for image in page.locator("img").all():
+            image.scroll_into_view_if_needed()
+            assert image.evaluate("async image => { await image.decode(); return image.naturalWidth }") > 0
+
+    assert complaints == []
+
+
+def test_click_on_a_cell_reaches_its_place_on_the_page_of_the_run(
+    open_page: Callable[..., Page], make_site: Callable[[], Path], records: list[EvaluationRecord]
+) -> None:
+    page = open_page(make_site())
+
+    page.get_by_role("link", name="Half, shapes PAS-20: ").click()
+
+    page.wait_for_url(f"**/runs/{page_name(records[3].evaluation.subject)}#{anchor(records[3])}")
+    assert page.locator("h1").inner_text() == "mine: Half, seed 0"
+    assert (
+        page.locator(f"[id='{anchor(records[3])}'] h2").evaluate("element => element.getBoundingClientRect().top") < 800
+    )
+    page.get_by_role("link", name="Seed 2").click()
+    assert page.locator("h1").inner_text() == "mine: Half, seed 2"
+    page.get_by_role("link", name="All tables").click()
+    page.wait_for_url("**/index.html")
+
+
+@pytest.mark.usefixtures("records")
+def test_click_on_a_heading_sorts_rows_and_leaves_missing_ones_last(
+    open_page: Callable[..., Page], make_site: Callable[[], Path]
+) -> None:
+    page = open_page(make_site())
+    table = "#mine-part-2"
+    heading = page.locator(f"{table} thead th", has_text="PAS-20")
+    assert first_column(page, table) == ["Full", "Half", "None"]
+
+    heading.get_by_role("button").click()
+    assert heading.get_attribute("aria-sort") == "descending"
+    assert first_column(page, table) == ["Full", "Half", "None"]
+
+    heading.get_by_role("button").click()
+    assert heading.get_attribute("aria-sort") == "ascending"
+    assert first_column(page, table) == ["Half", "Full", "None"]  # nothing was measured in the last row
+
+
+@pytest.mark.usefixtures("records")
+def test_keyboard_alone_sorts_a_table_and_opens_a_run(
+    open_page: Callable[..., Page], make_site: Callable[[], Path]
+) -> None:
+    page = open_page(make_site())
+
+    def focused(question: str) -> object:
+        return page.evaluate(f"(() => {{ const element = document.activeElement; return {question} }})()")
+
+    def press_tab_until(condition: str) -> None:
+        for _ in range(100):
+            page.keyboard.press("Tab")
+            if focused(condition):
+                return
+        raise AssertionError(f"no element with {condition} is reached by the keyboard")
+
+    page.keyboard.press("Tab")
+    assert focused("element.textContent") == "To the content"
+    press_tab_until("element.closest('#mine-part-2 thead') && element.textContent === 'Model'")
+    assert focused("getComputedStyle(element).outlineStyle") == "solid"
+    page.keyboard.press("Space")
+    page.keyboard.press("Enter")
+    assert focused("element.closest('th').getAttribute('aria-sort')") == "descending"
+    assert first_column(page, "#mine-part-2") == ["None", "Half", "Full"]
+    press_tab_until("element.matches('#mine-part-2 a.cell')")
+    assert focused("getComputedStyle(element).outlineStyle") == "solid"
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/runs/*")
+
+
+def luminance(page: Page, selector: str, what: str) -> float:
+    """Relative luminance as WCAG 2 defines it."""
+    colour = page.locator(selector).first.evaluate(f"element => getComputedStyle(element).{what}")
+    values = [float(part) / 255 for part in colour[colour.index("(") + 1 : -1].split(",")[:3]]
+    linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in values]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.usefixtures("records")
+def test_dark_is_dark_and_light_is_light_and_words_stand_out_in_both(
+    open_page: Callable[..., Page], make_site: Callable[[], Path]
+) -> None:
+    index = make_site()
+
+    for scheme in ("light", "dark"):
+        page = open_page(index, scheme=scheme)
+        paper = luminance(page, "body", "backgroundColor")
+        assert paper > 0.8 if scheme == "light" else paper < 0.05
+        for selector in ("p.remark", "td.quoted", "h1", "nav a", "small"):
+            ink = luminance(page, selector, "color")
+            contrast = (max(paper, ink) + 0.05) / (min(paper, ink) + 0.05)
+            assert contrast >= 4.5, f"{scheme}: {selector} has a contrast of {contrast:.1f}"
+
+
+@pytest.mark.usefixtures("pictures")
+def test_nothing_is_wider_than_a_phone_but_what_scrolls_by_itself(
+    open_page: Callable[..., Page], make_site: Callable[[], Path], records: list[EvaluationRecord]
+) -> None:
+    index = make_site()
+
+    for path in (index, index.parent / "runs" / page_name(records[0].evaluation.subject)):
+        page = open_page(path, size=PHONE)
+        width = page.evaluate("document.documentElement.scrollWidth")
+        assert width == PHONE["width"], f"{path.name} is {width} wide"
+        too_wide = page.locator("main *:not(.scroll *)").evaluate_all(
+            "(found, width) => found.filter(e => e.getBoundingClientRect().right > width + 1).map(e => e.outerHTML)",
+            PHONE["width"],
+        )
+        assert too_wide == []
