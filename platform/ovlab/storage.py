@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[impor
 
 from ovlab.concurrent_file import PARTIAL, create, writing
 from ovlab.specs.errors import InputError
+from ovlab.specs.wording import one_line
 
 
 @dataclass(frozen=True)
@@ -202,8 +203,9 @@ class Folder:
         except (PermissionError, NotADirectoryError, FileExistsError, IsADirectoryError) as error:
             raise InputError(f"{place}: {error.strerror or error}.") from None
         except (BotoCoreError, ClientError) as error:
-            reason = " ".join(str(error).split())
-            raise InputError(f"{place}: the store answers: {reason} Check credentials and AWS_ENDPOINT_URL.") from None
+            raise InputError(
+                f"{place}: the store answers: {one_line(error)} Check credentials and AWS_ENDPOINT_URL."
+            ) from None
 
 
 def _put_new(file_system: fsspec.AbstractFileSystem, path: str, content: bytes) -> bool:

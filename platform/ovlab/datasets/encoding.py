@@ -13,6 +13,7 @@ from PIL import Image
 
 from ovlab.datasets.sample import IGNORE_INDEX
 from ovlab.specs.errors import InputError
+from ovlab.specs.wording import one_line
 
 MAX_CLASSES_8_BIT = 255
 IGNORE_8_BIT = 255
@@ -29,7 +30,7 @@ def decode_image(content: bytes, name: str) -> UInt8[np.ndarray, "H W 3"]:
     try:
         return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
     except DECODING_ERRORS as error:
-        raise InputError(f"{name}: the image cannot be decoded ({_one_line(error)}). Fetch the file again.") from None
+        raise InputError(f"{name}: the image cannot be decoded ({one_line(error)}). Fetch the file again.") from None
 
 
 def image_size(content: bytes, name: str) -> tuple[int, int]:
@@ -37,7 +38,7 @@ def image_size(content: bytes, name: str) -> tuple[int, int]:
     try:
         width, height = Image.open(io.BytesIO(content)).size
     except DECODING_ERRORS as error:
-        raise InputError(f"{name}: the image cannot be decoded ({_one_line(error)}). Fetch the file again.") from None
+        raise InputError(f"{name}: the image cannot be decoded ({one_line(error)}). Fetch the file again.") from None
     return height, width
 
 
@@ -56,7 +57,7 @@ def decode_label(content: bytes, name: str) -> UInt16[np.ndarray, "H W"]:
     try:
         pixels = np.asarray(Image.open(io.BytesIO(content)))
     except DECODING_ERRORS as error:
-        raise InputError(f"{name}: the label cannot be decoded ({_one_line(error)}). Prepare the data again.") from None
+        raise InputError(f"{name}: the label cannot be decoded ({one_line(error)}). Prepare the data again.") from None
     if pixels.dtype == np.uint8 and pixels.ndim == 2:
         return _TO_16_BIT[pixels]
     if pixels.dtype == np.uint16 and pixels.ndim == 2:
@@ -76,10 +77,6 @@ def sample_digest(image: bytes, label: UInt16[np.ndarray, "H W"]) -> str:
     digest.update(np.asarray(label.shape, dtype="<i8").tobytes())
     digest.update(np.ascontiguousarray(label, dtype="<u2").data)
     return digest.hexdigest()
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 _TO_16_BIT = np.arange(256, dtype=np.uint16)

@@ -16,6 +16,7 @@ from jaxtyping import UInt8, UInt16
 from ovlab.datasets.label_map import read_index_map, refuse_other_size, to_train_ids
 from ovlab.datasets.photograph import read_photograph
 from ovlab.specs.errors import InputError
+from ovlab.specs.wording import first_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +129,8 @@ def stems(folder: Path, suffix: str) -> set[str]:
     return {entry.name.removesuffix(suffix) for entry in folder.iterdir() if entry.name.endswith(suffix)}
 
 
-def _contents(folder: Path, num_shown: int = 6) -> str:
+def _contents(folder: Path) -> str:
     if not folder.is_dir():
         return "no such folder"
     names = sorted(entry.name + "/" * entry.is_dir() for entry in folder.iterdir())
-    if not names:
-        return "an empty folder"
-    return ", ".join(names[:num_shown]) + (f" and {len(names) - num_shown} more" if len(names) > num_shown else "")
+    return first_names(names, most=6) if names else "an empty folder"

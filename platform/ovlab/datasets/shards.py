@@ -19,6 +19,7 @@ from ovlab.columns import binary_column, int32_column, string_column
 from ovlab.datasets.encoding import decode_image, decode_label
 from ovlab.datasets.sample import Sample
 from ovlab.specs.errors import InputError
+from ovlab.specs.wording import one_line
 
 SCHEMA = pa.schema(
     [
@@ -106,5 +107,6 @@ def _readable(place: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, UnicodeDecodeError, IndexError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{place}: cannot be read ({reason}). `ovlab data verify` says what is damaged.") from None
+        raise InputError(
+            f"{place}: cannot be read ({one_line(error)}). `ovlab data verify` says what is damaged."
+        ) from None

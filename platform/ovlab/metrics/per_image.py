@@ -11,9 +11,7 @@ from jaxtyping import Int64, Integer
 
 from ovlab.metrics.counting import SparseCounts
 from ovlab.specs.errors import InputError
-
-# Image ids that an error message names before it says how many more there are.
-_NAMED = 3
+from ovlab.specs.wording import first_names
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -128,5 +126,4 @@ def _table(
 def _some(ids: Sequence[str], others: Sequence[str]) -> str:
     known = set(others)
     missing = [name for name in ids if name not in known]
-    more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
-    return f"{len(missing)} ({', '.join(missing[:_NAMED])}{more})"
+    return f"{len(missing)} ({first_names(missing)})"

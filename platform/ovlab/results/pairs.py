@@ -8,6 +8,7 @@ from ovlab.results.record import DamagedError, EvaluationRecord
 from ovlab.results.shards import counts_of
 from ovlab.results.store import Store
 from ovlab.specs.errors import InputError
+from ovlab.specs.wording import first_names
 
 # Digits by which a message names a run.
 SHORT = 12
@@ -36,9 +37,9 @@ def evaluations_of(records: Sequence[EvaluationRecord], run: str, place: str) ->
     subjects = sorted({record.evaluation.subject for record in found})
     if not found:
         known = sorted({record.evaluation.subject[:SHORT] for record in records})
-        raise InputError(f"no evaluation of the run {run!r} in {place}; evaluated there: {_some(known)}.")
+        raise InputError(f"no evaluation of the run {run!r} in {place}; evaluated there: {first_names(known, 5)}.")
     if len(subjects) > 1:
-        names = _some([subject[:SHORT] for subject in subjects])
+        names = first_names([subject[:SHORT] for subject in subjects], 5)
         raise InputError(f"{run!r} is the beginning of {len(subjects)} runs ({names}); give more digits.")
     cells: dict[Cell, EvaluationRecord] = {}
     for record in found:
@@ -62,10 +63,8 @@ def common_cells(
     """The cells of both, in the order of the first. Raises InputError for none, and for two ways of scoring in one."""
     cells = [cell for cell in first if cell in second]
     if not cells:
-        raise InputError(
-            f"{names[0]} and {names[1]} share no benchmark: the one has {_some([str(cell) for cell in first])}, "
-            f"the other {_some([str(cell) for cell in second])}."
-        )
+        one, other = (first_names([str(cell) for cell in cells_of], 5) for cells_of in (first, second))
+        raise InputError(f"{names[0]} and {names[1]} share no benchmark: the one has {one}, the other {other}.")
     for cell in cells:
         if first[cell].scoring_hash != second[cell].scoring_hash:
             raise InputError(
@@ -85,9 +84,3 @@ def stored_tables(store: Store, record: EvaluationRecord) -> PerImageCounts:
             f"not of {expected}; remove its record and evaluate again."
         )
     return counts
-
-
-def _some(names: Sequence[str]) -> str:
-    if not names:
-        return "nothing"
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

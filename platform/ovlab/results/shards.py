@@ -14,6 +14,7 @@ from ovlab.results.counts import pack_counts, unpack_counts
 from ovlab.results.record import DamagedError
 from ovlab.results.store import Store, evaluation_folder
 from ovlab.specs.errors import InputError, WorkError
+from ovlab.specs.wording import first_names
 
 IMAGES_PER_SHARD = 64
 
@@ -53,8 +54,8 @@ def commit_shard(store: Store, fingerprint: str, shard: CountShard, images: Sequ
     missing, others = [name for name in shard.ids if name not in counted], sorted(counted.keys() - set(shard.ids))
     if missing or others or len(images) != len(shard.ids):
         raise WorkError(
-            f"shard {shard.file}: {len(shard.ids)} images in, {len(images)} out; missing: {_some(missing)}; "
-            f"not asked for: {_some(others)}."
+            f"shard {shard.file}: {len(shard.ids)} images in, {len(images)} out; missing: {first_names(missing)}; "
+            f"not asked for: {first_names(others)}."
         )
     store.folder.create(_name(fingerprint, shard), pack_counts([counted[name] for name in shard.ids]))
 
@@ -95,9 +96,3 @@ def counts_of(store: Store, fingerprint: str) -> list[ImageCounts]:
 
 def _name(fingerprint: str, shard: CountShard) -> str:
     return f"{evaluation_folder(fingerprint)}/counts/{shard.file}"
-
-
-def _some(ids: Sequence[str]) -> str:
-    if not ids:
-        return "none"
-    return ", ".join(ids[:3]) + (f" and {len(ids) - 3} more" if len(ids) > 3 else "")

@@ -10,6 +10,7 @@ from typing import Any
 
 from ovlab.specs.errors import InputError
 from ovlab.specs.table import Published, Row, Table
+from ovlab.specs.wording import one_line
 
 # Where `table4` is looked for: below the working directory, then beside the sources of an editable installation.
 FOLDER = "experiments"
@@ -29,8 +30,7 @@ def load_table(name: str) -> Table:
     except InputError:
         raise
     except Exception as error:  # whatever a person's file raises is said in one line
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path}: cannot be run ({type(error).__name__}: {reason}).") from None
+        raise InputError(f"{path}: cannot be run ({type(error).__name__}: {one_line(error)}).") from None
     if not isinstance(table, Table):
         raise InputError(f"{path}: declares no table. Write TABLE = Table(...), with Table of ovlab.specs.table.")
     return replace(table, rows=tuple(_with_figures(row, table.name, path.parent / FIGURES) for row in table.rows))

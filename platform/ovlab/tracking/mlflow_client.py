@@ -17,6 +17,7 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from ovlab.specs.wording import one_line
 from ovlab.tracking.destination import sole_creator
 from ovlab.tracking.replay import Refused, Unavailable
 
@@ -34,6 +35,7 @@ _FINAL = {
     "BAD_REQUEST",
     "INVALID_STATE",
 }
+_REASON_LENGTH = 300
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
@@ -46,15 +48,11 @@ def answered(call: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Resul
         try:
             return call(*args, **kwargs)
         except MlflowException as error:
-            raise (Refused if error.error_code in _FINAL else Unavailable)(_one_line(error)) from error
+            raise (Refused if error.error_code in _FINAL else Unavailable)(one_line(error)[:_REASON_LENGTH]) from error
         except OSError as error:  # the network, the disk, a database that is away
-            raise Unavailable(_one_line(error)) from error
+            raise Unavailable(one_line(error)[:_REASON_LENGTH]) from error
 
     return translated
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
 
 
 @answered
