@@ -26,6 +26,7 @@ examples:
   ovlab run table1 --suite paper --data coco-stuff=s3://bucket/coco-stuff --clip vit-b16=ViT-B-16.pt
   ovlab run experiments/my_table.py --store s3://bucket/store
   ovlab run table4 --workers 2                            two runs at a time, as trials of Ray Tune
+  ovlab run experiments/my_search.py --search asha        a free search: what falls behind is stopped early
   ray job submit --working-dir . -- python -m ovlab run table4 --store s3://bucket/store
 
 Ctrl-C, a kill or a power cut loses little: the same command continues. What is in the store is never made again. A
@@ -55,6 +56,11 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         help="runs at a time; more than one are trials on the Ray of RAY_ADDRESS, or on one that this command starts "
         "(default: as many as there are GPUs, or processors without any)",
     )
+    parser.add_argument(
+        "--search",
+        choices=("asha",),
+        help="stop early what falls behind, for a table of your own without published values or claims",
+    )
     parser.add_argument("--no-tracking", action="store_true", help="tell MLflow nothing")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default: auto)")
     parser.add_argument("--loader-workers", type=int, default=1, metavar="N", help="processes that read data")
@@ -65,6 +71,8 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 def execute(arguments: argparse.Namespace) -> int:
     plan, store, sources = planned(arguments)
+    if arguments.search is not None:
+        plan = _searched(plan, store, arguments.tables)
     if plan.problems and not plan.missing:
         raise InputError(plan.problems[0])
     if not arguments.json:
@@ -115,6 +123,14 @@ def _make(
         make(plan, at, new_tracker=new_tracker, stop=stop, on_failure=failures.append)
 
 
+def _searched(plan: "Plan", store: "Store", tables: list[str]) -> "Plan":
+    from ovlab.specs.table_file import load_table
+    from ovlab.sweeps.search import require_searchable, without_given_up
+
+    require_searchable([load_table(name) for name in tables])
+    return without_given_up(plan, store)
+
+
 def _pick(arguments: argparse.Namespace, plan: "Plan", stack: ExitStack) -> "Callable[..., None]":
     """What makes the runs: the trials of a Ray that is connected or started, or this process for one at a time."""
     import torch
@@ -122,17 +138,22 @@ def _pick(arguments: argparse.Namespace, plan: "Plan", stack: ExitStack) -> "Cal
     from ovlab.device import pick_device
     from ovlab.sweeps.tracked_run import make_here
 
-    if arguments.workers == 1:
+    is_search = arguments.search is not None
+    if arguments.workers == 1 and not is_search:
         return make_here
-    if "RAY_ADDRESS" not in os.environ:
+    if "RAY_ADDRESS" not in os.environ and not is_search:
         device = pick_device(arguments.device)
         num_places = torch.cuda.device_count() if device.type == "cuda" else os.cpu_count()
         if min(arguments.workers or num_places, len(plan.missing)) == 1:
             return make_here
     from ovlab.cluster import connect
+    from ovlab.sweeps.ray_search import asha, to_the_end
     from ovlab.sweeps.ray_tuner import make_on_ray
 
-    return partial(make_on_ray, cluster=stack.enter_context(connect()), num_at_once=arguments.workers)
+    cluster = stack.enter_context(connect())
+    return partial(
+        make_on_ray, cluster=cluster, num_at_once=arguments.workers, search=asha if is_search else to_the_end
+    )
 
 
 def _workers(text: str) -> int:

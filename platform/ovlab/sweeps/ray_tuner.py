@@ -18,33 +18,43 @@ from typing import Any, NamedTuple
 import ray
 from ray import tune
 from ray.actor import ActorHandle
+from ray.tune.schedulers import TrialScheduler
 
 from ovlab.cluster import Cluster
 from ovlab.datasets.places import VARIABLE
 from ovlab.specs.errors import InputError, Stopped
 from ovlab.sweeps.planned import Plan, PlannedRun
 from ovlab.sweeps.planned_run import Failure, explained
+from ovlab.sweeps.ray_search import Search, to_the_end
 from ovlab.sweeps.relay import Deliveries, Message, RelayTracker
 from ovlab.sweeps.tracked_run import Workplace, make_tracked
 from ovlab.sweeps.tracked_sweep import Sweep, sweep_of
 from ovlab.tracking.session import NewTracker
 from ovlab.training.ray_mailbox import INTERVAL, Correspondent, open_mailbox
+from ovlab.training.step_log import StepRecord
 
 MAX_LOST = 3
 
-# Tune writes tables to the terminal and files for TensorBoard, both of which exist here already.
-_QUIET = {"TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1", "RAY_AIR_NEW_OUTPUT": "0", "TUNE_WARN_THRESHOLD_S": "10"}
+_SETTINGS = {
+    # Tune writes tables to the terminal and files for TensorBoard, both of which exist here already.
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_WARN_THRESHOLD_S": "10",
+    # The last result of a trial says how it ended, and has no loss.
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Order:
-    """What every trial is told. data_root is $OVLAB_DATA of the driver."""
+    """What every trial is told. data_root is $OVLAB_DATA of the driver; hooks as in a Search."""
 
     runs: Sequence[PlannedRun]
     sweep: Sweep
     at: Workplace
     mailbox: ActorHandle
     data_root: str | None
+    hooks: Callable[[int, int], list[Callable[[StepRecord], None]]]
 
 
 def make_on_ray(
@@ -56,25 +66,28 @@ def make_on_ray(
     new_tracker: NewTracker,
     stop: Callable[[], bool],
     on_failure: Callable[[Failure], object],
+    search: Callable[[Sequence[PlannedRun]], Search] = to_the_end,
 ) -> None:
     """Make what is missing of the plan on the connected cluster, `num_at_once` runs at a time; None: one on each GPU,
     or on each processor where there is none.
 
-    `on_failure` is told of every run that was not made, at the end. Raises InputError for a device that the cluster has
-    not, and Stopped when `stop` said so, after each trial under way has saved its state.
+    A trial that `search` stops early leaves no record. `on_failure` is told of every run that failed, at the end.
+    Raises InputError for a device that the cluster has not, and Stopped when `stop` said so, after each trial under way
+    has saved its state.
     """
     resources = _resources(at.device, cluster, num_at_once, len(plan.missing))
-    mailbox = open_mailbox()
+    mailbox, chosen = open_mailbox(), search(plan.missing)
     order = _Order(
         runs=plan.missing,
         sweep=sweep_of(plan),
         at=replace(at, workdir=at.workdir.resolve(), sources=at.sources.absolute()),
         mailbox=mailbox,
         data_root=os.environ.get(VARIABLE),
+        hooks=chosen.hooks,
     )
     deliveries = Deliveries(new_tracker)
     with tempfile.TemporaryDirectory(prefix="ovlab-tune-") as scratch:
-        results = _watch(_tuner(order, resources, scratch), mailbox, deliveries, plan, stop)
+        results = _watch(_tuner(order, chosen.scheduler, resources, scratch), mailbox, deliveries, plan, stop)
     deliveries.abandon("its process was lost")
     for run in plan.runs:
         if run.status == "blocked":
@@ -110,8 +123,8 @@ def _resources(device: str, cluster: Cluster, num_at_once: int | None, num_runs:
     return _Resources(number, of_one)
 
 
-def _tuner(order: _Order, resources: _Resources, scratch: str) -> tune.Tuner:
-    os.environ.update(_QUIET)
+def _tuner(order: _Order, scheduler: TrialScheduler, resources: _Resources, scratch: str) -> tune.Tuner:
+    os.environ.update(_SETTINGS)
     trainable = tune.with_resources(tune.with_parameters(_trial, order=order), resources.of_one)
     return tune.Tuner(
         trainable,
@@ -120,6 +133,7 @@ def _tuner(order: _Order, resources: _Resources, scratch: str) -> tune.Tuner:
             max_concurrent_trials=resources.num_at_once,
             # The start of a process that imports torch takes seconds.
             reuse_actors=True,
+            scheduler=scheduler,
             trial_dirname_creator=lambda trial: f"trial-{trial.config['number']}",
         ),
         run_config=tune.RunConfig(
@@ -168,16 +182,17 @@ def _trial(config: dict[str, Any], *, order: _Order) -> dict[str, Any]:
     """One run. What went wrong is returned: whatever a trial raises, Tune tries again."""
     if order.data_root is not None:
         os.environ.setdefault(VARIABLE, order.data_root)
-    correspondent = Correspondent(order.mailbox)
+    run, correspondent = order.runs[config["number"]], Correspondent(order.mailbox)
     try:
         if correspondent.flush():
             return {"cause": None}
         make_tracked(
-            order.runs[config["number"]],
+            run,
             order.sweep,
             order.at,
             RelayTracker(correspondent.tell),
             stop=correspondent.asked_to_stop,
+            on_step=order.hooks(config["number"], run.training.spec.schedule.steps),
         )
     except Stopped:
         return {"cause": None}

@@ -1,0 +1,35 @@
+"""Free searches: which tables may be searched with early stopping, and which runs a search has given up before."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ovlab.results.attempts import attempts_at
+from ovlab.results.store import Store
+from ovlab.specs.errors import InputError
+from ovlab.specs.table import Table
+from ovlab.sweeps.planned import Plan, PlannedRun
+
+# How the ledger of a run begins to say that a search gave it up.
+EARLY = "stopped early"
+
+
+def require_searchable(tables: Sequence[Table]) -> None:
+    """Raise InputError for a table that is compared with published values or claims, which needs every run whole."""
+    for table in tables:
+        if table.claims or any(row.published is not None for row in table.rows):
+            raise InputError(
+                f"--search asha: {table.name} has published values or claims, so each of its runs is trained to the "
+                f"end. Search a table of your own without them."
+            )
+
+
+def without_given_up(plan: Plan, store: Store) -> Plan:
+    """The plan of a search that goes on: what it gave up before it does not begin again."""
+    return replace(plan, runs=tuple(run for run in plan.runs if not _is_given_up(run, store)))
+
+
+def _is_given_up(run: PlannedRun, store: Store) -> bool:
+    if run.training.status != "missing" or run.training.fingerprint is None:
+        return False
+    attempts = attempts_at(store.folder, run.training.fingerprint)
+    return bool(attempts) and (attempts[-1].cause or "").startswith(EARLY)

@@ -1,0 +1,189 @@
+"""ovlab.sweeps.ray_tuner: trials on one Ray, against one process."""
+
+import runpy
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from ray.util import placement_group_table
+from ray.util.state import list_actors
+from safetensors.torch import load_file
+
+from ovlab.cluster import Cluster, connect
+from ovlab.results.artifacts import fetch_weights
+from ovlab.results.attempts import attempts_at
+from ovlab.results.store import Store, open_store
+from ovlab.specs.errors import InputError, Stopped
+from ovlab.specs.suite import SHAPES
+from ovlab.specs.table import Row, Variation
+from ovlab.sweeps.plan import make_plan
+from ovlab.sweeps.planned import Plan
+from ovlab.sweeps.planned_run import Failure
+from ovlab.sweeps.ray_search import asha
+from ovlab.sweeps.ray_tuner import make_on_ray
+from ovlab.sweeps.search import without_given_up
+from ovlab.sweeps.sources import RANDOM, Sources
+from ovlab.sweeps.tracked_run import Workplace, make_here
+from ovlab.tracking.provenance import Source
+from ovlab.tracking.spool import SpoolTracker
+from ovlab.tracking.spooled_state import spooled_states
+
+SOURCES = Sources(clip_files={"shapes-vit-s": RANDOM})
+MICRO = runpy.run_path(str(Path(__file__).parents[1] / "ovlab" / "sweeps" / "micro_table.py"))
+TABLE = MICRO["TABLE"]
+NUM_STEPS = 6
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OVLAB_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+        patch.delenv("RAY_ADDRESS", raising=False)
+        patch.setenv("OMP_NUM_THREADS", "1")
+        torch.set_num_threads(1)
+        with connect("local", num_cpus=2) as cluster:
+            yield cluster
+
+
+def planned(store: Store) -> Plan:
+    return make_plan([TABLE], SHAPES, store, SOURCES, limit_steps=NUM_STEPS, limit_images=2)
+
+
+def workplace(folder: Path, **changes: object) -> Workplace:
+    arguments = {
+        "store": str(folder / "store"),
+        "workdir": folder / "runs",
+        "sources": SOURCES,
+        "device": "cpu",
+        "source": Source(),
+        "num_loader_workers": 0,
+        "checkpoint_every": 2,
+    }
+    return Workplace(**{**arguments, **changes})
+
+
+def on_ray(folder: Path, cluster: Cluster, stop: Callable[[], bool] = lambda: False) -> list[Failure]:
+    failures: list[Failure] = []
+    make_on_ray(
+        planned(open_store(str(folder / "store"))),
+        workplace(folder),
+        cluster=cluster,
+        num_at_once=2,
+        new_tracker=lambda: SpoolTracker(folder / "spool"),
+        stop=stop,
+        on_failure=failures.append,
+    )
+    return failures
+
+
+def made_in(folder: Path) -> tuple[dict[str, dict[str, torch.Tensor]], dict[str, object]]:
+    """The weights of each training, and the figures of each evaluation."""
+    store = open_store(str(folder / "store"))
+    weights = {record.fingerprint: load_file(fetch_weights(store, record, folder)) for record in store.trainings()}
+    return weights, {record.fingerprint: record.figures for record in store.evaluations()}
+
+
+def assert_same(folder: Path, other: Path) -> None:
+    (weights, figures), (expected_weights, expected_figures) = made_in(folder), made_in(other)
+    assert figures == expected_figures
+    assert weights.keys() == expected_weights.keys()
+    for fingerprint, tensors in weights.items():
+        assert all(torch.equal(tensor, expected_weights[fingerprint][name]) for name, tensor in tensors.items())
+
+
+def statuses(folder: Path) -> dict[str, str]:
+    return {state.header.name.split(",")[0]: state.status for state in spooled_states(folder / "spool")}
+
+
+@pytest.fixture(scope="module")
+def one_process(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("one")
+    failures: list[Failure] = []
+    make_here(
+        planned(open_store(str(folder / "store"))),
+        workplace(folder),
+        new_tracker=lambda: SpoolTracker(folder / "spool"),
+        stop=lambda: False,
+        on_failure=failures.append,
+    )
+    assert len(failures) == 1
+    return folder
+
+
+def test_trials_make_what_one_process_makes_and_one_that_fails_stops_no_other(
+    cluster: Cluster, one_process: Path, tmp_path: Path
+) -> None:
+    (failure,) = on_ray(tmp_path, cluster)
+
+    assert failure.run.name == "micro broken, seed 0"
+    assert "the loss is nan" in failure.cause
+    assert_same(tmp_path, one_process)
+    assert statuses(tmp_path) == {"micro broken": "FAILED", "micro full": "FINISHED", "micro zero": "FINISHED"}
+    assert {group["state"] for group in placement_group_table().values()} <= {"REMOVED"}
+    left = [actor.class_name for actor in list_actors(filters=[("state", "=", "ALIVE")])]
+    assert [name for name in left if "ImplicitFunc" in name] == []
+
+
+def test_trials_asked_to_stop_save_their_state_and_the_next_call_continues_to_the_same_weights(
+    cluster: Cluster, one_process: Path, tmp_path: Path
+) -> None:
+    def begun() -> bool:
+        return any((tmp_path / "runs").glob("*/steps.jsonl"))
+
+    with pytest.raises(Stopped, match="the same command continues"):
+        on_ray(tmp_path, cluster, stop=begun)
+
+    assert "RUNNING" not in statuses(tmp_path).values()
+    assert "KILLED" in statuses(tmp_path).values()
+    assert len(made_in(tmp_path)[1]) < 4
+
+    on_ray(tmp_path, cluster)
+
+    assert_same(tmp_path, one_process)
+    store = open_store(str(tmp_path / "store"))
+    attempts = [attempts_at(store.folder, record.fingerprint) for record in store.trainings()]
+    assert "stopped" in {attempt.status for ofone in attempts for attempt in ofone}
+
+
+def test_device_that_the_cluster_has_not_is_refused(cluster: Cluster, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has no GPU"):
+        make_on_ray(
+            planned(open_store(str(tmp_path / "store"))),
+            workplace(tmp_path, device="cuda"),
+            cluster=cluster,
+            num_at_once=None,
+            new_tracker=lambda: SpoolTracker(tmp_path / "spool"),
+            stop=lambda: False,
+            on_failure=lambda failure: None,
+        )
+
+
+def test_search_gives_up_a_run_that_does_not_learn_without_a_record_and_does_not_begin_it_again(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    learns = Variation(training_set="pc-59", model=MICRO["SMALL"], schedule={"batch_size": 1, "learning_rate": 1e-3})
+    idles = replace(learns, schedule={"batch_size": 1, "learning_rate": 0.0})
+    rows = tuple(Row(key=key, label="", run=run) for key, run in (("learns", learns), ("idles", idles)))
+    table, store = replace(TABLE, name="searched", rows=rows), open_store(str(tmp_path / "store"))
+    plan = make_plan([table], SHAPES, store, SOURCES, limit_steps=18, limit_images=2)
+    failures: list[Failure] = []
+
+    make_on_ray(
+        plan,
+        workplace(tmp_path),
+        cluster=cluster,
+        num_at_once=1,
+        new_tracker=lambda: SpoolTracker(tmp_path / "spool"),
+        stop=lambda: False,
+        on_failure=failures.append,
+        search=asha,
+    )
+
+    assert failures == []
+    assert [record.fingerprint for record in store.trainings()] == [plan.runs[0].training.fingerprint]
+    assert statuses(tmp_path) == {"searched learns": "FINISHED", "searched idles": "KILLED"}
+    again = make_plan([table], SHAPES, store, SOURCES, limit_steps=18, limit_images=2)
+    assert again.runs[1].status == "missing"
+    assert without_given_up(again, store).missing == ()

@@ -1,0 +1,44 @@
+"""ovlab.sweeps.search: tables with published values are never searched, and what was given up stays so."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+from ovlab.cli import main
+from ovlab.results.attempts import attempt
+from ovlab.results.store import open_store
+from ovlab.specs.errors import Stopped
+from ovlab.specs.suite import SHAPES
+from ovlab.sweeps.plan import make_plan
+from ovlab.sweeps.search import EARLY, require_searchable, without_given_up
+from ovlab.sweeps.sources import RANDOM, Sources
+
+TABLE = runpy.run_path(str(Path(__file__).with_name("micro_table.py")))["TABLE"]
+
+
+def test_search_in_a_table_of_the_paper_is_a_wrong_call(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert main(["run", "table4", "--search", "asha"]) == 2
+
+    assert "table4 has published values or claims" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    require_searchable([TABLE])
+
+
+def test_search_again_leaves_out_what_was_given_up_and_continues_what_was_interrupted(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    plan = make_plan([TABLE], SHAPES, store, Sources(clip_files={"shapes-vit-s": RANDOM}), limit_steps=2)
+    for run, cause in zip(plan.runs, (f"{EARLY} at step 2", "stopped after 1 steps", None), strict=True):
+        fingerprint = run.training.fingerprint
+        if cause is not None:
+            with (
+                pytest.raises(Stopped),
+                attempt(store.folder, fingerprint, device="cpu", num_gpus=0),
+            ):
+                raise Stopped(cause)
+
+    assert without_given_up(plan, store).runs == plan.runs[1:]
