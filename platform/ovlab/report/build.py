@@ -40,7 +40,8 @@ def table_views(
 
     Damaged records and counts are named in a warning. Raises InputError as `cells_of` does, before any count is read.
     """
-    records, samples = read_records(store), Samples(store)
+    tables, records = tuple(tables), read_records(store)
+    samples = Samples(store, {column.score for table in tables for column in table.columns})
     grids = [cells_of(table, suite, records, limit_steps=limit_steps, limit_images=limit_images) for table in tables]
     return tuple(table_view(grid, samples) for grid in grids)
 

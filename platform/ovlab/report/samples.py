@@ -5,6 +5,7 @@ images are resampled with the same draws, so that differences between them are p
 """
 
 import logging
+from collections.abc import Iterable
 
 import numpy as np
 from jaxtyping import Float64
@@ -20,23 +21,25 @@ from ovlab.results.store import Store
 
 # More than the 2000 of a single interval: the smallest p-value is 2 / (B + 1), and Holm's correction multiplies it by
 # the number of comparisons in a table, 54 in Table 4.
-NUM_RESAMPLES = 10_000
+NUM_RESAMPLES = 4000
+
+_SEEN_SCORES = frozenset({"seen_miou", "unseen_miou", "harmonic_miou"})
 
 _log = logging.getLogger(__name__)
 
 
 class Samples:
-    """The resampled scores of evaluations in `store`, made once each."""
+    """The resampled `scores` (names of `ovlab.metrics.summary`) of evaluations in `store`, made once each."""
 
-    def __init__(self, store: Store, *, num_resamples: int = NUM_RESAMPLES) -> None:
+    def __init__(self, store: Store, scores: Iterable[str] = ("miou",), *, num_resamples: int = NUM_RESAMPLES) -> None:
         self.store = store
+        self.scores = frozenset(scores)
         self.num_resamples = num_resamples
         self._made: dict[str, Scores | None] = {}
         self._images: dict[tuple[str, int | None], tuple[str, ...]] = {}
 
     def of(self, record: EvaluationRecord) -> Scores | None:
-        """By the names of `ovlab.metrics.summary`. None, and a warning, where its counts are damaged or missing; None
-        for a single image, which has no noise."""
+        """None, and a warning, where its counts are damaged or missing; None for one image, which has no noise."""
         if record.fingerprint not in self._made:
             self._made[record.fingerprint] = self._sampled(record)
         return self._made[record.fingerprint]
@@ -56,8 +59,9 @@ class Samples:
             return None
         if counts.num_images < 2:
             return None
-        seen = seen_classes(record.evaluation.benchmark)
-        return resample(counts, seen, num_resamples=self.num_resamples).scores
+        seen = seen_classes(record.evaluation.benchmark) if self.scores & _SEEN_SCORES else None
+        scores = resample(counts, seen, num_resamples=self.num_resamples).scores
+        return {name: scores[name] for name in self.scores & scores.keys()}
 
     def _require_known_images(self, record: EvaluationRecord, counts: PerImageCounts) -> None:
         """Of one version of the data, every evaluation has the same images: draws are paired by their order."""
