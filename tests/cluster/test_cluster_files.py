@@ -17,20 +17,19 @@ CLUSTER = ROOT / "ray_cluster.yaml"
 JOB = ROOT / "platform" / "cluster" / "ray_job.yaml"
 SECRET = re.compile(r"AKIA[0-9A-Z]{12}|aws_secret|password\s*[:=]|://[^/@\s]+:[^/@\s]+@|PRIVATE KEY", re.IGNORECASE)
 
-# Of KubeRay's custom resource, version v1.
+# The fields of KubeRay's custom resource, version v1, as its types declare them.
 JOB_FIELDS = {
-    "entrypoint", "runtimeEnvYAML", "submissionMode", "backoffLimit", "activeDeadlineSeconds",
-    "shutdownAfterJobFinishes", "ttlSecondsAfterFinished", "rayClusterSpec", "entrypointNumCpus", "entrypointNumGpus",
-    "entrypointResources", "jobId", "metadata", "clusterSelector", "suspend", "submitterPodTemplate",
-    "submitterConfig", "managedBy", "deletionStrategy", "preRunningDeadlineSeconds",
+    "activeDeadlineSeconds", "backoffLimit", "rayClusterSpec", "submitterPodTemplate", "metadata", "clusterSelector",
+    "submitterConfig", "managedBy", "deletionStrategy", "entrypoint", "runtimeEnvYAML", "jobId", "submissionMode",
+    "entrypointResources", "entrypointNumCpus", "entrypointNumGpus", "ttlSecondsAfterFinished",
+    "shutdownAfterJobFinishes", "suspend",
 }  # fmt: skip
 CLUSTER_FIELDS = {
-    "rayVersion", "authOptions", "enableInTreeAutoscaling", "autoscalerOptions", "headGroupSpec", "workerGroupSpecs",
-    "headServiceAnnotations", "suspend", "managedBy", "gcsFaultToleranceOptions", "upgradeStrategy",
+    "headGroupSpec", "workerGroupSpecs", "rayVersion", "enableInTreeAutoscaling", "autoscalerOptions",
+    "headServiceAnnotations", "suspend", "authOptions",
 }  # fmt: skip
 GROUP_FIELDS = {
-    "groupName", "replicas", "minReplicas", "maxReplicas", "idleTimeoutSeconds", "rayStartParams", "template",
-    "numOfHosts", "scaleStrategy", "suspend", "resources", "labels",
+    "groupName", "replicas", "minReplicas", "maxReplicas", "numOfHosts", "rayStartParams", "template", "scaleStrategy",
 }  # fmt: skip
 
 
@@ -194,7 +193,7 @@ def test_ray_job_has_the_fields_of_kuberay(job: dict[str, Any]) -> None:
     assert cluster.keys() <= CLUSTER_FIELDS
     assert cluster["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
     assert cluster["authOptions"] == {"mode": "token"}
-    assert spec["submissionMode"] in {"K8sJob", "HTTP", "Sidecar", "InteractiveMode"}
+    assert spec["submissionMode"] in {"K8sJobMode", "HTTPMode", "InteractiveMode", "SidecarMode"}
     for group in cluster["workerGroupSpecs"]:
         assert group.keys() <= GROUP_FIELDS
         assert 0 <= group["minReplicas"] <= group["replicas"] <= group["maxReplicas"]
