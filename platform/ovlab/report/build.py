@@ -43,6 +43,7 @@ def table_views(
     tables, records = tuple(tables), read_records(store)
     samples = Samples(store, {column.score for table in tables for column in table.columns})
     grids = [cells_of(table, suite, records, limit_steps=limit_steps, limit_images=limit_images) for table in tables]
+    samples.prepare(run.evaluation for grid in grids for cell in grid.cells.values() for run in cell.runs)
     return tuple(table_view(grid, samples) for grid in grids)
 
 

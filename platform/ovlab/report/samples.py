@@ -1,11 +1,13 @@
 """The image bootstrap of every evaluation that a report shows, from the counts in the store.
 
-The counts of an evaluation are read when a figure of it is first asked for, and once. All evaluations on the same
-images are resampled with the same draws, so that differences between them are paired.
+The counts of an evaluation are read once, when a figure of it is first asked for, or many together before. All
+evaluations on the same images are resampled with the same draws, so that differences between them are paired.
 """
 
 import logging
+import os
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from jaxtyping import Float64
@@ -37,6 +39,13 @@ class Samples:
         self.num_resamples = num_resamples
         self._made: dict[str, Scores | None] = {}
         self._images: dict[tuple[str, int | None], tuple[str, ...]] = {}
+
+    def prepare(self, records: Iterable[EvaluationRecord]) -> None:
+        """Make those of many evaluations at once, in as many threads as there are processors: to read counts is to
+        wait, and the loops of the bootstrap run beside one another."""
+        distinct = {record.fingerprint: record for record in records}
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(self.of, distinct.values()))
 
     def of(self, record: EvaluationRecord) -> Scores | None:
         """None, and a warning, where its counts are damaged or missing; None for one image, which has no noise."""
