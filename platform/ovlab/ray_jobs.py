@@ -96,4 +96,6 @@ def _one_line(address: str) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:300]
+    """The first line, and the last one, which is the cause where the head answers with a traceback."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip(" .")]
+    return " ... ".join(dict.fromkeys((lines[0], lines[-1])))[:400] if lines else type(error).__name__

@@ -113,12 +113,16 @@ def test_submit_interrupted_leaves_the_job_running(head: object, tmp_path: Path)
     with subprocess.Popen(
         call, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
     ) as process:
-        first = next(line for line in process.stderr if line.startswith(("raysubmit_", "ovlab:")))
-        job = first.split()[0]
+        said = ""
+        while " on http" not in said:
+            line = process.stderr.readline()
+            assert line, said
+            said += line
+        job = said.splitlines()[-1].split()[0]
         os.kill(process.pid, signal.SIGINT)
         said = process.stderr.read()
 
-    assert process.returncode == 1, first
+    assert process.returncode == 1
     assert f"ray job stop {job}" in said
     status = ray(environment, "job", "status", job)
     assert "RUNNING" in status.stdout or "PENDING" in status.stdout
