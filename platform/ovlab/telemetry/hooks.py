@@ -21,9 +21,17 @@ from ovlab.training.step_log import StepRecord
 class Sink(Protocol):
     """Where metrics go. `labels` has a value for each label of the metric."""
 
-    def add(self, counter: Metric, amount: float, labels: Mapping[str, str]) -> None: ...
+    def add(self, counter: Metric, amount: int | float, labels: Mapping[str, str]) -> None: ...
 
-    def set(self, gauge: Metric, value: float, labels: Mapping[str, str]) -> None: ...
+    def set(self, gauge: Metric, value: int | float, labels: Mapping[str, str]) -> None: ...
+
+
+class NullSink:
+    """Tells nobody: that of a process without Ray."""
+
+    def add(self, counter: Metric, amount: int | float, labels: Mapping[str, str]) -> None: ...
+
+    def set(self, gauge: Metric, value: int | float, labels: Mapping[str, str]) -> None: ...
 
 
 class TrainingMetrics:

@@ -14,9 +14,9 @@ class RaySink:
         self.counters = {m.name: Counter(m.name, m.help, m.labels) for m in METRICS if m.kind == "counter"}
         self.gauges = {m.name: Gauge(m.name, m.help, m.labels) for m in METRICS if m.kind == "gauge"}
 
-    def add(self, counter: Metric, amount: float, labels: Mapping[str, str]) -> None:
+    def add(self, counter: Metric, amount: int | float, labels: Mapping[str, str]) -> None:
         if amount > 0:  # Ray refuses to add nothing
             self.counters[counter.name].inc(amount, dict(labels))
 
-    def set(self, gauge: Metric, value: float, labels: Mapping[str, str]) -> None:
+    def set(self, gauge: Metric, value: int | float, labels: Mapping[str, str]) -> None:
         self.gauges[gauge.name].set(value, dict(labels))

@@ -18,7 +18,7 @@ from ovlab.results.store import open_store
 from ovlab.specs.resolved import training_fingerprint
 from ovlab.sweeps.run import open_trained
 from ovlab.telemetry import metrics
-from ovlab.telemetry.hooks import TrainingMetrics, evaluation_metrics, training_metrics
+from ovlab.telemetry.hooks import NullSink, TrainingMetrics, evaluation_metrics, training_metrics
 from ovlab.telemetry.metrics import Metric, run_label
 from ovlab.training.step_log import StepRecord
 
@@ -30,12 +30,12 @@ class Kept:
         self.sums: dict[tuple[str, ...], float] = defaultdict(float)
         self.values: dict[tuple[str, ...], list[float]] = defaultdict(list)
 
-    def add(self, counter: Metric, amount: float, labels: Mapping[str, str]) -> None:
+    def add(self, counter: Metric, amount: int | float, labels: Mapping[str, str]) -> None:
         assert counter.kind == "counter"
         assert amount >= 0
         self.sums[self._key(counter, labels)] += amount
 
-    def set(self, gauge: Metric, value: float, labels: Mapping[str, str]) -> None:
+    def set(self, gauge: Metric, value: int | float, labels: Mapping[str, str]) -> None:
         assert gauge.kind == "gauge"
         self.values[self._key(gauge, labels)].append(value)
 
@@ -132,12 +132,6 @@ def test_checkpoint_counts_the_time_since_its_update(micro: ModuleType, tmp_path
 
 
 def test_hooks_of_a_training_can_be_sent_to_a_worker(micro: ModuleType) -> None:
-    hooks = pickle.loads(pickle.dumps(TrainingMetrics(_Nowhere(), micro.resolved())))
+    hooks = pickle.loads(pickle.dumps(TrainingMetrics(NullSink(), micro.resolved())))
 
     hooks.on_step(StepRecord(1, 0.5, 1e-4, 1.0, images_per_second=2.0))
-
-
-class _Nowhere:
-    def add(self, *_: object) -> None: ...
-
-    def set(self, *_: object) -> None: ...
