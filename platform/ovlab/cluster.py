@@ -11,10 +11,11 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import ray
 
 import logoseg
@@ -29,6 +30,8 @@ WORKER_GROUP_START_TIMEOUT = 300
 _JOB_CONFIG = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 # Ray's own 10 s are not enough for its agents, Python programs, on a machine at work.
 _AGENT_START_MS = "30000"
+# Ray gives its raylet 30 s, whatever it is told; on a machine at work that is not always enough.
+_NUM_STARTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ def connect(
         return
     address = address or os.environ.get("RAY_ADDRESS")
     with _signal_handlers_kept():
-        found = _start(num_cpus, object_store_bytes) if address in (None, "local") else _join(str(address))
+        found = _start_patiently(num_cpus, object_store_bytes) if address in (None, "local") else _join(str(address))
     try:
         yield found
     finally:
@@ -73,13 +76,23 @@ def worker_environment(address: str) -> dict[str, str]:
     }
 
 
+def _start_patiently(num_cpus: int | None, object_store_bytes: int) -> Cluster:
+    for _ in range(_NUM_STARTS):
+        try:
+            return _start(num_cpus, object_store_bytes)
+        except Exception as error:  # ray.init raises bare ones
+            cause = error
+    reason = str(cause).split("\n")[0].strip() or "its dashboard did not answer in time."
+    raise WorkError(f"Ray did not start on this machine: {reason} Wait until it has less to do.") from cause
+
+
 def _start(num_cpus: int | None, object_store_bytes: int) -> Cluster:
     # Chosen beforehand, because the environment of the workers, which holds the address, is fixed with the start.
     port = _free_port()
     address = f"{ray.util.get_node_ip_address()}:{port}"
     with (
         _environment({"RAY_GCS_SERVER_PORT": str(port), "RAY_agent_register_timeout_ms": _AGENT_START_MS}),
-        _one_line(),
+        _ended_with_its_start(),
     ):
         ray.init(
             "local",
@@ -145,12 +158,17 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 @contextmanager
-def _one_line() -> Iterator[None]:
+def _ended_with_its_start() -> Iterator[None]:
+    """A Ray that started in part leaves processes behind, which would disturb the next one."""
+    before = set(psutil.Process().children(recursive=True))
     try:
         yield
-    except Exception as error:  # ray.init raises bare ones
-        reason = str(error).split("\n")[0].strip() or "its dashboard did not answer in time."
-        raise WorkError(f"Ray did not start on this machine: {reason} Wait until it has less to do.") from error
+    except Exception:
+        ray.shutdown()
+        for process in set(psutil.Process().children(recursive=True)) - before:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        raise
 
 
 @contextmanager

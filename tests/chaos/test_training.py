@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -20,6 +20,7 @@ from ovlab.cluster import connect
 from ovlab.results.artifacts import fetch_weights
 from ovlab.results.record import TrainingRecord
 from ovlab.results.store import open_store
+from ovlab.training.run_folder import LOCK
 from ovlab.training.step_log import StepRecord
 
 PROGRAM = Path(__file__).parents[1] / "cluster" / "micro_training.py"
@@ -35,6 +36,43 @@ def load(path: Path) -> ModuleType:
 micro = load(PROGRAM)
 
 
+class KillTwice:
+    """A hook that kills the worker that leads when it hears of step 7 or a later one, and one that follows at 20."""
+
+    def __init__(self) -> None:
+        self.heard: list[int] = []
+        self.to_kill = [(7, True), (20, False)]
+
+    def __call__(self, record: StepRecord) -> None:
+        self.heard.append(record.step)
+        if self.to_kill and record.step >= self.to_kill[0][0]:
+            _, leads = self.to_kill.pop(0)
+            workers = train_workers()
+            assert sorted(workers) == [False, True]
+            workers[leads].kill()
+
+
+def train_workers() -> dict[bool, psutil.Process]:
+    """The workers below this process, by whether they hold the run folder."""
+    found = {}
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if "RayTrainWorker" in " ".join(process.cmdline()):
+                found[any(Path(file.path).name == LOCK for file in process.open_files())] = process
+    return found
+
+
+def train_in(folder: Path, **changes: object) -> TrainingRecord:
+    return micro.two_workers(open_store(str(folder / "store")), folder / "work", **changes)
+
+
+def assert_same_weights(folder: Path, other: Path) -> None:
+    stores = [open_store(str(place / "store")) for place in (folder, other)]
+    ours, theirs = (load_file(fetch_weights(store, next(store.trainings()), folder)) for store in stores)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
@@ -43,76 +81,38 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-def train_in(folder: Path, **changes: object) -> TrainingRecord:
-    return micro.two_workers(open_store(str(folder / "store")), folder / "work", **changes)
-
-
 @pytest.fixture(scope="module")
-def undisturbed(own_cache: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("undisturbed")
+def trained(own_cache: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, KillTwice]:
+    """The folders of an undisturbed run and of one whose workers are killed, and the killer. The Ray of both has ended,
+    as a second one on the machine would disturb the next test."""
+    undisturbed, disturbed = (tmp_path_factory.mktemp(name) for name in ("undisturbed", "disturbed"))
+    killer = KillTwice()
     with connect("local", num_cpus=2):
-        train_in(folder)
-    return folder
+        train_in(undisturbed)
+        train_in(disturbed, on_step=[killer])
+    return undisturbed, disturbed, killer
 
 
-def assert_same_weights(folder: Path, undisturbed: Path) -> None:
-    stores = [open_store(str(place / "store")) for place in (folder, undisturbed)]
-    ours, theirs = (load_file(fetch_weights(store, next(store.trainings()), folder)) for store in stores)
-    assert ours.keys() == theirs.keys()
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-
-
-def train_workers() -> list[psutil.Process]:
-    """The workers below this process, in no order."""
-    found = []
-    for process in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            if "RayTrainWorker" in " ".join(process.cmdline()):
-                found.append(process)
-    return found
-
-
-def kill_at(step: int, choose: Callable[[list[psutil.Process]], psutil.Process]) -> Callable[[StepRecord], None]:
-    """A hook that kills one worker, once, when it hears of `step` or a later one."""
-    killed: list[int] = []
-
-    def hook(record: StepRecord) -> None:
-        if record.step >= step and not killed:
-            workers = train_workers()
-            assert len(workers) == 2
-            worker = choose(workers)
-            killed.append(worker.pid)
-            worker.kill()
-
-    return hook
-
-
-@pytest.mark.parametrize("choose", [min, max], ids=["one worker", "the other"])
-def test_training_goes_on_when_a_worker_is_killed(
-    choose: Callable[..., psutil.Process], undisturbed: Path, tmp_path: Path
+def test_training_goes_on_when_a_worker_is_killed_whether_it_leads_or_follows(
+    trained: tuple[Path, Path, KillTwice],
 ) -> None:
-    heard: list[int] = []
+    undisturbed, disturbed, killer = trained
 
-    def by_age(workers: list[psutil.Process]) -> psutil.Process:
-        return choose(workers, key=lambda worker: worker.pid)
+    (record,) = open_store(str(disturbed / "store")).trainings()
 
-    with connect("local", num_cpus=2):
-        record = train_in(tmp_path, on_step=[lambda record: heard.append(record.step), kill_at(7, by_age)])
-
-    assert record.num_steps == micro.NUM_STEPS
-    assert len(record.cost.attempts) == 2
-    assert heard[-1] == micro.NUM_STEPS
-    assert_same_weights(tmp_path, undisturbed)
+    assert killer.to_kill == []
+    assert killer.heard[-1] == record.num_steps == micro.NUM_STEPS
+    assert [attempt.status for attempt in record.cost.attempts] == ["running", "failed", "finished"]
+    assert_same_weights(disturbed, undisturbed)
 
 
 def test_training_goes_on_after_its_driver_is_killed_when_the_same_command_is_given(
-    undisturbed: Path, tmp_path: Path
+    trained: tuple[Path, Path, KillTwice], tmp_path: Path
 ) -> None:
     command = [sys.executable, str(PROGRAM), str(tmp_path)]
     driver = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    for line in driver.stdout:
-        if int(line) >= 7:
-            break
+    assert driver.stdout is not None
+    next(line for line in driver.stdout if int(line) >= 7)
     below = psutil.Process(driver.pid).children(recursive=True)
     os.kill(driver.pid, signal.SIGKILL)
     driver.wait()
@@ -123,8 +123,18 @@ def test_training_goes_on_after_its_driver_is_killed_when_the_same_command_is_gi
 
     assert again.returncode == 0, again.stderr
     assert int(again.stdout.split()[0]) > 1
-    assert_same_weights(tmp_path, undisturbed)
-    deadline = time.monotonic() + 30
-    while any(process.is_running() for process in below) and time.monotonic() < deadline:
+    assert_same_weights(tmp_path, trained[0])
+    assert still_running(below, seconds=30) == []
+
+
+def still_running(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:
+    deadline = time.monotonic() + seconds
+    while (left := [process for process in processes if _runs(process)]) and time.monotonic() < deadline:
         time.sleep(0.5)
-    assert [process for process in below if process.is_running() and process.status() != psutil.STATUS_ZOMBIE] == []
+    return left
+
+
+def _runs(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False

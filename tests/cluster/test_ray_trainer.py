@@ -1,12 +1,15 @@
 """ovlab.training.ray_trainer: two workers on one Ray, against one process."""
 
 import importlib.util
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+import ray
+import ray.util
 import torch
 from safetensors.torch import load_file
 
@@ -19,6 +22,7 @@ from ovlab.results.store import Store, open_store
 from ovlab.specs.errors import InputError, Stopped
 from ovlab.specs.resolved import training_fingerprint
 from ovlab.sweeps.run import ensure_training
+from ovlab.training import ray_mailbox
 from ovlab.training.step_log import StepRecord, read_step_log
 
 
@@ -77,13 +81,14 @@ def test_two_workers_give_the_loss_curve_and_the_weights_of_one_process(tmp_path
     assert micro.two_workers(stores[1], tmp_path / "elsewhere") == two
 
 
-def test_two_workers_asked_to_stop_leave_a_run_that_one_process_continues(tmp_path: Path) -> None:
+def test_an_elastic_run_asked_to_stop_is_one_that_a_single_process_continues(tmp_path: Path) -> None:
     store = open_store(str(tmp_path / "store"))
     heard: list[int] = []
     with pytest.raises(Stopped, match="the same command continues"):
         micro.two_workers(
             store,
             tmp_path / "work",
+            num_workers=(1, 3),  # there is room for two
             on_step=[lambda record: heard.append(record.step)],
             stop=lambda: bool(heard),
         )
@@ -95,12 +100,12 @@ def test_two_workers_asked_to_stop_leave_a_run_that_one_process_continues(tmp_pa
     assert [attempt.status for attempt in record.cost.attempts] == ["stopped", "finished"]
 
 
-def test_workers_with_other_data_than_planned_fail_once_and_in_one_line(tmp_path: Path) -> None:
+def test_a_worker_with_other_data_than_planned_fails_once_and_in_one_line(tmp_path: Path) -> None:
     store = open_store(str(tmp_path / "store"))
     other = partial(open_shapes, "shapes-pc-59", "train", num_samples=6)
 
     with pytest.raises(InputError, match="not those the training was planned with") as error:
-        micro.two_workers(store, tmp_path / "work", open_data=other)
+        micro.two_workers(store, tmp_path / "work", open_data=other, num_workers=1)
 
     assert "\n" not in str(error.value)
     assert list(store.records()) == []
@@ -124,9 +129,31 @@ def test_workers_that_cannot_share_the_batch_are_refused_and_nothing_is_written(
     assert not (tmp_path / "work").exists()
 
 
-def test_an_elastic_run_takes_the_workers_there_is_room_for(tmp_path: Path) -> None:
-    store = open_store(str(tmp_path / "store"))
+def test_a_worker_whose_steps_are_slow_hears_that_it_is_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_mailbox, "INTERVAL", 0.05)
+    mailbox = ray_mailbox.open_mailbox()
+    ray.get(mailbox.ask_to_stop.remote())
+    worker = ray_mailbox.Correspondent(mailbox)
+    answers = []
 
-    record = micro.two_workers(store, tmp_path / "work", num_workers=(1, 3))
+    for step in range(4):
+        time.sleep(1)
+        worker.tell(step)
+        answers.append(worker.asked_to_stop())
 
-    assert record.num_steps == micro.NUM_STEPS
+    assert answers[-1]
+    assert worker.flush()
+    assert ray.get(mailbox.take.remote()) == [0, 1, 2, 3]
+
+
+def test_no_placement_group_is_left_behind(tmp_path: Path) -> None:
+    deadline = time.monotonic() + 20
+    while (left := _placement_groups()) and time.monotonic() < deadline:
+        time.sleep(0.5)
+
+    assert left == []
+
+
+def _placement_groups() -> list[str]:
+    table = ray.util.placement_group_table()
+    return [group["name"] for group in table.values() if group["state"] != "REMOVED"]

@@ -4,8 +4,8 @@ Two vocabularies on the same photographs are evaluated, so that the row before t
 image encoder saves. Weights are random: they change no time.
 
 What Ray adds is the time of the pipeline, after the connection, less the work of its actors divided by their number
-(reading, encoder, head, counting and the opening of the network). It is measured with two numbers of images: the slope
-is the cost of an image, the rest is fixed. The start of an actor's process, which imports torch, is in the fixed part.
+(reading, encoder, head, counting and the opening of the network). It is measured with two numbers of photographs: the
+slope is the cost of one, the rest is fixed. The start of an actor's process, which imports torch, is in the fixed part.
 """
 
 import argparse
@@ -24,6 +24,7 @@ from logoseg.presets import PRESETS
 from ovlab.benchmarks.report import Report, Value
 from ovlab.cluster import connect
 from ovlab.datasets.opening import open_dataset
+from ovlab.evaluation.passes import plan_passes
 from ovlab.evaluation.ray_evaluator import ensure_evaluations_on_ray
 from ovlab.evaluation.stored_evaluation import EvaluationJob
 from ovlab.results.record import EvaluationRecord
@@ -77,6 +78,7 @@ def run(arguments: argparse.Namespace) -> Report:
         apart = [_time(plain, [job], folder / f"apart-{place}") for place, job in enumerate(jobs[many])]
         seconds_apart = sum(one.seconds for one in apart)
         num_images = many * len(arguments.data)
+        num_photographs = {num: _num_photographs(of_num) for num, of_num in jobs.items()}
         rows = [
             _row("plain loop, a pass a vocabulary", num_images, seconds_apart, here.seconds),
             _row("plain loop, one pass for all", num_images, here.seconds, here.seconds),
@@ -96,10 +98,10 @@ def run(arguments: argparse.Namespace) -> Report:
                 more = _time(over_ray, jobs[many], folder / f"many-{num_actors}")
                 name = f"Ray, {num_actors} actor" + ("s" if num_actors > 1 else "")
                 added = [one.seconds - one.busy / num_actors for one in (less, more)]
-                slope = (added[1] - added[0]) / ((many - few) * len(arguments.data))
+                slope = (added[1] - added[0]) / (num_photographs[many] - num_photographs[few])
                 row = _row(name, num_images, more.seconds, here.seconds)
-                fixed = added[0] - slope * few * len(arguments.data)
-                rows.append(row | {"Ray adds, fixed s": fixed, "Ray adds, ms/image": 1e3 * slope})
+                fixed = added[0] - slope * num_photographs[few]
+                rows.append(row | {"Ray adds, fixed s": fixed, "Ray adds, ms/photograph": 1e3 * slope})
             context: dict[str, Value] = {
                 "preset": arguments.preset,
                 "data": "+".join(arguments.data),
@@ -115,6 +117,12 @@ def _jobs(names: Sequence[str], num_images: int, size: int) -> list[EvaluationJo
     return [EvaluationJob(resolve_evaluation(_SUBJECT, data, "val", whole(size)), data) for data in datasets]
 
 
+def _num_photographs(jobs: Sequence[EvaluationJob]) -> int:
+    """Those that are shown to a network: evaluations of the same ones share them."""
+    passes = plan_passes(jobs, {number: job.shards() for number, job in enumerate(jobs)})
+    return sum(len(one.images) for one in passes)
+
+
 def _time(evaluate: Callable[..., list[EvaluationRecord]], jobs: Sequence[EvaluationJob], folder: Path) -> _Run:
     began = time.perf_counter()
     records = evaluate(jobs, open_store(str(folder)))
@@ -128,5 +136,5 @@ def _row(name: str, num_images: int, seconds: float, plain_seconds: float) -> di
         "images/s": num_images / seconds,
         "x plain": seconds / plain_seconds,
         "Ray adds, fixed s": None,
-        "Ray adds, ms/image": None,
+        "Ray adds, ms/photograph": None,
     }

@@ -1,0 +1,113 @@
+"""A node of a cluster is lost with all its processes and its disk: another takes its place and the work ends alike."""
+
+import importlib.util
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from ray.cluster_utils import Cluster
+
+from logoseg.checkpoint import save_weights
+from logoseg.network import LoGoSeg
+from ovlab.cluster import connect
+from ovlab.evaluation.ray_evaluator import ensure_evaluations_on_ray
+from ovlab.results import shards
+from ovlab.results.store import open_store
+from ovlab.sweeps.run import ensure_evaluations
+from ovlab.training.step_log import StepRecord
+from ovlab.weights import open_model
+
+CPU = torch.device("cpu")
+
+
+def load(name: str) -> ModuleType:
+    path = Path(__file__).parents[1] / "cluster" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+micro, cluster_run = load("micro_training"), load("cluster_run")
+
+
+class Nodes:
+    """A head without room for work, where this process is connected, and one node for the work."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.worker = self._add()
+
+    def replace(self) -> None:
+        self.cluster.remove_node(self.worker, allow_graceful=False)
+        self.worker = self._add()
+
+    def _add(self) -> Any:
+        return self.cluster.add_node(num_cpus=2)
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OVLAB_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+        patch.setattr(shards, "IMAGES_PER_SHARD", 4)
+        torch.set_num_threads(1)
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": True})
+        try:
+            found = Nodes(cluster)
+            with connect(cluster.address):
+                yield found
+        finally:
+            cluster.shutdown()
+
+
+def test_training_goes_on_from_the_store_when_its_node_is_lost(nodes: Nodes, tmp_path: Path) -> None:
+    store, workdir = open_store(str(tmp_path / "store")), tmp_path / "work"
+    heard: list[int] = []
+
+    def lose_node(record: StepRecord) -> None:
+        heard.append(record.step)
+        if record.step >= 7 and workdir.exists() and not (tmp_path / "lost").exists():
+            workdir.rename(tmp_path / "lost")  # the disk goes with the node
+            nodes.replace()
+
+    record = micro.two_workers(store, workdir, on_step=[lose_node])
+
+    assert (tmp_path / "lost").exists()
+    assert 5 < min(heard[heard.index(7) :]) < 12, "it begins again"
+    assert record.num_steps == micro.NUM_STEPS
+    assert [attempt.status for attempt in record.cost.attempts][-1] == "finished"
+    assert len(record.cost.attempts) == 2
+
+
+def test_evaluation_ends_with_the_figures_of_one_process_when_its_node_is_lost(nodes: Nodes, tmp_path: Path) -> None:
+    resolved = micro.resolved()
+    weights = tmp_path / "weights.safetensors"
+    save_weights(LoGoSeg(resolved.spec.model).eval(), resolved.spec.model, ("thing",), weights)
+    opener = partial(open_model, str(weights))
+    lost: list[int] = []
+
+    class LoseNode:
+        def update(self, done: int, **figures: object) -> None:
+            if done and not lost:
+                lost.append(done)
+                nodes.replace()
+
+    records = ensure_evaluations_on_ray(
+        cluster_run.jobs(60),
+        open_store(str(tmp_path / "ray")),
+        {cluster_run.SUBJECT: opener},
+        device=CPU,
+        num_actors=1,
+        small_work_seconds=0,
+        progress=LoseNode(),
+    )
+
+    plain = ensure_evaluations(cluster_run.jobs(60), open_store(str(tmp_path / "plain")), opener, device=CPU)
+    assert 0 < lost[0] < 180
+    assert [record.figures for record in records] == [record.figures for record in plain]
+    assert [record.classes for record in records] == [record.classes for record in plain]
