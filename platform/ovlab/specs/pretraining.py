@@ -1,4 +1,4 @@
-"""The pre-training of a small CLIP as data: which towers, two stages, a seed."""
+"""The pre-training of a small CLIP as data: which towers, three stages, a seed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ def _small_clip(preset: str, *, learning_rate: float, steps: tuple[int, int, int
 # A close-up of a mosaic costs a quarter of one that fills the image, and shape takes most of these updates to come.
 SMALL_CLIPS: dict[str, Callable[[], PretrainingSpec]] = {
     "shapes-vit-s": lambda: _small_clip("shapes-vit-s", learning_rate=1e-3, steps=(2500, 150, 200)),
-    "shapes-vit-l": lambda: _small_clip("shapes-vit-l", learning_rate=1e-3, steps=(2500, 150, 200)),
+    "shapes-vit-l": lambda: _small_clip("shapes-vit-l", learning_rate=1e-3, steps=(1800, 60, 100)),
     "shapes-convnext-s": lambda: _small_clip("shapes-convnext-s", learning_rate=2e-3, steps=(3000, 150, 200)),
-    "shapes-convnext-l": lambda: _small_clip("shapes-convnext-l", learning_rate=2e-3, steps=(2500, 150, 200)),
+    "shapes-convnext-l": lambda: _small_clip("shapes-convnext-l", learning_rate=2e-3, steps=(2000, 100, 120)),
 }
