@@ -38,6 +38,7 @@ def test_evaluation_whose_driver_is_killed_continues_with_the_missing_shards(tmp
     deadline = time.monotonic() + 400
     while not shard_files(tmp_path) and driver.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
+    assert driver.poll() is None, "the driver has ended by itself"
     children = psutil.Process(driver.pid).children(recursive=True)
     driver.send_signal(signal.SIGKILL)
     driver.wait()
@@ -45,8 +46,8 @@ def test_evaluation_whose_driver_is_killed_continues_with_the_missing_shards(tmp
     left_behind = psutil.wait_procs(children, timeout=60)[1]
     again = start(tmp_path, 2)
 
-    assert again.wait(timeout=500) == 0
     assert before
+    assert again.wait(timeout=500) == 0
     assert not left_behind
     assert before.items() <= shard_files(tmp_path).items()
     records = list(open_store(str(tmp_path / "store")).evaluations())
