@@ -1,11 +1,14 @@
-"""Which class is taken for which: the largest entries beside the diagonal of a run's confusion matrix."""
+"""Which class is taken for which: the largest entries beside the diagonal of a run's confusion matrix.
+
+Of the N x N entries few are not zero, and only those are added up here.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from ovlab.metrics.confusion import ConfusionCounts
+from ovlab.metrics.counting import SparseCounts
 
 
 class Confused(NamedTuple):
@@ -17,16 +20,21 @@ class Confused(NamedTuple):
     share: float
 
 
-def most_confused(confusion: ConfusionCounts, names: Sequence[str], num: int) -> list[Confused]:
-    """The `num` pairs with the most pixels, the largest first; of equal ones, the earlier classes first."""
-    wrong = confusion.counts.copy()
-    np.fill_diagonal(wrong, 0)
-    flat = wrong.reshape(-1)
-    largest = np.argsort(-flat, kind="stable")[:num]
-    truths, predictions = np.divmod(largest[flat[largest] > 0], confusion.num_classes)
-    pixels = wrong[truths, predictions]
-    shares = pixels / confusion.gt_pixels[truths]
+def most_confused(images: Sequence[SparseCounts], names: Sequence[str], num: int) -> list[Confused]:
+    """The `num` pairs with the most pixels in all images, the largest first; of equal ones, the earlier classes first.
+
+    `names` are those of all classes.
+    """
+    if not images:
+        return []
+    truths, predictions, pixels = (np.concatenate(column).astype(np.int64) for column in zip(*images, strict=True))
+    pairs, positions = np.unique(truths * len(names) + predictions, return_inverse=True)
+    sums = np.bincount(positions, weights=pixels)  # exact in float64: below 2**53
+    truths, predictions = np.divmod(pairs, len(names))
+    totals = np.bincount(truths, weights=sums)
+    wrong = np.flatnonzero(truths != predictions)
+    largest = wrong[np.argsort(-sums[wrong], kind="stable")][:num]
     return [
-        Confused(names[truth], names[prediction], int(num_pixels), float(share))
-        for truth, prediction, num_pixels, share in zip(truths, predictions, pixels, shares, strict=True)
+        Confused(names[truths[row]], names[predictions[row]], int(sums[row]), float(sums[row] / totals[truths[row]]))
+        for row in largest
     ]

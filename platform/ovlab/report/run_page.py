@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.json as pajson
 
 from ovlab.evaluation.seen_classes import seen_classes
-from ovlab.metrics.evaluation_counts import sum_counts
 from ovlab.metrics.image_scores import best_and_worst, image_mious
 from ovlab.metrics.per_image import tables_of
 from ovlab.report.charts import Panel, curve_panel
@@ -135,12 +134,12 @@ def _evaluation(record: EvaluationRecord, store: Store) -> EvaluationPart:
         problems.append(str(error))
     try:
         images = counts_of(store, record.fingerprint)
-        confusion = sum_counts((image.counts for image in images), record.num_classes).confusion
         counts = tables_of(images, record.num_classes)
     except DamagedError as error:
         problems.append(str(error))
     else:
-        confused = most_confused(confusion, [figures.name for figures in record.classes], NUM_CONFUSED)
+        names = [figures.name for figures in record.classes]
+        confused = most_confused([image.counts for image in images], names, NUM_CONFUSED)
         scores, shown = image_mious(counts), {picture.id for picture in pictures.pictures}
         best, worst = (
             [ImageScore(counts.ids[row], float(scores[row]), counts.ids[row] in shown) for row in rows]

@@ -3,27 +3,38 @@
 import numpy as np
 import pytest
 
-from ovlab.metrics.confusion import ConfusionCounts
+from ovlab.metrics.counting import SparseCounts
 from ovlab.report.confusions import Confused, most_confused
 
 
-def test_most_confused_are_the_largest_wrong_entries() -> None:
-    counts = ConfusionCounts(np.array([[50, 0, 10], [30, 5, 5], [0, 0, 0]], np.int64))
+def image(*rows: tuple[int, int, int]) -> SparseCounts:
+    """From (ground truth, prediction, pixels)."""
+    gt, pred, count = np.array(rows, np.int64).reshape(-1, 3).T
+    return SparseCounts(gt.astype(np.uint16), pred.astype(np.uint16), count)
 
-    found = most_confused(counts, ("sky", "sea", "sand"), 2)
+
+def test_most_confused_are_the_largest_wrong_pairs_over_all_images() -> None:
+    images = [image((0, 0, 50), (0, 2, 4), (1, 0, 30)), image(), image((0, 2, 6), (1, 1, 5), (1, 2, 5))]
+
+    found = most_confused(images, ("sky", "sea", "sand"), 2)
 
     assert found == [Confused("sea", "sky", 30, pytest.approx(0.75)), Confused("sky", "sand", 10, pytest.approx(1 / 6))]
 
 
-def test_no_pair_without_pixels_is_confused() -> None:
-    counts = ConfusionCounts(np.array([[7, 0], [1, 9]], np.int64))
+def test_equal_pairs_come_in_the_order_of_the_classes() -> None:
+    found = most_confused([image((0, 1, 3), (1, 2, 3), (2, 0, 3))], ("a", "b", "c"), 10)
 
-    assert [pair.num_pixels for pair in most_confused(counts, ("a", "b"), 10)] == [1]
+    assert [(pair.truth, pair.prediction) for pair in found] == [("a", "b"), ("b", "c"), ("c", "a")]
 
 
-def test_counts_are_left_as_they_are() -> None:
-    counts = ConfusionCounts(np.array([[7, 2], [1, 9]], np.int64))
+def test_class_numbers_beyond_8_bits_are_kept_apart() -> None:
+    names = [str(number) for number in range(847)]
 
-    most_confused(counts, ("a", "b"), 10)
+    (pair,) = most_confused([image((846, 845, 2), (846, 846, 2))], names, 10)
 
-    np.testing.assert_array_equal(counts.counts, [[7, 2], [1, 9]])
+    assert pair == Confused("846", "845", 2, 0.5)
+
+
+@pytest.mark.parametrize("images", [[], [image()], [image((0, 0, 7))]])
+def test_nothing_is_confused_where_nothing_is_wrong(images: list[SparseCounts]) -> None:
+    assert most_confused(images, ("a", "b"), 10) == []
