@@ -117,9 +117,9 @@ def _make(
         stop = stack.enter_context(stop_on_signals("stopping after this step or image"))
         sweep = sweep_of(plan)
         stack.enter_context(claimed(at.claim(sweep.run), sweep.name))
+        make = _pick(arguments, plan, stack)
         new_tracker = stack.enter_context(no_tracking() if arguments.no_tracking else tracking(at.store))
         stack.enter_context(tracked_sweep(plan, store, new_tracker(), at.source, failures))
-        make = _pick(arguments, plan, stack)
         make(plan, at, new_tracker=new_tracker, stop=stop, on_failure=failures.append)
 
 
@@ -138,22 +138,18 @@ def _pick(arguments: argparse.Namespace, plan: "Plan", stack: ExitStack) -> "Cal
     from ovlab.device import pick_device
     from ovlab.sweeps.tracked_run import make_here
 
-    is_search = arguments.search is not None
-    if arguments.workers == 1 and not is_search:
-        return make_here
-    if "RAY_ADDRESS" not in os.environ and not is_search:
+    if "RAY_ADDRESS" not in os.environ or arguments.workers == 1:
         device = pick_device(arguments.device)
-        num_places = torch.cuda.device_count() if device.type == "cuda" else os.cpu_count()
-        if min(arguments.workers or num_places, len(plan.missing)) == 1:
+        num_places = torch.cuda.device_count() if device.type == "cuda" else os.cpu_count() or 1
+        if arguments.search is None and min(arguments.workers or num_places, len(plan.missing)) == 1:
             return make_here
     from ovlab.cluster import connect
     from ovlab.sweeps.ray_search import asha, to_the_end
     from ovlab.sweeps.ray_tuner import make_on_ray
 
     cluster = stack.enter_context(connect())
-    return partial(
-        make_on_ray, cluster=cluster, num_at_once=arguments.workers, search=asha if is_search else to_the_end
-    )
+    search = to_the_end if arguments.search is None else asha
+    return partial(make_on_ray, cluster=cluster, num_at_once=arguments.workers, search=search)
 
 
 def _workers(text: str) -> int:

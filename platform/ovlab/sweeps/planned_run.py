@@ -17,6 +17,7 @@ from ovlab.results.record import EvaluationRecord, TrainingRecord
 from ovlab.results.store import Store
 from ovlab.specs.errors import InputError, Stopped, WorkError
 from ovlab.specs.resolved import ResolvedTraining
+from ovlab.specs.wording import one_line
 from ovlab.sweeps.planned import Plan, PlannedRun
 from ovlab.sweeps.run import NO_PROVENANCE, ensure_evaluations, ensure_training, open_trained
 from ovlab.sweeps.sources import Sources
@@ -157,4 +158,4 @@ def explained(error: Exception) -> tuple[str, str | None]:
     """The cause in one line; of an error that no message was written for, the traceback too."""
     if isinstance(error, InputError | ModelError | WorkError):
         return str(error), None
-    return f"{type(error).__name__}: {' '.join(str(error).split())}", "".join(traceback.format_exception(error))
+    return f"{type(error).__name__}: {one_line(error)}", "".join(traceback.format_exception(error))

@@ -87,8 +87,10 @@ def make_on_ray(
     )
     deliveries = Deliveries(new_tracker)
     with tempfile.TemporaryDirectory(prefix="ovlab-tune-") as scratch:
-        results = _watch(_tuner(order, chosen.scheduler, resources, scratch), mailbox, deliveries, plan, stop)
-    deliveries.abandon("its process was lost")
+        try:
+            results = _watch(_tuner(order, chosen.scheduler, resources, scratch), mailbox, deliveries, plan, stop)
+        finally:
+            deliveries.abandon("its process was lost")
     for run in plan.runs:
         if run.status == "blocked":
             on_failure(Failure(run, " ".join(run.problems)))
@@ -159,14 +161,18 @@ def _watch(
             _announce(message, names[message.run])
 
     # In a thread of its own, because in the main thread `fit` takes Ctrl-C for itself.
-    with ThreadPoolExecutor(1, thread_name_prefix="ray-tune") as executor:
-        ended = executor.submit(tuner.fit)
+    executor = ThreadPoolExecutor(1, thread_name_prefix="ray-tune")
+    ended = executor.submit(tuner.fit)
+    try:
         while not ended.done():
             hand_over()
             if stop():
                 ray.get(mailbox.ask_to_stop.remote())
             wait([ended], timeout=INTERVAL)
         hand_over()
+    finally:
+        # A second Ctrl-C waits for no trial.
+        executor.shutdown(wait=False)
     return ended.result()
 
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from ovlab.specs.errors import Stopped
+from ovlab.specs.wording import one_line
 from ovlab.tracking.heartbeat import BEAT_SECONDS, Measure, beating
 from ovlab.tracking.tracker import RunHeader, Status, Tracker
 
@@ -74,8 +75,7 @@ def _verdict(error: BaseException, outcome: Outcome) -> tuple[Status, str]:
             return outcome.status, outcome.reason
         case SystemExit():
             return "FAILED", f"exit: {error.code}"
-    message = " ".join(str(error).split())
-    return "FAILED", f"{type(error).__name__}: {message}"[:_REASON_LENGTH]
+    return "FAILED", f"{type(error).__name__}: {one_line(error)}"[:_REASON_LENGTH]
 
 
 @contextmanager

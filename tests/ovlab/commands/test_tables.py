@@ -3,13 +3,17 @@
 import json
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
 
-from ovlab.cli import main
+from ovlab.cli import build_parser, main
+from ovlab.commands.plan import planned
 from ovlab.results.store import open_store
 from ovlab.sweeps import planned_run
+from ovlab.sweeps.claim import claimed
+from ovlab.sweeps.tracked_sweep import sweep_of
 
 # Two rows that are one run, and one whose loss is no number after the first update unless it is mended.
 TABLE = """\
@@ -110,3 +114,27 @@ def test_plan_names_seeds_that_are_no_numbers(place: Path, capsys: pytest.Captur
         main(["plan", "./mine.py", "--seeds", "0,one"])
 
     assert "'0,one': write whole numbers with commas" in capsys.readouterr().err
+
+
+def test_run_with_everything_done_starts_no_ray_and_tells_nobody(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place / "mine.py").write_text(TABLE.replace("BROKEN", "{}"))
+    assert made(capsys)[0] == 0
+    monkeypatch.setitem(sys.modules, "ovlab.cluster", None)
+    monkeypatch.setitem(sys.modules, "ovlab.tracking.session", None)
+
+    assert main(["run", "./mine.py", *OPTIONS, "--workers", "2"]) == 0
+
+    assert not (place / "ovlab-store" / "tracking").exists()
+
+
+def test_run_of_a_table_that_another_process_is_making_is_refused_and_leaves_nothing(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = planned(build_parser().parse_args(RUN))[0]
+    with claimed(place / "runs" / "claims" / f"{sweep_of(plan).run}.lock", "mine"):
+        assert main(RUN) == 2
+
+    assert "another process is at it" in capsys.readouterr().err
+    assert not (place / "ovlab-store").exists()

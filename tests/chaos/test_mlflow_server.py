@@ -1,0 +1,47 @@
+"""SIGKILL of the MLflow server under a sweep: the sweep does not notice, and the server is told everything later."""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+HERE = Path(__file__).parent
+
+
+def load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+micro = load(HERE / "micro_sweep.py")
+Server = load(HERE.parent / "ovlab" / "tracking" / "test_mlflow_server.py").Server
+
+
+@pytest.mark.timeout(900)
+def test_sweep_goes_on_without_its_server_which_is_told_everything_later(tmp_path: Path) -> None:
+    from ovlab.tracking.mlflow_tracker import MlflowServer
+
+    server, folder = Server(tmp_path, f"sqlite:///{tmp_path}/mlflow.db"), tmp_path / "sweep"
+    server.start()
+    try:
+        server.wait()
+        driver = micro.start(folder, "--workers", "1", MLFLOW_TRACKING_URI=server.uri)
+        micro.wait_until(lambda: micro.run_under_way(folder) or driver.poll() is not None, 300)
+        run = micro.run_under_way(folder)
+        assert run is not None, micro.errors_of(folder)
+
+        server.kill()
+
+        assert driver.wait() == micro.CODE, micro.errors_of(folder)
+        server.start_again()
+        server.wait()
+        assert micro.on_the_server(folder, MLFLOW_TRACKING_URI=server.uri) == micro.END
+        mlflow = MlflowServer(server.uri)
+        (found,) = [known for known in mlflow.runs() if known.run == run]
+        history = mlflow.client.get_metric_history(found.id, "train/loss")
+        assert [point.step for point in history] == list(range(1, micro.NUM_STEPS + 1))
+    finally:
+        server.kill()
