@@ -120,7 +120,7 @@ def _classes(
     """Those that occur where the image is scored, the largest in the ground truth first."""
     scored = truth != IGNORE_INDEX
     num_gt, num_pred = (np.bincount(labels[scored], minlength=len(words)) for labels in (truth, prediction))
-    present = sorted(np.flatnonzero(num_gt + num_pred), key=lambda index: (-num_gt[index], -num_pred[index]))
+    present = sorted(np.flatnonzero(num_gt + num_pred).tolist(), key=lambda index: (-num_gt[index], -num_pred[index]))
     colours = palette(len(words))
     return tuple(
         PictureClass(

@@ -1,7 +1,6 @@
 """A spec as JSON that a person can read, and back. Nothing unknown is dropped in silence."""
 
 import difflib
-import functools
 import json
 from typing import Any, TypeVar
 
@@ -10,6 +9,8 @@ from pydantic import TypeAdapter, ValidationError
 from ovlab.specs.errors import InputError
 
 Spec = TypeVar("Spec")
+
+_adapters: dict[type, Any] = {}
 
 
 def spec_to_json(spec: object) -> str:
@@ -36,10 +37,11 @@ def spec_from_json(kind: type[Spec], text: str, *, place: str) -> Spec:
     return spec
 
 
-@functools.cache
 def _adapter(kind: type) -> Any:
     """The TypeAdapter of a class, made once: that takes longer than to read a spec."""
-    return TypeAdapter(kind)
+    if kind not in _adapters:
+        _adapters[kind] = TypeAdapter(kind)
+    return _adapters[kind]
 
 
 def _refuse_unknown(given: Any, known: Any, place: str, prefix: str) -> None:
