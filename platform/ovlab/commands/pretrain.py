@@ -38,6 +38,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
     spec = apply_overrides(SMALL_CLIPS[arguments.clip](), arguments.set)
     from logoseg.checkpoint import load_clip
+    from ovlab.atomic_file import write_text
     from ovlab.datasets.shapes_world import SEEN_COMPOSITIONS, UNSEEN_COMPOSITIONS
     from ovlab.device import pick_device
     from ovlab.interruption import stop_on_signals
@@ -61,7 +62,7 @@ def execute(arguments: argparse.Namespace) -> int:
         "unseen": zero_shot_accuracy(clip, UNSEEN_COMPOSITIONS),
     }
     outcome = {"weights": str(weights), "zero_shot": zero_shot}
-    (arguments.out / "zero_shot.json").write_text(json.dumps(outcome, indent=2) + "\n", encoding="utf-8")
+    write_text(arguments.out / "zero_shot.json", json.dumps(outcome, indent=2) + "\n")
     if arguments.json:
         print(json.dumps(outcome))
         return 0

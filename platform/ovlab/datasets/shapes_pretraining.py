@@ -21,7 +21,7 @@ ALL_COMPOSITIONS = tuple(range(NUM_COMPOSITIONS))
 
 
 class CloseUp(NamedTuple):
-    """One object in front of one kind of stuff (a position in STUFF), and a caption of both or either."""
+    """One large object in front of one kind of stuff (a position in STUFF), and a caption of both or either."""
 
     image: UInt8[np.ndarray, "96 96 3"]
     composition: Composition
@@ -29,28 +29,12 @@ class CloseUp(NamedTuple):
     caption: str
 
 
-def attributed_close_up(seed: int, index: int, compositions: Sequence[int] = ALL_COMPOSITIONS) -> CloseUp:
-    """The picture and caption of `captioned_close_up`, and what is in it."""
+def close_up(seed: int, index: int, compositions: Sequence[int] = ALL_COMPOSITIONS) -> CloseUp:
+    """The object is drawn from `compositions` (world ids)."""
     scene = draw_close_up(compositions, STUFF_IDS, seed, index)
     rendering = render(scene)
     shown = COMPOSITIONS[scene.objects[0].composition]
     return CloseUp(rendering.image, shown, scene.regions[0].stuff, caption(scene, rendering))
-
-
-def close_up(
-    seed: int, index: int, compositions: Sequence[int] = ALL_COMPOSITIONS
-) -> tuple[UInt8[np.ndarray, "96 96 3"], Composition]:
-    """One large object, drawn from `compositions` (world ids), in front of one kind of stuff."""
-    scene = draw_close_up(compositions, STUFF_IDS, seed, index)
-    return render(scene).image, COMPOSITIONS[scene.objects[0].composition]
-
-
-def captioned_close_up(
-    seed: int, index: int, compositions: Sequence[int] = ALL_COMPOSITIONS
-) -> tuple[UInt8[np.ndarray, "96 96 3"], str]:
-    """The picture of `close_up` and a caption of it."""
-    drawn = attributed_close_up(seed, index, compositions)
-    return drawn.image, drawn.caption
 
 
 def captioned_scene(

@@ -5,6 +5,7 @@ undisturbed one, bit for bit, on the same machine with the same number of thread
 """
 
 import io
+import math
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -135,8 +136,8 @@ def _update(clip: CLIP, optimizer: torch.optim.AdamW, stage: _Stage, step: int) 
         nn.utils.clip_grad_norm_(clip.parameters(), stage.schedule.clip_norm)
     optimizer.step()
     value = loss.item()
-    if value != value:
-        raise WorkError(f"pre-training diverged: the loss of update {step} is not a number; lower learning_rate.")
+    if not math.isfinite(value):
+        raise WorkError(f"pre-training diverged: the loss of update {step} is {value}; lower learning_rate.")
     return value
 
 

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float32, Int64, UInt8
 from torch import Tensor
 
-from ovlab.datasets.shapes_pretraining import attributed_close_up, captioned_close_up, captioned_scene
+from ovlab.datasets.shapes_pretraining import captioned_scene, close_up
 
 # Of a contrastive batch, the share of close-ups; the rest are scenes.
 CLOSE_UP_SHARE = 0.35
@@ -35,7 +35,7 @@ def attribute_batch(seed: int, step: int, num_close_ups: int, *, grid: int) -> A
 
     Raises ValueError when they fill no whole number of mosaics, or the grid does not divide the 96 pixels.
     """
-    drawn = [attributed_close_up(_stream(seed, 0), step * num_close_ups + place) for place in range(num_close_ups)]
+    drawn = [close_up(_stream(seed, 0), step * num_close_ups + place) for place in range(num_close_ups)]
     images = np.stack([_shrunk(one.image, grid) for one in drawn])
     side = images.shape[1]
     mosaics = images.reshape(-1, grid, grid, side, side, 3).transpose(0, 1, 3, 2, 4, 5).reshape(-1, 96, 96, 3)
@@ -47,9 +47,9 @@ def caption_batch(seed: int, step: int, batch_size: int) -> CaptionBatch:
     """The pictures of update `step` of the contrastive stage: close-ups first, then scenes."""
     num_close_ups = round(CLOSE_UP_SHARE * batch_size)
     first = step * batch_size
-    close_ups = [captioned_close_up(_stream(seed, 1), first + place) for place in range(num_close_ups)]
+    drawn = [close_up(_stream(seed, 1), first + place) for place in range(num_close_ups)]
     scenes = [captioned_scene(_stream(seed, 2), first + place) for place in range(batch_size - num_close_ups)]
-    images, captions = zip(*close_ups, *scenes, strict=True)
+    images, captions = zip(*((one.image, one.caption) for one in drawn), *scenes, strict=True)
     return CaptionBatch(_as_images(np.stack(images)), captions)
 
 

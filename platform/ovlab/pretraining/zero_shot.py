@@ -10,12 +10,13 @@ from open_clip import CLIP
 from torch.nn import functional as F
 
 from logoseg.image_encoder import ImageNormalisation
+from ovlab.datasets.shapes_captions import with_article
 from ovlab.datasets.shapes_pretraining import close_up
 from ovlab.datasets.shapes_world import COMPOSITIONS
 
 # No training draws from it.
 HELD_OUT_SEED = 999_331
-PROMPT = "a photo of {article} {name}"
+PROMPT = "a photo of {}"
 
 
 def zero_shot_accuracy(clip: CLIP, compositions: Sequence[int], *, num_images: int = 500) -> dict[str, float]:
@@ -26,14 +27,13 @@ def zero_shot_accuracy(clip: CLIP, compositions: Sequence[int], *, num_images: i
     device = clip.logit_scale.device
     drawn = [close_up(HELD_OUT_SEED, index, compositions) for index in range(num_images)]
     normalise = ImageNormalisation().to(device)
-    pixels = torch.stack([torch.from_numpy(image).permute(2, 0, 1) for image, _ in drawn]).to(device)
-    names = [composition.name for composition in COMPOSITIONS]
-    prompts = [PROMPT.format(article="an" if name[0] in "aeiou" else "a", name=name) for name in names]
+    pixels = torch.stack([torch.from_numpy(one.image).permute(2, 0, 1) for one in drawn]).to(device)
+    prompts = [PROMPT.format(with_article(composition.name)) for composition in COMPOSITIONS]
     with torch.inference_mode():
         pictures = torch.cat([clip.visual(normalise(part.float() / 255)) for part in pixels.split(100)])
         texts = F.normalize(clip.encode_text(clip.tokenize(prompts).to(device)), dim=-1)
         nearest = (F.normalize(pictures, dim=-1) @ texts.T).argmax(dim=1).tolist()
-    pairs = [(COMPOSITIONS[found], shown) for found, (_, shown) in zip(nearest, drawn, strict=True)]
+    pairs = [(COMPOSITIONS[found], one.composition) for found, one in zip(nearest, drawn, strict=True)]
     return {
         "colour": sum(found.colour == shown.colour for found, shown in pairs) / num_images,
         "texture": sum(found.texture == shown.texture for found, shown in pairs) / num_images,

@@ -2,35 +2,33 @@ import numpy as np
 
 from logoseg.tokenizer import known_words
 from ovlab.datasets.shapes_captions import caption_words
-from ovlab.datasets.shapes_pretraining import captioned_close_up, captioned_scene, close_up
+from ovlab.datasets.shapes_pretraining import captioned_scene, close_up
 from ovlab.datasets.shapes_world import SEEN, SHAPES, UNSEEN_COMPOSITIONS
 
 
 def test_close_up_same_arguments_same_picture() -> None:
     first, second, other = close_up(1, 2), close_up(1, 2), close_up(1, 3)
 
-    np.testing.assert_array_equal(first[0], second[0])
-    assert first[1] == second[1]
-    assert (first[0] != other[0]).any()
+    np.testing.assert_array_equal(first.image, second.image)
+    assert first[1:] == second[1:]
+    assert (first.image != other.image).any()
 
 
 def test_close_ups_show_any_composition_unless_asked() -> None:
-    usual = {close_up(4, index)[1].world_id for index in range(60)}
-    unseen = {close_up(4, index, UNSEEN_COMPOSITIONS)[1].world_id for index in range(60)}
+    usual = {close_up(4, index).composition.world_id for index in range(60)}
+    unseen = {close_up(4, index, UNSEEN_COMPOSITIONS).composition.world_id for index in range(60)}
 
     assert usual & SEEN
     assert usual & set(UNSEEN_COMPOSITIONS)
     assert unseen <= set(UNSEEN_COMPOSITIONS)
 
 
-def test_captioned_close_up_is_the_close_up_with_words() -> None:
+def test_caption_of_a_close_up_names_no_other_shape() -> None:
     for index in range(20):
-        image, text = captioned_close_up(4, index)
-        picture, composition = close_up(4, index)
+        shown = close_up(4, index)
 
-        np.testing.assert_array_equal(image, picture)
-        named = [shape for shape in SHAPES if shape in text.split()]
-        assert named in ([], [SHAPES[composition.shape]])
+        named = [shape for shape in SHAPES if shape in shown.caption.split()]
+        assert named in ([], [SHAPES[shown.composition.shape]])
 
 
 def test_captioned_scenes_same_arguments_same_picture_and_words() -> None:
