@@ -1,7 +1,8 @@
 """From the cells of a table, and the counts behind them, to its view."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ovlab.metrics.intervals import Interval, interval_about, within_0_and_1
@@ -138,33 +139,32 @@ def _marks(
     for column in table.columns:
         sign = -1 if column.score in LOWER_IS_BETTER else 1
         for kind in dict.fromkeys((line.origin, line.row.group) for line in lines):
-            values = {
-                line: cell.value
+            valued = {
+                line: cell
                 for line in lines
                 if (line.origin, line.row.group) == kind and (cell := cells[line, column.title]).value is not None
             }
-            competing = comparable({line: frozenset(table.notes_of(line.row.key, column.title)) for line in values})
-
-            def is_tied(first: _Line, second: _Line, column: Column = column) -> bool:
-                sides = (cells[line, column.title] for line in (first, second))
-                found = advantage(*sides, column.score, samples)
-                return found is not None and found.is_within_noise
-
-            marks = marks_among({line: sign * values[line] for line in competing}, is_tied)
+            competing = comparable({line: frozenset(table.notes_of(line.row.key, column.title)) for line in valued})
+            ranks = {line: sign * value for line in competing if (value := valued[line].value) is not None}
+            marks = marks_among(ranks, partial(_is_tied, valued, column.score, samples))
             found |= {(line, column.title): mark for line, mark in marks.items()}
     return found
+
+
+def _is_tied(cells: Mapping[_Line, Cell], score: str, samples: Samples, first: _Line, second: _Line) -> bool:
+    found = advantage(cells[first], cells[second], score, samples)
+    return found is not None and found.is_within_noise
 
 
 def _cell_view(
     cell: Cell, column: Column, samples: Samples, *, mark: Mark | None, is_comparable: bool, footnotes: tuple[int, ...]
 ) -> CellView:
-    has_delta = is_comparable and cell.origin == "measured" and cell.value is not None and cell.published is not None
     seeds = _seeds(cell)
     return CellView(
         origin=cell.origin,
         value=cell.value,
         published=cell.published,
-        delta=cell.value - cell.published if has_delta else None,
+        delta=_delta(cell) if is_comparable else None,
         mark=mark,
         image_interval=_image_interval(cell, column, samples),
         seed_interval=None if seeds is None else seeds.interval,
@@ -175,6 +175,12 @@ def _cell_view(
         missing_seeds=cell.missing_seeds,
         footnotes=footnotes,
     )
+
+
+def _delta(cell: Cell) -> float | None:
+    if cell.origin != "measured" or cell.value is None or cell.published is None:
+        return None
+    return cell.value - cell.published
 
 
 def _seeds(cell: Cell) -> SeedSummary | None:

@@ -29,7 +29,7 @@ FORMATS: Mapping[str, Format] = {
 
 def write_tables(views: Sequence[TableView], folder: Path, formats: Iterable[str]) -> list[Path]:
     """A file a table and format in `folder`, which is made; for LaTeX also tables.tex, which compiles by itself."""
-    files = {}
+    files: dict[Path, str] = {}
     for name in formats:
         suffix, render = FORMATS[name]
         files |= {folder / f"{view.name}{suffix}": render([view]) for view in views}
