@@ -11,7 +11,19 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+# One run of a second.
+TABLE = """\
+from ovlab.specs.table import Column, Row, Table, Variation
+
+SMALL = {"guidance_dim": 16, "attention_heads": 2, "state_dim": 4, "fusion_depth": 1, "decoder_dims": [16, 16]}
+
+TABLE = Table(
+    name="mine",
+    title="Mine",
+    columns=(Column(title="PAS-20", benchmark="pas-20"),),
+    rows=(Row(key="full", label="", run=Variation(training_set="pc-59", model=SMALL, schedule={"batch_size": 1})),),
+)
+"""
 
 
 def _load(name: str) -> object:
@@ -36,7 +48,7 @@ def ovlab(environment: dict[str, str], *arguments: str) -> subprocess.CompletedP
 
 def ray(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     call = [str(Path(sys.executable).with_name("ray")), *arguments]
-    return subprocess.run(call, env=environment, capture_output=True, text=True, timeout=180, cwd=ROOT)
+    return subprocess.run(call, env=environment, capture_output=True, text=True, timeout=400)
 
 
 def test_job_prints_what_the_command_prints_here(head: object, tmp_path: Path) -> None:
@@ -129,15 +141,26 @@ def test_submit_interrupted_leaves_the_job_running(head: object, tmp_path: Path)
     assert ray(environment, "job", "stop", job).returncode == 0
 
 
-def test_ray_job_submit_of_the_checkout_runs_a_command(head: object, tmp_path: Path) -> None:
+def test_ray_job_submit_of_the_checkout_makes_a_table_by_trials(head: object, tmp_path: Path) -> None:
+    from ovlab.jobs import source_package
+    from ovlab.results.store import open_store
+
+    # The sources of the checkout without what else may lie in it, and a table of one's own beside them.
+    source_package().copy_to(tmp_path / "checkout")
+    (tmp_path / "checkout" / "mine.py").write_text(TABLE)
     environment = {**head.environment(), "RAY_AUTH_MODE": "token", "RAY_API_SERVER_ADDRESS": head.dashboard}
-    sources = json.dumps({"env_vars": {"PYTHONPATH": "platform:model"}})
-    command = ["python", "-m", "ovlab", "plan", "table4", "--seeds", "0", "--store", str(tmp_path)]
+    sources = json.dumps({"env_vars": {"PYTHONPATH": "platform:model", "OVLAB_CACHE": str(tmp_path / "cache")}})
+    submit = ["job", "submit", "--working-dir", str(tmp_path / "checkout"), "--runtime-env-json", sources]
+    run = ["python", "-m", "ovlab", "run", "./mine.py", "--clip", "shapes-vit-s=none", "--limit-steps", "2"]
+    run += ["--limit-images", "2", "--device", "cpu", "--no-tracking", "--store", str(tmp_path / "store")]
 
-    result = ray(environment, "job", "submit", "--working-dir", ".", "--runtime-env-json", sources, "--", *command)
+    result = ray(environment, *submit, "--", *run)
 
-    assert result.returncode == 0, result.stderr
-    assert "7 trainings" in result.stdout
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    store = open_store(str(tmp_path / "store"))
+    (training,) = store.trainings()
+    assert training.num_steps == 2
+    assert len(list(store.records())) == 2
 
 
 def test_doctor_asks_a_worker_of_the_cluster(head: object, tmp_path: Path) -> None:

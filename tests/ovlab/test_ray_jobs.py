@@ -10,8 +10,10 @@ import pytest
 import ray
 
 from ovlab import ray_jobs
+from ovlab.cli import main
 from ovlab.ray_jobs import Jobs
 from ovlab.specs.errors import InputError, WorkError
+from ovlab.tracking.provenance import read_stamp
 
 JOB = "raysubmit_1"
 
@@ -134,3 +136,20 @@ def test_job_that_has_ended_gives_its_exit_code(head: Head, job: dict[str, objec
 
     assert Jobs(head.address).follow(JOB, written.append) == code
     assert "".join(written) == said
+
+
+def test_submit_without_waiting_prints_the_job_and_sends_stamp_and_store(
+    head: Head, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OVLAB_STORE", "s3://bucket/store")
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+
+    code = main(["submit", "--no-wait", "--address", head.address, "--env", "A=1", "--", "run", "table4"])
+
+    assert code == 0
+    assert capsys.readouterr().out == f"{JOB}\n"
+    (asked,) = head.handed_in
+    assert asked["entrypoint"] == "python -m ovlab run table4 --store s3://bucket/store"
+    variables = asked["runtime_env"]["env_vars"]
+    assert (variables["A"], variables["PYTHONPATH"]) == ("1", "platform:model")
+    assert read_stamp(variables["OVLAB_PROVENANCE"]).commit == asked["metadata"]["commit"]
