@@ -62,7 +62,7 @@ def table_view(grid: Grid, samples: Samples) -> TableView:
         lines = sorted([*quoted, *measured], key=lambda line: order[line.row.key])
         parts = [_part("", lines, grid, suite, samples)]
     else:
-        titles = (QUOTED_TITLE, f"In the miniature (suite {suite.name})")
+        titles = (QUOTED_TITLE, _miniature_title(measured, suite))
         parts = [
             _part(title, lines, grid, suite, samples)
             for title, lines in zip(titles, (quoted, measured), strict=True)
@@ -85,7 +85,8 @@ def _part(title: str, lines: Sequence[_Line], grid: Grid, suite: Suite, samples:
     is_miniature = suite != PAPER and all(line.origin == "measured" for line in lines)
     cells = {(line, column.title): _cell(line, column, grid) for line in lines for column in table.columns}
     marks = _marks(lines, cells, table, samples)
-    stand_ins = {line: (stand_in(line.row, suite),) if is_miniature else () for line in lines}
+    # Where one thing stands for all rows, the title says it.
+    has_stand_ins = is_miniature and len(_stand_ins(lines, suite)) > 1
     is_mixed = len({line.origin for line in lines}) > 1
     rows = tuple(
         RowView(
@@ -93,7 +94,10 @@ def _part(title: str, lines: Sequence[_Line], grid: Grid, suite: Suite, samples:
             label=f"{line.row.label}, measured here" if is_mixed and line.origin == "measured" else line.row.label,
             group=line.row.group,
             origin=line.origin,
-            details=(*(_detail(line.row.detail(name)) for name in table.details), *stand_ins[line]),
+            details=(
+                *(_detail(line.row.detail(name)) for name in table.details),
+                *((stand_in(line.row, suite),) if has_stand_ins else ()),
+            ),
             cells=tuple(
                 _cell_view(
                     cells[line, column.title],
@@ -110,7 +114,7 @@ def _part(title: str, lines: Sequence[_Line], grid: Grid, suite: Suite, samples:
         for line in lines
     )
     columns = tuple(_column_view(column, table, suite, is_miniature) for column in table.columns)
-    details = (*table.details.values(), *(("Stand-in",) if is_miniature else ()))
+    details = (*table.details.values(), *(("Stand-in",) if has_stand_ins else ()))
     return Part(title=title, details=details, columns=columns, rows=rows)
 
 
@@ -123,6 +127,15 @@ def stand_in(row: Row, suite: Suite) -> str:
         return trained
     side = suite.region_grid(row.run.region_grid)
     return f"{trained}, {side}×{side} regions"
+
+
+def _stand_ins(lines: Iterable[_Line], suite: Suite) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(stand_in(line.row, suite) for line in lines))
+
+
+def _miniature_title(lines: Sequence[_Line], suite: Suite) -> str:
+    title, stand_ins = f"In the miniature (suite {suite.name})", _stand_ins(lines, suite)
+    return f"{title}: {stand_ins[0]}" if len(stand_ins) == 1 else title
 
 
 def _cell(line: _Line, column: Column, grid: Grid) -> Cell:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from ovlab.report.table_view import CellView, Part, RowView, TableView
 from ovlab.report.text import beside, noise_of, percent, published_verdict, verdict_by_column
 
-# Whatever Markdown or HTML would read as more than the character itself.
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~&])")
+# Whatever Markdown or HTML would read as more than the character itself; an underscore within a word is not.
+_SPECIAL = re.compile(r"([\\`*\[\]<>|~&]|(?<!\w)_|_(?!\w))")
 
 _CLAIM_COLUMNS = ("Claim", "Place", "As published", "Here", "By column", "Held against")
 

@@ -46,7 +46,9 @@ def test_report_of_an_own_table_has_a_dash_where_nothing_is_measured(
 
     assert main(["report", str(tmp_path / "mine.py"), "--store", store]) == 0
 
-    assert "| Full | shapes-vit-s on shapes-coco | — |" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "### In the miniature (suite shapes): shapes-vit-s on shapes-coco" in printed
+    assert "| Full | — |" in printed
 
 
 def test_report_writes_every_format_and_the_pages(

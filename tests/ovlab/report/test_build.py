@@ -70,12 +70,22 @@ def test_miniature_stands_in_a_part_of_its_own_without_a_delta(filled: Any, tabl
     assert [(row.key, row.cells[0].value) for row in quoted.rows] == [("theirs", 0.9), ("full", 0.954)]
     assert [row.key for row in measured.rows] == ["full", "half", "none"]
     assert [column.title for column in (*quoted.columns, *measured.columns)] == ["PAS-20", "shapes PAS-20"]
-    assert (measured.details, measured.rows[0].details) == (("Stand-in",), ("shapes-vit-s on shapes-coco",))
+    assert measured.title == "In the miniature (suite shapes): shapes-vit-s on shapes-coco"
+    assert (measured.details, measured.rows[0].details) == ((), ())
     cell = cells(measured)["full", "measured"]
     assert (cell.origin, cell.published, cell.delta) == ("measured", 0.954, None)
     assert cell.value == pytest.approx(sum(EASE) / 40)
     missing = cells(measured)["half", "measured"]
     assert (missing.origin, missing.value, missing.mark, missing.missing_seeds) == ("missing", None, None, (0, 1, 2))
+
+
+def test_rows_of_the_miniature_that_differ_in_backbone_name_their_stand_in(filled: Any, table: Table) -> None:
+    large = Row(key="large", label="Large", run=Variation(backbone="vit-l"))
+
+    _, measured = view_of(filled, replace(table, rows=(*table.rows, large))).parts
+
+    assert (measured.title, measured.details) == ("In the miniature (suite shapes)", ("Stand-in",))
+    assert measured.rows[-1].details == ("shapes-vit-l on shapes-coco",)
 
 
 def test_paper_suite_has_the_measured_row_below_the_quoted_one_with_a_delta(filled: Any, table: Table) -> None:
