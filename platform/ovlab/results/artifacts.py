@@ -9,6 +9,7 @@ import logging
 from pathlib import Path
 
 from ovlab.atomic_file import replacing
+from ovlab.concurrent_file import writing
 from ovlab.results.record import DamagedError, StoredFile, TrainingRecord
 from ovlab.results.store import Store, training_folder
 
@@ -46,7 +47,10 @@ def fetch_weights(store: Store, record: TrainingRecord, folder: Path) -> Path:
     """
     path = folder / record.weights.name
     if not path.exists() or file_sha256(path) != record.weights.sha256:
-        _fetch(store, f"{training_folder(record.fingerprint)}/{record.weights.name}", record.weights.sha256, path)
+        # The workers of a machine may all want the same weights at the same time.
+        with writing(path) as partial:
+            name = f"{training_folder(record.fingerprint)}/{record.weights.name}"
+            _download(store, name, record.weights.sha256, partial)
     return path
 
 
@@ -74,7 +78,8 @@ def fetch_newest_checkpoint(store: Store, fingerprint: str, folder: Path) -> Pat
             return None
         path = folder / f"{stem}.{suffix}"
         try:
-            _fetch(store, f"{there}/{name}", digest, path)
+            with replacing(path) as partial:
+                _download(store, f"{there}/{name}", digest, partial)
         except DamagedError as error:
             _log.warning("%s Trying the one before it.", error)
         else:
@@ -99,10 +104,8 @@ def fetch_step_log(store: Store, fingerprint: str, path: Path) -> None:
             store.folder.download(f"{training_folder(fingerprint)}/{STEP_LOG}", partial)
 
 
-def _fetch(store: Store, name: str, digest: str, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as partial:
-        store.folder.download(name, partial)
-        found = file_sha256(partial)
-        if found != digest:
-            raise DamagedError(f"{store.folder.locate(name)}: damaged (its sha256 is {found[:12]}, not {digest[:12]}).")
+def _download(store: Store, name: str, digest: str, target: Path) -> None:
+    store.folder.download(name, target)
+    found = file_sha256(target)
+    if found != digest:
+        raise DamagedError(f"{store.folder.locate(name)}: damaged (its sha256 is {found[:12]}, not {digest[:12]}).")

@@ -1,7 +1,9 @@
 """ovlab.results.artifacts: files come back as they went, or are refused; the newest sound checkpoint is found."""
 
 import logging
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,8 @@ from ovlab.results.artifacts import (
     weights_uri,
 )
 from ovlab.results.record import DamagedError, TrainingRecord
-from ovlab.results.store import Store
+from ovlab.results.store import Store, open_store
+from ovlab.storage import Folder
 
 RUN = "f" * 64
 
@@ -50,6 +53,26 @@ def test_weights_come_back_as_they_went_and_are_copied_once(
     path.write_bytes(b"spoilt here")
     with pytest.raises(ValueError, match="not found"):
         fetch_weights(store, record, tmp_path / "cache")
+
+
+def test_weights_fetched_by_several_at_once_are_whole_for_each(
+    tmp_path: Path, make_training: Callable[..., TrainingRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(str(tmp_path / "store"))
+    (tmp_path / "weights.safetensors").write_bytes(b"weights")
+    record = make_training(weights=keep_weights(store, make_training().fingerprint, tmp_path / "weights.safetensors"))
+    download, all_have_it = Folder.download, threading.Barrier(3, timeout=20)
+
+    def download_together(self: Folder, name: str, target: Path) -> None:
+        download(self, name, target)
+        all_have_it.wait()
+
+    monkeypatch.setattr(Folder, "download", download_together)
+    with ThreadPoolExecutor(3) as pool:
+        paths = list(pool.map(lambda _: fetch_weights(store, record, tmp_path / "cache"), range(3)))
+
+    assert [path.read_bytes() for path in paths] == [b"weights"] * 3
+    assert list((tmp_path / "cache").iterdir()) == [paths[0]]
 
 
 def test_weights_damaged_in_the_store_are_refused_and_leave_nothing_here(
