@@ -19,7 +19,7 @@ _NO_TOKEN = (
     "set RAY_AUTH_TOKEN. A cluster without one gets it by `ray get-auth-token --generate` before it is started."
 )
 # What a head answers that has started, but whose agent, which starts jobs, has not.
-_NO_AGENT = "No available agent"
+_STARTING = ("No available agent", "Cannot connect to host")
 _AGENT_SECONDS = 120.0
 # Ray's agent closes the output of a job now and then before the job has ended.
 _PAUSE_SECONDS = 2.0
@@ -48,7 +48,8 @@ class Jobs:
                         entrypoint=entrypoint, runtime_env=environment, metadata=dict(metadata)
                     )
                 except RuntimeError as error:
-                    if _NO_AGENT not in str(error) or time.monotonic() > deadline:
+                    starting = any(answer in str(error) for answer in _STARTING)
+                    if not starting or time.monotonic() > deadline:
                         raise
                 time.sleep(_PAUSE_SECONDS)
 

@@ -96,7 +96,8 @@ def test_job_is_handed_in_with_its_folder_and_variables(head: Head, folder: Path
 
 
 def test_job_is_handed_in_again_while_the_head_is_starting(head: Head, folder: Path) -> None:
-    head.refusals = [(500, "No available agent to submit job, please try again later.")] * 3
+    refused = "Traceback\n  File x\nClientConnectorError: Cannot connect to host 127.0.0.1:52365 ssl:default"
+    head.refusals = [(500, "No available agent to submit job, please try again later.")] * 2 + [(500, refused)]
 
     assert Jobs(head.address).submit("python -V", folder, {}, {}) == JOB
 
