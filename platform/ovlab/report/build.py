@@ -83,11 +83,23 @@ def table_view(grid: Grid, samples: Samples) -> TableView:
 def _part(title: str, lines: Sequence[_Line], grid: Grid, suite: Suite, samples: Samples) -> Part:
     table = grid.table
     is_miniature = suite != PAPER and all(line.origin == "measured" for line in lines)
+    is_mixed = len({line.origin for line in lines}) > 1
+    # Where one thing stands for all rows, the title says it.
+    stand_in_title = ("Stand-in",) if is_miniature and len(_stand_ins(lines, suite)) > 1 else ()
     cells = {(line, column.title): _cell(line, column, grid) for line in lines for column in table.columns}
     marks = _marks(lines, cells, table, samples)
-    # Where one thing stands for all rows, the title says it.
-    has_stand_ins = is_miniature and len(_stand_ins(lines, suite)) > 1
-    is_mixed = len({line.origin for line in lines}) > 1
+    cell_views = {
+        (line, column.title): _cell_view(
+            cells[line, column.title],
+            column,
+            samples,
+            mark=marks.get((line, column.title)),
+            footnotes=footnotes_of(table, row=line.row.key, column=column.title),
+            has_delta=suite == PAPER,
+        )
+        for line in lines
+        for column in table.columns
+    }
     rows = tuple(
         RowView(
             key=line.row.key,
@@ -96,26 +108,15 @@ def _part(title: str, lines: Sequence[_Line], grid: Grid, suite: Suite, samples:
             origin=line.origin,
             details=(
                 *(_detail(line.row.detail(name)) for name in table.details),
-                *((stand_in(line.row, suite),) if has_stand_ins else ()),
+                *(stand_in(line.row, suite) for _ in stand_in_title),
             ),
-            cells=tuple(
-                _cell_view(
-                    cells[line, column.title],
-                    column,
-                    samples,
-                    mark=marks.get((line, column.title)),
-                    is_comparable=suite == PAPER,
-                    footnotes=footnotes_of(table, row=line.row.key, column=column.title),
-                )
-                for column in table.columns
-            ),
+            cells=tuple(cell_views[line, column.title] for column in table.columns),
             footnotes=footnotes_of(table, row=line.row.key),
         )
         for line in lines
     )
     columns = tuple(_column_view(column, table, suite, is_miniature) for column in table.columns)
-    details = (*table.details.values(), *(("Stand-in",) if has_stand_ins else ()))
-    return Part(title=title, details=details, columns=columns, rows=rows)
+    return Part(title=title, details=(*table.details.values(), *stand_in_title), columns=columns, rows=rows)
 
 
 def stand_in(row: Row, suite: Suite) -> str:
@@ -170,14 +171,14 @@ def _is_tied(cells: Mapping[_Line, Cell], score: str, samples: Samples, first: _
 
 
 def _cell_view(
-    cell: Cell, column: Column, samples: Samples, *, mark: Mark | None, is_comparable: bool, footnotes: tuple[int, ...]
+    cell: Cell, column: Column, samples: Samples, *, mark: Mark | None, footnotes: tuple[int, ...], has_delta: bool
 ) -> CellView:
     seeds = _seeds(cell)
     return CellView(
         origin=cell.origin,
         value=cell.value,
         published=cell.published,
-        delta=_delta(cell) if is_comparable else None,
+        delta=_delta(cell) if has_delta else None,
         mark=mark,
         image_interval=_image_interval(cell, column, samples),
         seed_interval=None if seeds is None else seeds.interval,
