@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 import ray
 from ray import tune
 from ray.actor import ActorHandle
+from ray.tune.logger import JsonLoggerCallback
+from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import TrialScheduler
 
 from ovlab.cluster import Cluster
@@ -36,8 +38,9 @@ from ovlab.training.step_log import StepRecord
 MAX_LOST = 3
 
 _SETTINGS = {
-    # Tune writes tables to the terminal and files for TensorBoard, both of which exist here already.
+    # Of its files of results, those that it reads itself are enough.
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    # The other of its two ways of printing cannot be made silent.
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_WARN_THRESHOLD_S": "10",
     # The last result of a trial says how it ended, and has no loss.
@@ -142,9 +145,17 @@ def _tuner(order: _Order, scheduler: TrialScheduler, resources: _Resources, scra
             name="runs",
             storage_path=scratch,
             failure_config=tune.FailureConfig(max_failures=MAX_LOST),
+            callbacks=[JsonLoggerCallback(), _Silent()],
             verbose=0,
         ),
     )
+
+
+class _Silent(TrialProgressCallback):
+    """In the place of the one that prints every result, which no verbosity turns off."""
+
+    def _print(self, msg: str) -> None:
+        pass
 
 
 def _watch(
