@@ -1,4 +1,4 @@
-"""SIGKILL of a trial, SIGKILL and SIGTERM of the driver: `ovlab run` again ends as if nothing had happened."""
+"""SIGKILL of a trial, SIGKILL and SIGTERM of `ovlab run`, on Ray and without: again, it ends as if nothing happened."""
 
 import contextlib
 import importlib.util
@@ -92,16 +92,25 @@ def left_behind() -> Iterator[list[psutil.Process]]:
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
-    ("happens", "code", "possible"),
+    ("happens", "num_workers", "code", "possible"),
     [
-        (kill_the_trial, micro.CODE, {"FINISHED", "FAILED"}),
-        (kill_the_driver, -signal.SIGKILL, {"KILLED", "FAILED"}),
-        (terminate_the_driver, 1, {"KILLED", "FAILED"}),
+        (kill_the_trial, "2", micro.CODE, {"FINISHED", "FAILED"}),
+        (kill_the_driver, "2", -signal.SIGKILL, {"KILLED", "FAILED"}),
+        (terminate_the_driver, "2", 1, {"KILLED", "FAILED"}),
+        (kill_the_driver, "1", -signal.SIGKILL, {"KILLED", "FAILED"}),
+        (terminate_the_driver, "1", 1, {"KILLED", "FAILED"}),
     ],
-    ids=["SIGKILL of a trial", "SIGKILL of the driver", "SIGTERM of the driver"],
+    ids=[
+        "SIGKILL of a trial",
+        "SIGKILL of the driver",
+        "SIGTERM of the driver",
+        "SIGKILL without Ray",
+        "SIGTERM without Ray",
+    ],
 )
 def test_sweep_ends_as_if_nothing_had_happened(
     happens: Callable[..., None],
+    num_workers: str,
     code: int,
     possible: set[str],
     undisturbed: Path,
@@ -109,7 +118,7 @@ def test_sweep_ends_as_if_nothing_had_happened(
     left_behind: list[psutil.Process],
 ) -> None:
     folder = tmp_path / "disturbed"
-    driver = micro.start(folder, "--workers", "2")
+    driver = micro.start(folder, "--workers", num_workers)
     micro.wait_until(lambda: micro.run_under_way(folder) or driver.poll() is not None, 300)
     run = micro.run_under_way(folder)
     assert run is not None, micro.errors_of(folder)
@@ -122,7 +131,7 @@ def test_sweep_ends_as_if_nothing_had_happened(
     micro.wait_until(lambda: "RUNNING" not in statuses(folder).values(), 60)
     assert set(statuses(folder).values()) <= possible
 
-    again = micro.start(folder, "--workers", "2")
+    again = micro.start(folder, "--workers", num_workers)
 
     assert again.wait() == micro.CODE, micro.errors_of(folder)
     assert "failed: micro broken, seed 0: step 2: the loss is nan" in micro.errors_of(folder)

@@ -106,7 +106,7 @@ def make_on_ray(
             if result.metrics["report"] is not None:
                 print(result.metrics["report"], file=sys.stderr)
             on_failure(Failure(run, result.metrics["cause"]))
-    if stop():
+    if any(result.metrics and result.metrics.get("stopped") for result in results):
         raise Stopped("stopped; the same command continues.")
 
 
@@ -202,7 +202,7 @@ def _trial(config: dict[str, Any], *, order: _Order) -> dict[str, Any]:
     run, correspondent = order.runs[config["number"]], Correspondent(order.mailbox)
     try:
         if correspondent.flush():
-            return {"cause": None}
+            return {"cause": None, "stopped": True}
         make_tracked(
             run,
             order.sweep,
@@ -212,7 +212,8 @@ def _trial(config: dict[str, Any], *, order: _Order) -> dict[str, Any]:
             on_step=order.hooks(config["number"], run.training.spec.schedule.steps),
         )
     except Stopped:
-        return {"cause": None}
+        # Or given up by a search, which is an end.
+        return {"cause": None, "stopped": correspondent.is_to_stop}
     except Exception as error:  # whatever it is, it is the end of this run and of no other
         cause, report = explained(error)
         return {"cause": cause, "report": report}

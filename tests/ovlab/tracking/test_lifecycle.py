@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ovlab.specs.errors import Stopped
 from ovlab.tracking.lifecycle import Terminated, tracked
 from ovlab.tracking.spool import SpoolTracker, read_events
 from ovlab.tracking.tracker import RunHeader
@@ -41,6 +42,10 @@ def terminate() -> None:
     time.sleep(5)
 
 
+def stop() -> None:
+    raise Stopped("stopped after 3 steps")
+
+
 def leave(code: object) -> Callable[[], None]:
     def leave_now() -> None:
         raise SystemExit(code)
@@ -54,11 +59,12 @@ def leave(code: object) -> Callable[[], None]:
         (fail, ValueError, "FAILED", "ValueError: no such class"),
         (interrupt, KeyboardInterrupt, "KILLED", "SIGINT"),
         (terminate, Terminated, "KILLED", "SIGTERM"),
+        (stop, Stopped, "KILLED", "stopped after 3 steps"),
         (leave(1), SystemExit, "FAILED", "exit: 1"),
         (leave(0), SystemExit, "FINISHED", ""),
         (leave(None), SystemExit, "FINISHED", ""),
     ],
-    ids=["exception", "SIGINT", "SIGTERM", "exit 1", "exit 0", "exit"],
+    ids=["exception", "SIGINT", "SIGTERM", "stopped", "exit 1", "exit 0", "exit"],
 )
 def test_status_is_what_ended_the_block(
     tmp_path: Path, happens: Callable[[], None], error: type[BaseException], status: str, reason: str
