@@ -6,7 +6,6 @@ from ovlab.datasets.catalog import DATASETS
 from ovlab.datasets.folder import open_folder
 from ovlab.datasets.sample import SegmentationDataset
 from ovlab.datasets.shapes import open_shapes
-from ovlab.datasets.shapes_benchmarks import SHAPES_NAMES
 from ovlab.datasets.sharded import open_shards
 from ovlab.specs.errors import InputError
 
@@ -16,7 +15,7 @@ def open_dataset(name: str, split: str, *, num_samples: int | None = None) -> Se
 
     `num_samples` is for the shapes suite, whose scenes are made on demand. Raises InputError where nothing is found.
     """
-    if name.startswith("shapes-") or name in SHAPES_NAMES:
+    if name.startswith("shapes-"):
         return open_shapes(name, split, num_samples=num_samples)
     if name in DATASETS and not Path(name).exists():
         raise InputError(

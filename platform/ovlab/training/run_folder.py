@@ -132,11 +132,6 @@ def _to_json(identity: RunIdentity) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
-def read_spec(path: Path) -> TrainingSpec:
-    """The spec of the run in the folder `path`. Raises InputError when there is none, or none of this version."""
-    return _read(RunFolder(path)).spec
-
-
 def _read(folder: RunFolder) -> RunIdentity:
     try:
         content = json.loads(folder.spec.read_text(encoding="utf-8"))
