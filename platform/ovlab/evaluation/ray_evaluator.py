@@ -98,6 +98,8 @@ def _count_on_ray(
     size = -(-collection.num_left // (_BLOCKS_PER_ACTOR * num_actors))
     size = min(max(size, MIN_IMAGES_PER_BLOCK), MAX_IMAGES_PER_BLOCK)
     logging.getLogger("ray.data").setLevel(logging.WARNING)
+    # It warns that its bars are switched off.
+    logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     dataset = ray.data.from_arrow(list(manifest(collection, size))).map_batches(
