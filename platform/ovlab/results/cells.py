@@ -171,7 +171,7 @@ def _require_comparable(table: Table, cells: Mapping[tuple[str, str], Cell]) -> 
         for row in table.rows:
             for run in cells[row.key, column.title].runs:
                 training = run.training.training
-                rules.add(column.title, run.evaluation.scoring_hash, row, run)
+                rules.add(column.title, run.evaluation.scoring_hash, row, run, _rules(run.evaluation))
                 images.add(column.title, run.evaluation.evaluation.data_digest, row, run)
                 clip.add(training.spec.model.clip.name, training.weights_digest, row, run)
                 data.add(training.spec.dataset, training.data_digest, row, run)
@@ -184,11 +184,17 @@ class _Agreement:
         self.complaint = complaint
         self.first: dict[str, tuple[str | None, str]] = {}
 
-    def add(self, kind: str, value: str | None, row: Row, run: CellRun) -> None:
-        name = f"row {row.key!r} (run {run.training.fingerprint[:_SHORT]}, {_short(value)})"
+    def add(self, kind: str, value: str | None, row: Row, run: CellRun, words: str = "") -> None:
+        name = f"row {row.key!r} (run {run.training.fingerprint[:_SHORT]}, {_short(value)}{words})"
         expected, other = self.first.setdefault(kind, (value, name))
         if value != expected:
             raise InputError(f"{self.complaint}: {other} and {name}. Run the older one again, or leave it out.")
+
+
+def _rules(record: EvaluationRecord) -> str:
+    scoring = record.evaluation.protocol.scoring
+    collapse = "" if scoring.collapse is None else f", background {scoring.collapse.background}"
+    return f": mIoU over {scoring.headline}{collapse}, evaluator version {scoring.evaluator_version}"
 
 
 def _short(digest: str | None) -> str:

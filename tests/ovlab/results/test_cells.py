@@ -152,6 +152,8 @@ def test_cells_of_two_ways_of_scoring_in_one_column_are_refused_by_name(filled: 
     assert "mine, column 'A-150': scored by different rules" in message
     for words in ("'full'", "'half'", scoring_hash(plain)[:12], scoring_hash(legacy)[:12]):
         assert words in message
+    assert ": mIoU over ground_truth, evaluator" in message
+    assert ": mIoU over ground_truth_or_prediction, evaluator" in message
 
 
 @pytest.mark.parametrize(
