@@ -19,10 +19,9 @@ from ovlab.evaluation.evaluator import collapse_lookup, predict_labels
 from ovlab.evaluation.stored_evaluation import EvaluationJob, job_text
 from ovlab.metrics.counting import collapse
 from ovlab.metrics.image_scores import best_and_worst, image_mious
-from ovlab.metrics.per_image import tables_of
+from ovlab.results.pairs import stored_tables
 from ovlab.results.pictures import Choice, Picture, PictureClass, Pictures, pictures_of, put_picture, put_pictures
 from ovlab.results.record import DamagedError, EvaluationRecord
-from ovlab.results.shards import counts_of
 from ovlab.results.store import Store
 
 NUM_FIRST = 4
@@ -68,7 +67,7 @@ def _choose(
     record: EvaluationRecord, job: EvaluationJob, store: Store, num_first: int, num_extremes: int
 ) -> list[tuple[int, Choice, float | None]]:
     """Position in `job.images`, why, and the score of the image; no image twice."""
-    counts = tables_of(counts_of(store, record.fingerprint), record.num_classes)
+    counts = stored_tables(store, record)
     scores = dict(zip(counts.ids, image_mious(counts).tolist(), strict=True))
     by_position = np.array([scores[name] for name in job.images.sample_ids])
     best, worst = best_and_worst(by_position, num_extremes)

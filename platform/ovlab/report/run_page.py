@@ -1,7 +1,7 @@
 """What the page of one run shows: its training, and each of its evaluations with classes, confusions and pictures."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,13 +14,13 @@ from ovlab.metrics.per_image import tables_of
 from ovlab.report.charts import Panel, curve_panel
 from ovlab.report.confusions import Confused, most_confused
 from ovlab.results.artifacts import STEP_LOG
+from ovlab.results.pairs import SHORT, stored_images
 from ovlab.results.pictures import Picture, Pictures, pictures_of
 from ovlab.results.record import ClassFigures, DamagedError, EvaluationRecord, TrainingRecord
-from ovlab.results.shards import counts_of
 from ovlab.results.store import Store, training_folder
+from ovlab.specs.errors import InputError
 from ovlab.specs.fields import leaves
 
-SHORT = 12
 NUM_CONFUSED = 15
 NUM_EXTREMES = 8
 
@@ -121,8 +121,6 @@ def run_page(
 
 
 def _evaluation(record: EvaluationRecord, store: Store) -> EvaluationPart:
-    seen = seen_classes(record.evaluation.benchmark)
-    known = [None] * len(record.classes) if seen is None else seen.tolist()
     problems = []
     confused: list[Confused] = []
     best: list[ImageScore] = []
@@ -133,9 +131,9 @@ def _evaluation(record: EvaluationRecord, store: Store) -> EvaluationPart:
     except DamagedError as error:
         problems.append(str(error))
     try:
-        images = counts_of(store, record.fingerprint)
+        images = stored_images(store, record)
         counts = tables_of(images, record.num_classes)
-    except DamagedError as error:
+    except InputError as error:
         problems.append(str(error))
     else:
         names = [figures.name for figures in record.classes]
@@ -150,17 +148,22 @@ def _evaluation(record: EvaluationRecord, store: Store) -> EvaluationPart:
     return EvaluationPart(
         record=record,
         anchor=anchor(record),
-        classes=tuple(
-            ClassRow(figures, is_seen)
-            for figures, is_seen in zip(record.classes, known, strict=True)
-            if figures.num_gt_pixels or figures.num_pred_pixels
-        ),
+        classes=tuple(_classes(record)),
         confused=tuple(confused),
         best=tuple(best),
         worst=tuple(worst),
         pictures=pictures.pictures,
         problem=" ".join(problems),
     )
+
+
+def _classes(record: EvaluationRecord) -> Iterator[ClassRow]:
+    seen = seen_classes(record.evaluation.benchmark)
+    if seen is not None and len(seen) != record.num_classes:  # a record of another version of the vocabulary
+        seen = None
+    for index, figures in enumerate(record.classes):
+        if figures.num_gt_pixels or figures.num_pred_pixels:
+            yield ClassRow(figures, None if seen is None else bool(seen[index]))
 
 
 def _loss(store: Store, training: TrainingRecord) -> Panel | None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ovlab.metrics.evaluation_counts import ImageCounts
 from ovlab.metrics.per_image import PerImageCounts, tables_of
 from ovlab.results.record import DamagedError, EvaluationRecord
 from ovlab.results.shards import counts_of
@@ -74,13 +75,18 @@ def common_cells(
     return cells
 
 
-def stored_tables(store: Store, record: EvaluationRecord) -> PerImageCounts:
+def stored_images(store: Store, record: EvaluationRecord) -> list[ImageCounts]:
     """The counts of every image. Raises DamagedError where they are not those of as many images as the record says."""
-    counts = tables_of(counts_of(store, record.fingerprint), record.num_classes)
-    expected = record.figures.get("num_images", counts.num_images)
-    if counts.num_images != expected:
+    images = counts_of(store, record.fingerprint)
+    expected = record.figures.get("num_images", len(images))
+    if len(images) != expected:
         raise DamagedError(
-            f"evaluation {record.fingerprint[:SHORT]}: counts of {counts.num_images} images are stored, "
+            f"evaluation {record.fingerprint[:SHORT]}: counts of {len(images)} images are stored, "
             f"not of {expected}; remove its record and evaluate again."
         )
-    return counts
+    return images
+
+
+def stored_tables(store: Store, record: EvaluationRecord) -> PerImageCounts:
+    """The counts of every image as dense tables. Errors as `stored_images`."""
+    return tables_of(stored_images(store, record), record.num_classes)

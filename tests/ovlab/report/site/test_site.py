@@ -146,6 +146,15 @@ def test_damaged_files_are_named_and_their_run_keeps_its_page(
     assert "steps.jsonl: damaged" in caplog.text
 
 
+def test_missing_counts_are_said(make_site: Callable[[], Path], filled, records: list[EvaluationRecord]) -> None:
+    filled.store.folder.remove_folder(f"{evaluation_folder(records[0].fingerprint)}/counts")
+
+    page = Page(make_site().parent / "runs" / page_name(records[0].evaluation.subject))
+
+    assert "counts of 0 images are stored, not of 3" in page.text
+    assert "Worst images" not in page.text
+
+
 def test_damaged_record_is_left_out_and_named(
     make_site: Callable[[], Path], filled, records: list[EvaluationRecord], caplog: pytest.LogCaptureFixture
 ) -> None:
