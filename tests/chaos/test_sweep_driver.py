@@ -80,10 +80,10 @@ def statuses(folder: Path) -> dict[str, str]:
 
 @pytest.fixture
 def left_behind() -> Iterator[list[psutil.Process]]:
-    """Processes that must be gone at the end; what is not is ended here."""
+    """Processes that must be gone at the end; what is not is ended here. A flusher is still delivering for a while."""
     processes: list[psutil.Process] = []
     yield processes
-    remaining = psutil.wait_procs(processes, timeout=90)[1]
+    remaining = psutil.wait_procs(processes, timeout=240)[1]
     for process in remaining:
         with contextlib.suppress(psutil.Error):
             process.kill()

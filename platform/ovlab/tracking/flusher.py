@@ -11,6 +11,7 @@ import os
 import select
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ INTERVAL = 2.0
 LONGEST_INTERVAL = 60.0
 # How long it goes on trying when the driver is gone.
 PATIENCE = 60.0
+_LOOK_SECONDS = 0.5
 _LOG = logging.getLogger(__name__)
 
 
@@ -74,17 +76,20 @@ def _quiet_environment() -> dict[str, str]:
 def flush(to: Destination, owner: str, driver: int, pipe: int, *, interval: float, patience: float) -> int:
     """Deliver until the driver is gone and all is delivered, or for `patience` seconds more. Returns the exit code.
 
-    The driver is gone when it is no longer the parent of this process, or has closed its end of `pipe`.
+    The driver is gone when it is no longer the parent of this process, or has closed its end of `pipe`. A thread of its
+    own waits for that, since a delivery to a slow server takes long.
     """
+    gone = threading.Event()
+    watch = threading.Thread(target=_watch, args=(to.spool, owner, driver, pipe, gone), name="watch", daemon=True)
+    watch.start()
     deliver = _Delivery(to)
     deadline: float | None = None
     delay = interval
     while True:
         if deadline is not None:
             time.sleep(min(delay, 1.0))
-        elif _is_gone(driver, pipe, delay):
+        elif gone.wait(delay):
             deadline = time.monotonic() + patience
-            end_abandoned(to.spool, owner)
         problem = deliver()
         if deadline is not None and problem is None:
             return 0
@@ -124,9 +129,14 @@ class _Delivery:
         return self.server
 
 
-def _is_gone(driver: int, pipe: int, seconds: float) -> bool:
-    readable, _, _ = select.select([pipe], [], [], seconds)
-    return bool(readable) or os.getppid() != driver
+def _watch(spool: Path, owner: str, driver: int, pipe: int, gone: threading.Event) -> None:
+    """Wait for the end of the driver, and end the runs that it has left."""
+    try:
+        while os.getppid() == driver and not select.select([pipe], [], [], _LOOK_SECONDS)[0]:
+            pass
+        end_abandoned(spool, owner)
+    finally:
+        gone.set()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

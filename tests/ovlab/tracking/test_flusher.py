@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from ovlab.tracking import flusher
 from ovlab.tracking.destination import Destination
 from ovlab.tracking.flusher import flush, start_flusher
 from ovlab.tracking.replay import num_waiting
@@ -99,6 +100,29 @@ def test_flusher_without_a_server_keeps_the_events_and_ends(tmp_path: Path) -> N
     assert [state.status for state in spooled_states(to.spool)] == ["KILLED"]
     assert to.uri is not None
     assert num_waiting(to.spool, to.uri) == 2
+
+
+def test_runs_of_a_driver_that_dies_during_a_long_delivery_are_ended_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to = Destination(tmp_path / "spool", "http://127.0.0.1:9", None)
+    SpoolTracker(to.spool, owner="me").start(RunHeader(run="a", name="a"))
+    pipe, end_of_the_driver = os.pipe()
+    seen: list[str] = []
+
+    def deliver() -> None:
+        if not seen:
+            os.close(end_of_the_driver)
+        deadline = time.monotonic() + 60
+        while (status := spooled_states(to.spool)[0].status) == "RUNNING" and time.monotonic() < deadline:
+            time.sleep(0.01)
+        seen.append(status)
+
+    monkeypatch.setattr(flusher, "_Delivery", lambda to: deliver)
+    code = flusher.flush(to, "me", os.getppid(), pipe, interval=0.01, patience=0.1)
+    os.close(pipe)
+
+    assert (code, seen[0]) == (0, "KILLED")
 
 
 def test_closing_a_flusher_does_not_wait_unless_asked(tracking: Destination, survivors: list[int]) -> None:
