@@ -7,8 +7,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -56,22 +54,20 @@ def _start(num_cpus: int, folder: str) -> Head:
         environment = _clean() | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
         with log.open("wb") as output:
             process = subprocess.Popen(call, env=environment, stdout=output, stderr=output, start_new_session=True)
-        if _answers(head, process):
+        if _started(process, log):
             return head
         _end(folder)
         process.wait()
     raise RuntimeError(log.read_text()[-3000:])
 
 
-def _answers(head: Head, process: subprocess.Popen[bytes], seconds: float = 180.0) -> bool:
-    request = urllib.request.Request(f"{head.dashboard}/api/jobs/", headers={"Authorization": f"Bearer {TOKEN}"})
+def _started(process: subprocess.Popen[bytes], log: Path, seconds: float = 120.0) -> bool:
+    # Not the dashboard's word, which answers before Ray has made up its mind whether to go on.
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urllib.request.urlopen(request, timeout=5):
-                return True
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.5)
+        if b"Ray runtime started" in log.read_bytes():
+            return True
+        time.sleep(0.5)
     return False
 
 
