@@ -51,7 +51,7 @@ def _start(num_cpus: int, folder: str) -> Head:
         call = [str(BIN / "ray"), "start", "--head", "--block", "--disable-usage-stats", "--node-ip-address=127.0.0.1"]
         call += [f"--num-cpus={num_cpus}", f"--object-store-memory={128 * 2**20}", f"--temp-dir={folder}"]
         call += ["--dashboard-host=127.0.0.1", *(f"--{name}={port}" for name, port in ports.items())]
-        environment = _clean() | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
+        environment = _clean() | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN, "PYTHONUNBUFFERED": "1"}
         with log.open("wb") as output:
             process = subprocess.Popen(call, env=environment, stdout=output, stderr=output, start_new_session=True)
         if _started(process, log):
