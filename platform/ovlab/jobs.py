@@ -131,6 +131,8 @@ def job_command(command: Sequence[str], parsers: Mapping[str, argparse.ArgumentP
         return tuple(command)
     store = os.environ.get(STORE) or ""
     _require_lasting(store, STORE)
+    # Once more: not every command takes it beside the options that it was given.
+    parser.parse_args([*options, "--store", store])
     return (*command, "--store", store)
 
 
