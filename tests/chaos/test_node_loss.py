@@ -103,7 +103,7 @@ def test_evaluation_ends_with_the_figures_of_one_process_when_its_node_is_lost(n
         {cluster_run.SUBJECT: opener},
         device=CPU,
         num_actors=1,
-        small_work_seconds=0,
+        small_work_seconds=0.0,
         progress=LoseNode(),
     )
 

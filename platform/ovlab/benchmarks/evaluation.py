@@ -92,7 +92,7 @@ def run(arguments: argparse.Namespace) -> Report:
                     open_model={_SUBJECT: opener},
                     device=device,
                     num_actors=num_actors,
-                    small_work_seconds=0,
+                    small_work_seconds=0.0,
                 )
                 less = _time(over_ray, jobs[few], folder / f"few-{num_actors}")
                 more = _time(over_ray, jobs[many], folder / f"many-{num_actors}")
