@@ -4,6 +4,7 @@ import argparse
 import json
 from typing import Any
 
+from ovlab.commands.store_option import add_store
 from ovlab.specs.errors import InputError
 from ovlab.specs.scores import SCORES
 
@@ -29,7 +30,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     )
     parser.add_argument("first", metavar="RUN_A", help="first digits of a fingerprint in the store")
     parser.add_argument("others", metavar="RUN_B", nargs="+", help="one or more runs to compare with RUN_A")
-    parser.add_argument("--store", default="ovlab-store", help="the store of results (default: ./ovlab-store)")
+    add_store(parser)
     parser.add_argument("--benchmark", help="this benchmark only")
     parser.add_argument("--score", default="miou", choices=SCORES, metavar="SCORE", help=", ".join(SCORES))
     parser.add_argument("--resamples", type=int, default=10_000, metavar="B", help="default: 10000")

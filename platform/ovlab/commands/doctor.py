@@ -8,6 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ovlab.commands.store_option import add_store
+
 if TYPE_CHECKING:
     from ovlab.doctor import Finding
 
@@ -31,7 +33,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--store", default="ovlab-store", help="the store of results (default: ./ovlab-store)")
+    add_store(parser)
     parser.add_argument("--data", action="append", default=[], metavar="NAME=URI", help="where a data set lies")
     parser.add_argument("--address", metavar="HOST:PORT", help="a running Ray, or auto (default: $RAY_ADDRESS)")
     parser.add_argument("--ray", action="store_true", help="start a Ray where none is named, and ask its workers")

@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ovlab.commands.store_option import add_store
 from ovlab.specs.suite import SUITES, suite_named
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def add_table_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("tables", nargs="+", metavar="TABLE", help="table1 .. table5, or the file of one of your own")
     parser.add_argument("--suite", default="shapes", choices=sorted(SUITES), help="default: shapes, the miniature")
     parser.add_argument("--seeds", type=_seeds, metavar="0,1,2", help="instead of the seeds that the table names")
-    parser.add_argument("--store", default="ovlab-store", help="the store of results (default: ./ovlab-store)")
+    add_store(parser)
     parser.add_argument("--data", action="append", default=[], metavar="NAME=URI", help="where a data set lies")
     parser.add_argument(
         "--clip",

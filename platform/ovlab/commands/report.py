@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from ovlab.commands.store_option import add_store
 from ovlab.specs.suite import SUITES, suite_named
 
 TABLES = ("table1", "table2", "table3", "table4", "table5")
@@ -36,7 +37,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         help="table1 .. table5, or the file of one of your own (default: all five)",
     )
     parser.add_argument("--suite", default="shapes", choices=sorted(SUITES), help="default: shapes, the miniature")
-    parser.add_argument("--store", default="ovlab-store", help="the store of results (default: ./ovlab-store)")
+    add_store(parser)
     parser.add_argument(
         "--out", type=Path, metavar="FOLDER", help="write files: the tables, and pages that open without a server"
     )

@@ -5,6 +5,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
+from ovlab.commands.store_option import add_store
 from ovlab.specs.errors import InputError, WorkError
 from ovlab.tracking.heartbeat import STALE_SECONDS
 
@@ -63,7 +64,7 @@ def _action(actions: Any, name: str, effect: str, execute: Any, example: str) ->
         epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--store", default="ovlab-store", help="the store of results (default: ./ovlab-store)")
+    add_store(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.set_defaults(execute=execute)
     return parser
