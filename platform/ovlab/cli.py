@@ -8,6 +8,7 @@ from logoseg.errors import ModelError
 from ovlab.commands import (
     bench,
     compare,
+    dashboards,
     data,
     demo,
     doctor,
@@ -54,6 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
         plan,
         run,
         report,
+        dashboards,
         compare,
         predict,
         runs,
