@@ -43,12 +43,12 @@ def test_evaluation_whose_driver_is_killed_continues_with_the_missing_shards(tmp
     driver.send_signal(signal.SIGKILL)
     driver.wait()
     before = shard_files(tmp_path)
-    left_behind = psutil.wait_procs(children, timeout=60)[1]
     again = start(tmp_path, 2)
 
     assert before
     assert again.wait(timeout=500) == 0
-    assert not left_behind
+    # Ray's agents, Python programs, take a while to notice.
+    assert not psutil.wait_procs(children, timeout=60)[1]
     assert before.items() <= shard_files(tmp_path).items()
     records = list(open_store(str(tmp_path / "store")).evaluations())
     assert len(records) == 3
