@@ -32,6 +32,8 @@ examples:
   ovlab plan table4                                      which runs a table of the paper needs
   ovlab run table4                                       make those that are missing
   ovlab report --out report                              all tables from the store, as pages and for a paper
+  ovlab submit -- run table4 --store s3://bucket/store   the same as a job of a Ray cluster
+  ovlab doctor                                           what is missing, and how to mend it
   ovlab predict photo.jpg --weights runs/first --classes "road, car, tree"
 
 exit codes: 0 done, 1 the work failed, 2 the call was wrong

@@ -4,6 +4,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +12,8 @@ import torch
 from torch import nn
 
 from logoseg.errors import ModelError
+from ovlab.evaluation.collection import CountRecord
+from ovlab.evaluation.pictures import keep_pictures
 from ovlab.evaluation.stored_evaluation import EvaluationJob
 from ovlab.progress import Progress, Silent
 from ovlab.results.record import EvaluationRecord, TrainingRecord
@@ -60,6 +63,7 @@ def run_one(
     stop: Callable[[], bool] = lambda: False,
     on_step: Sequence[Callable[[StepRecord], None]] = (),
     on_checkpoint: Sequence[Callable[[int, Path], None]] = (),
+    on_counts: Sequence[Callable[[CountRecord], None]] = (),
     on_record: Sequence[Callable[[TrainingRecord | EvaluationRecord], None]] = (),
     provenance: Mapping[str, Any] = NO_PROVENANCE,
     mlflow_run_id: str | None = None,
@@ -103,6 +107,7 @@ def run_one(
         if part.spec is not None
     ]
 
+    @cache
     def open_model() -> nn.Module:
         return open_trained(record, store, workdir)
 
@@ -116,10 +121,12 @@ def run_one(
             device=device,
             progress=progress,
             stop=stop,
+            on_counts=on_counts,
             provenance=provenance,
             mlflow_run_id=mlflow_run_id,
         )
-    for evaluation in evaluations:
+    for job, evaluation in zip(jobs, evaluations, strict=True):
+        keep_pictures(evaluation, job, store, open_model, device)
         for hook in on_record:
             hook(evaluation)
     if planned.problems:

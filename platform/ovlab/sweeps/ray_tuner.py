@@ -31,6 +31,7 @@ from ovlab.sweeps.ray_search import Search, to_the_end
 from ovlab.sweeps.relay import Deliveries, Message, RelayTracker
 from ovlab.sweeps.tracked_run import Workplace, make_tracked
 from ovlab.sweeps.tracked_sweep import Sweep, sweep_of
+from ovlab.telemetry.ray_metrics import RaySink
 from ovlab.tracking.session import NewTracker
 from ovlab.training.ray_mailbox import INTERVAL, Correspondent, open_mailbox
 from ovlab.training.step_log import StepRecord
@@ -210,6 +211,7 @@ def _trial(config: dict[str, Any], *, order: _Order) -> dict[str, Any]:
             RelayTracker(correspondent.tell),
             stop=correspondent.asked_to_stop,
             on_step=order.hooks(config["number"], run.training.spec.schedule.steps),
+            sink=RaySink(),
         )
     except Stopped:
         # Or given up by a search, which is an end.

@@ -16,7 +16,7 @@ from logoseg.checkpoint import load_weights
 from logoseg.network import LoGoSeg
 from ovlab.datasets.sample import SegmentationDataset
 from ovlab.device import device_name
-from ovlab.evaluation.collection import collecting
+from ovlab.evaluation.collection import CountRecord, collecting
 from ovlab.evaluation.here import count_here
 from ovlab.evaluation.passes import Counter
 from ovlab.evaluation.stored_evaluation import EvaluationJob
@@ -95,6 +95,7 @@ def ensure_evaluations(
     device: torch.device,
     progress: Progress | None = None,
     stop: Callable[[], bool] = lambda: False,
+    on_counts: Sequence[Callable[[CountRecord], None]] = (),
     provenance: Mapping[str, Any] = NO_PROVENANCE,
     mlflow_run_id: str | None = None,
 ) -> list[EvaluationRecord]:
@@ -112,6 +113,7 @@ def ensure_evaluations(
         device=device_name(device),
         num_gpus=1 if device.type == "cuda" else 0,
         progress=progress,
+        on_counts=on_counts,
         provenance=provenance,
         mlflow_run_ids=mlflow_run_ids,
     ) as collection:

@@ -31,6 +31,7 @@ from ovlab.sweeps.planned_run import (
 )
 from ovlab.sweeps.sources import Sources
 from ovlab.sweeps.tracked_sweep import Sweep, sweep_of
+from ovlab.telemetry.hooks import NullSink, Sink, evaluation_metrics, training_metrics
 from ovlab.tracking.lifecycle import tracked
 from ovlab.tracking.params import flat_params
 from ovlab.tracking.provenance import Provenance, Source, provenance
@@ -40,6 +41,7 @@ from ovlab.tracking.tags import run_tags
 from ovlab.tracking.tracker import RunHeader, TrackedDataset, TrackedModel, Tracker
 from ovlab.training.step_log import StepRecord
 
+SILENT = NullSink()
 # Of a curve; the log of a run in the store has every step.
 MAX_POINTS = 1000
 # In which a process that was killed ends and lets its run go.
@@ -96,8 +98,11 @@ def make_tracked(
     open_progress: OpenProgress = no_progress,
     stop: Callable[[], bool] = lambda: False,
     on_step: Sequence[Callable[[StepRecord], None]] = (),
+    sink: Sink = SILENT,
 ) -> RunRecords:
-    """`run_one`, told to `tracker`. Raises what `run_one` raises, and InputError when another process is at the run.
+    """`run_one`, told to `tracker`, and its metrics to `sink`.
+
+    Raises what `run_one` raises, and InputError when another process is at the run.
 
     The records name the MLflow run by its tag ovlab.run, the training's fingerprint: the server's own id may not be
     known before the server has been reached.
@@ -106,7 +111,11 @@ def make_tracked(
     run, made_with = training_fingerprint(resolved), provenance(at.source)
     with claimed(at.claim(run), planned.name, seconds=PATIENCE):
         header = _header(planned, resolved, sweep, store, made_with)
-        with tracked(tracker, header, measure=SystemMetrics()):
+        with (
+            training_metrics(sink, resolved) as training,
+            evaluation_metrics(sink, [run]) as evaluations,
+            tracked(tracker, header, measure=SystemMetrics()),
+        ):
             for dataset in _datasets(planned, resolved, at.sources):
                 tracker.dataset(dataset)
             return run_one(
@@ -119,7 +128,9 @@ def make_tracked(
                 checkpoint_every=at.checkpoint_every,
                 open_progress=open_progress,
                 stop=stop,
-                on_step=[_step_teller(tracker, resolved.spec.schedule.steps), *on_step],
+                on_step=[_step_teller(tracker, resolved.spec.schedule.steps), *on_step, training.on_step],
+                on_checkpoint=[training.on_checkpoint],
+                on_counts=[evaluations.on_counts],
                 on_record=[_record_teller(tracker, store)],
                 provenance=asdict(made_with),
                 mlflow_run_id=run,

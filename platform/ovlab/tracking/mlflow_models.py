@@ -1,7 +1,6 @@
 """Trained models as MLflow logs them: code, a signature and the address of the weights, which stay where they are."""
 
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,11 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types import DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import Array, ColSpec
 
+from ovlab.tracking.provenance import installed_versions
 from ovlab.tracking.tracker import TrackedModel
 
 _NAME = "model"
+_REQUIRED = ("logoseg", "mlflow", "torch")
 _CODE = Path(__file__).with_name("pyfunc_model.py")
 _WEIGHTS = "ovlab.weights"
 _SHA256 = "ovlab.weights_sha256"
@@ -66,5 +67,6 @@ def _save_model(place: Path, model: TrackedModel, description: Model) -> None:
         model_config={"weights": model.weights, "sha256": model.sha256},
         signature=_SIGNATURE,
         metadata={"class_names": list(model.class_names)},
-        pip_requirements=[f"{name}=={version(name)}" for name in ("logoseg", "mlflow", "torch")],
+        # On a node whose sources came with the job, logoseg is not installed.
+        pip_requirements=[f"{name}=={number}" for name, number in installed_versions(_REQUIRED).items()],
     )

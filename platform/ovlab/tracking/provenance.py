@@ -13,7 +13,7 @@ import shlex
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -75,7 +75,7 @@ def provenance(source: Source | None = None) -> Provenance:
     """
     return Provenance(
         source=source or _source(),
-        packages=_packages(),
+        packages=installed_versions(PACKAGES),
         python=platform.python_version(),
         host=socket.gethostname(),
         system=platform.platform(),
@@ -148,9 +148,10 @@ def _git(root: Path, *arguments: str) -> bytes | None:
     return result.stdout if result.returncode == 0 else None
 
 
-def _packages() -> dict[str, str]:
+def installed_versions(names: Sequence[str]) -> dict[str, str]:
+    """Those of `names` that are installed, with their versions."""
     found = {}
-    for name in PACKAGES:
+    for name in names:
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -164,21 +164,21 @@ def test_plan_limits_make_other_runs_that_fill_no_unlimited_cell(store: Store) -
 
 
 def test_plan_limit_of_as_many_images_as_there_are_is_no_limit(store: Store) -> None:
-    assert planned(store, limit_images=300) == planned(store)
+    assert planned(store, limit_images=300).runs == planned(store).runs
 
 
 def test_plan_estimates_from_the_kept_time_of_finished_runs(store: Store, tmp_path: Path) -> None:
     full, half = planned(store).runs
     put_training(store, full, attempt(900.0, device="H200", num_gpus=1, lost=300.0))
     put_evaluation(store, full.evaluations[0], attempt(30.0))
-    path = tmp_path / "step-00000100.pt"
+    path = tmp_path / "step-00000040.pt"
     path.write_bytes(b"state")
     keep_checkpoint(store, str(half.training.fingerprint), path)
 
     full, half = planned(store).runs
 
-    # 600 of 900 seconds were kept in 300 updates, so 2 s an update; 200 of them are left.
-    assert half.training.estimate == (400.0, 400.0, "H200")
+    # 600 of 900 seconds were kept in 100 updates, so 6 s an update; 60 of them are left.
+    assert half.training.estimate == (360.0, 360.0, "H200")
     assert half.evaluations[0].estimate == (30.0, 0.0, "cpu")
     assert half.evaluations[1].estimate is None
     assert full.training.estimate is None
@@ -188,7 +188,7 @@ def test_plan_estimates_from_long_runs_on_the_newest_device(store: Store) -> Non
     rehearsal = planned(store, limit_steps=2).runs[0]
     put_training(store, rehearsal, attempt(60.0, device="new"), finished="2026-01-02T06:00:00")
     full, _ = planned(store).runs
-    assert full.training.estimate == (9000.0, 0.0, "new")
+    assert full.training.estimate == (3000.0, 0.0, "new")
     put_training(store, full, attempt(150.0, device="new"), finished="2026-01-02T05:00:00")
     slow = planned(store, seeds=(1,)).runs[0]
     put_training(store, slow, attempt(3000.0, device="old"), finished="2026-01-01T00:00:00")
