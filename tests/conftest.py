@@ -1,4 +1,4 @@
-"""For every Ray that these tests start. Both are read when ray is imported."""
+"""For every Ray that tests start. Both are read when ray is imported."""
 
 import os
 
