@@ -1,14 +1,16 @@
 """`ovlab demo`: the whole way once, on a laptop: a small CLIP, LoGoSeg on top of it, six benchmarks, pictures."""
 
 import argparse
-import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ovlab.commands import evaluate, predict, train
+from ovlab.commands import evaluate, predict, report, run
 from ovlab.specs.suite import SHAPES
+
+if TYPE_CHECKING:
+    from ovlab.results.store import Store
 
 _EPILOG = """\
 example:
@@ -16,11 +18,13 @@ example:
 
 The shapes suite is a miniature of the study: painted scenes, a small CLIP that comes with the package, a training set
 of seen classes and six benchmarks that also have unseen ones. The demo scores that CLIP without any training, trains
-LoGoSeg on top of it, scores it on the same images, and segments a scene with words that no training ever held. Nothing
-is downloaded. It prints every command it runs, so that you can run them yourself.
+LoGoSeg on top of it, scores it on the same images, writes the paper's tables as far as this run goes, and segments a
+scene with words that no training ever held. Nothing is downloaded. It prints every command it runs, so that you can run
+them yourself. The same command again continues.
 """
 
 _PRESET = "shapes-vit-s"
+_TABLE = "first_run"
 
 
 def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -32,32 +36,34 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--out", type=Path, default=Path("demo"), help="folder to write to (default: demo)")
-    parser.add_argument("--steps", type=int, default=150, help="optimiser updates (default: 150)")
+    parser.add_argument("--steps", type=int, default=100, help="optimiser updates, at most 100 (default: 100)")
     parser.add_argument("--limit", type=int, default=40, help="images of each benchmark (default: 40)")
     parser.set_defaults(execute=execute)
 
 
 def execute(arguments: argparse.Namespace) -> int:
     out: Path = arguments.out
-    run, clip_scores = out / "run", out / "clip-alone"
-    scene = out / "scene.png"
+    store, scene = out / "store", out / "scene.png"
     words = _write_unseen_scene(scene)
-    limit = ["--limit", str(arguments.limit)]
-    start = f"train --data shapes-coco --preset {_PRESET} --steps {arguments.steps} --batch-size 8".split()
+    limits = ["--limit-steps", str(arguments.steps), "--limit-images", str(arguments.limit)]
+    in_store = ["--suite", "shapes", "--store", str(store)]
     commands = (
-        ["evaluate", f"clip:{_PRESET}", "--suite", "shapes", *limit, "--out", str(clip_scores)],
-        [*start, "--set", "schedule.learning_rate=0.001", "--out", str(run)],
-        ["evaluate", str(run), "--suite", "shapes", *limit],
-        ["predict", str(scene), "--weights", str(run), "--classes", ", ".join(words), "--out", str(out)],
+        ["evaluate", f"clip:{_PRESET}", *in_store, "--limit", str(arguments.limit)],
+        ["run", _TABLE, *in_store, *limits, "--workdir", str(out / "runs"), "--workers", "1"],
+        ["report", *in_store, *limits, "--out", str(out / "report")],
     )
     for command in commands:
         if code := _run(command):
             return code
-    _print_comparison(clip_scores, run, arguments.limit)
-    _write_gallery(run, out / "gallery.png")
-    print(f"\nLook at {out / 'gallery.png'} and {out / 'scene-overlay.png'}. What next:")
-    print(f'  ovlab predict {scene} --weights {run} --classes "red star, blue ring, grass, sky"')
-    print(f"  ovlab train --data shapes-coco --preset {_PRESET} --set model.prior_weight=0 --out runs/no-prior")
+    weights = out / "runs" / _print_comparison(store, arguments.steps, arguments.limit)
+    predict_scene = ["predict", str(scene), "--weights", str(weights), "--classes", ", ".join(words)]
+    if code := _run([*predict_scene, "--out", str(out)]):
+        return code
+    _write_gallery(weights, out / "gallery.png")
+    print(f"\nLook at {out}/gallery.png, {out}/scene-overlay.png and {out}/report/index.html. What next:")
+    print(f'  ovlab predict {scene} --weights {weights} --classes "red star, blue ring, grass, sky"')
+    print(f"  mlflow ui --backend-store-uri sqlite:///{store}/tracking/mlflow.db")
+    print("  ovlab plan table4 --suite shapes                           # what an ablation table takes")
     print("  ovlab train --data FOLDER --preset tiny --out runs/mine    # your own photographs")
     return 0
 
@@ -66,7 +72,7 @@ def _run(command: Sequence[str]) -> int:
     """Run one command in this process, which has paid for its imports already."""
     parser = argparse.ArgumentParser()
     commands = parser.add_subparsers()
-    for module in (train, evaluate, predict):
+    for module in (evaluate, run, report, predict):
         module.configure(commands)
     parsed = parser.parse_args(command)
     print(f"\n$ ovlab {shlex.join(command)}", flush=True)
@@ -94,28 +100,38 @@ def _write_unseen_scene(path: Path) -> list[str]:
     return present + [name for name in others if name not in present][:4]
 
 
-def _print_comparison(clip_scores: Path, run: Path, limit: int) -> None:
-    """mIoU of CLIP alone and of LoGoSeg on every benchmark: all, seen and unseen classes."""
+def _print_comparison(place: Path, steps: int, limit: int) -> str:
+    """mIoU of CLIP alone and of LoGoSeg on every benchmark: all, seen and unseen classes. Returns LoGoSeg's run."""
     from rich.console import Console
     from rich.table import Table
 
+    from ovlab.results.store import open_store
+
+    store = open_store(str(place))
+    steps = min(steps, SHAPES.schedule.steps)
+    trained = next(record.fingerprint for record in store.trainings() if record.num_steps == steps)
+    figures = _figures(store, limit)
+    alone = next(subject for subject, _ in figures if subject != trained)
     table = Table(title=f"shapes suite, mIoU in %, first {limit} images of each benchmark")
     table.add_column("classes")
     table.add_column("model")
     for column in SHAPES.benchmarks:
         table.add_column(column, justify="right")
     for name, score in (("all", "miou"), ("seen", "seen_miou"), ("unseen", "unseen_miou")):
-        for model, folder in (("CLIP alone", clip_scores), ("LoGoSeg", run)):
-            figures = [_read(folder, data, limit) for data in SHAPES.benchmarks.values()]
-            table.add_row(name, model, *(f"{100 * f[score]:.1f}" if f[score] is not None else "-" for f in figures))
+        for model, subject in (("CLIP alone", alone), ("LoGoSeg", trained)):
+            scores = [figures[subject, data][score] for data in SHAPES.benchmarks.values()]
+            table.add_row(name, model, *("-" if value is None else f"{100 * value:.1f}" for value in scores))
     Console().print(table)
+    return trained
 
 
-def _read(folder: Path, data: str, limit: int) -> dict[str, Any]:
-    return json.loads((folder / f"evaluation-{data}-val-first-{limit}.json").read_text(encoding="utf-8"))
+def _figures(store: "Store", limit: int) -> dict[tuple[str, str], dict[str, Any]]:
+    """Those of the evaluations on so many images, by subject and benchmark."""
+    records = (record for record in store.evaluations() if record.evaluation.num_images == limit)
+    return {(record.evaluation.subject, record.evaluation.benchmark): dict(record.figures) for record in records}
 
 
-def _write_gallery(run: Path, path: Path) -> None:
+def _write_gallery(weights: Path, path: Path) -> None:
     """Five scenes of the middle benchmark: image, ground truth, prediction, difference."""
     from ovlab.atomic_file import replacing
     from ovlab.datasets.shapes import open_shapes
@@ -125,7 +141,7 @@ def _write_gallery(run: Path, path: Path) -> None:
     from ovlab.specs.evaluation import whole
     from ovlab.weights import open_model
 
-    model = open_model(str(run))
+    model = open_model(str(weights))
     dataset = open_shapes("shapes-a-150", "val")
     protocol = whole(model.config.clip.image_size)
     rows = []
