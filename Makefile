@@ -16,7 +16,7 @@ demo: $(INSTALLED)
 	$(VENV)/bin/ovlab demo --out demo
 
 test: $(INSTALLED)
-	$(VENV)/bin/python -m pytest
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --no-loadscope-reorder
 
 lint: $(INSTALLED)
 	$(VENV)/bin/ruff check .

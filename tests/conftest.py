@@ -1,8 +1,26 @@
-"""For every Ray that tests start. Both are read when ray is imported."""
+"""How all tests run: what every Ray that they start is told, and which of them may run beside one another."""
 
 import os
 
-# On a machine at work, the dashboard needs longer than Ray's own 60 s.
+import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
+
+# Both are read when ray is imported. On a machine at work, the dashboard needs longer than Ray's own 60 s.
 os.environ.setdefault("RAY_DASHBOARD_STARTUP_TIMEOUT_S", "240")
 # Otherwise the first Ray that is started writes one into the home folder.
 os.environ.setdefault("RAY_AUTH_TOKEN", "0123456789abcdef" * 4)
+
+_RAY_FOLDERS = ("tests/chaos/", "tests/cluster/")
+
+
+class RayTogether(LoadScopeScheduling):
+    """One process runs all tests that start Ray, which bears no other Ray on its machine; the others share the rest, a
+    file at a time."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "ray" if nodeid.startswith(_RAY_FOLDERS) else nodeid.split("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> RayTogether:
+    return RayTogether(config, log)
