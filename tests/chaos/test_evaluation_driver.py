@@ -9,11 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import psutil
+import pytest
 
 from logoseg.checkpoint import save_weights
 from logoseg.network import LoGoSeg
 from logoseg.presets import tiny
 from ovlab.results.store import open_store
+
+pytestmark = pytest.mark.long
 
 PROGRAM = Path(__file__).parent.parent / "cluster" / "cluster_run.py"
 

@@ -23,6 +23,8 @@ from ovlab.results.store import open_store
 from ovlab.training.run_folder import LOCK
 from ovlab.training.step_log import StepRecord
 
+pytestmark = pytest.mark.long
+
 PROGRAM = Path(__file__).parents[1] / "cluster" / "micro_training.py"
 
 

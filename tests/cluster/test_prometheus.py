@@ -25,6 +25,8 @@ from ovlab.telemetry.dashboards import SERVICE_DISCOVERY, prometheus_yml
 from ovlab.telemetry.metrics import METRICS
 from ovlab.telemetry.panels import DASHBOARDS, HEALTH, Panel
 
+pytestmark = pytest.mark.long
+
 PROGRAM = Path(__file__).with_name("live_run.py")
 PANELS = [(dashboard.name, panel) for dashboard in DASHBOARDS for panel in dashboard.panels]
 # What micro_run.py trains and counts.

@@ -25,6 +25,8 @@ from ovlab.sweeps.run import ensure_training
 from ovlab.training import ray_mailbox
 from ovlab.training.step_log import StepRecord, read_step_log
 
+pytestmark = pytest.mark.long
+
 
 def load(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(path.stem, path)

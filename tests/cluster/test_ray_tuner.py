@@ -30,6 +30,8 @@ from ovlab.tracking.provenance import Source
 from ovlab.tracking.spool import SpoolTracker
 from ovlab.tracking.spooled_state import spooled_states
 
+pytestmark = pytest.mark.long
+
 SOURCES = Sources(clip_files={"shapes-vit-s": RANDOM})
 MICRO = runpy.run_path(str(Path(__file__).parents[1] / "ovlab" / "sweeps" / "micro_table.py"))
 TABLE = MICRO["TABLE"]

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.long
+
 # One run of a second.
 TABLE = """\
 from ovlab.specs.table import Column, Row, Table, Variation
