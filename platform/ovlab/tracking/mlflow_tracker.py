@@ -15,8 +15,9 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run,
 from ovlab.tracking import limits
 from ovlab.tracking.mlflow_models import log_model_once
 from ovlab.tracking.mlflow_runs import RunIndex
+from ovlab.tracking.provenance import UNKNOWN
 from ovlab.tracking.replay import MetricPoint, Refused, Unavailable
-from ovlab.tracking.tags import ATTEMPT, HEARTBEAT, PARAMS_CONFLICT, PARENT, REAPED, REASON
+from ovlab.tracking.tags import ATTEMPT, COMMAND, COMMIT, HEARTBEAT, PARAMS_CONFLICT, PARENT, REAPED, REASON
 from ovlab.tracking.tracked_run import TrackedRun
 from ovlab.tracking.tracker import RunHeader, Status, TrackedDataset, TrackedModel
 
@@ -43,7 +44,8 @@ class MlflowServer:
         found = self._index.find(run.experiment, run.run) or self._index.create(run, time)
         id = found.info.run_id
         self._write_params(found, run.params)
-        self._write_tags(id, {**run.tags, ATTEMPT: str(run.attempt), HEARTBEAT: str(time), **self._parent_tags(run)})
+        said = {ATTEMPT: str(run.attempt), HEARTBEAT: str(time), **self._parent_tags(run)}
+        self._write_tags(id, {**run.tags, **_source_tags(run.tags), **said})
         if found.info.status != "RUNNING":
             self.client.update_run(id, status="RUNNING")
         return id
@@ -144,3 +146,11 @@ class MlflowServer:
             return {}
         parent = self._index.find(run.experiment, run.parent)
         return {PARENT: run.parent} | ({"mlflow.parentRunId": parent.info.run_id} if parent else {})
+
+
+def _source_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Where a run comes from, by the names under which MLflow's pages show it: its command, shortened, and commit."""
+    command, commit = tags.get(COMMAND, UNKNOWN), tags.get(COMMIT, UNKNOWN)
+    shown = {"mlflow.source.name": " ".join(command.split()[:2]), "mlflow.source.git.commit": commit}
+    known = {name: value for name, value in shown.items() if value != UNKNOWN}
+    return {"mlflow.source.type": "LOCAL", **known} if known else {}

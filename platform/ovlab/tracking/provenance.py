@@ -103,7 +103,10 @@ def read_stamp(text: str) -> Source:
 
 def source_of(root: Path) -> Source:
     """The code in `root`, if that is the top of a git checkout from which this package is imported."""
-    command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    program = Path(sys.argv[0])
+    # `python -m ovlab` runs ovlab/__main__.py.
+    name = program.parent.name if program.name == "__main__.py" else program.name
+    command = shlex.join([name, *sys.argv[1:]])
     lock = root / "constraints.txt"
     lock_digest = hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else UNKNOWN
     top = _git(root, "rev-parse", "--show-toplevel")

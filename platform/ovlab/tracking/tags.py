@@ -11,6 +11,9 @@ HEARTBEAT = "ovlab.heartbeat"
 REASON = "ovlab.reason"
 REAPED = "ovlab.reaped"
 PARAMS_CONFLICT = "ovlab.params_conflict"
+# Of Provenance.tags.
+COMMIT = "ovlab.commit"
+COMMAND = "ovlab.command"
 
 
 def run_tags(

@@ -16,7 +16,8 @@ from ovlab.tracking.replay import Refused, Unavailable, delivered_id, replay
 from ovlab.tracking.spool import SpoolTracker
 from ovlab.tracking.tracker import RunHeader, TrackedDataset
 
-HEADER = RunHeader(run="a", name="lambda 0.5", parent="table4", params={"model.prior_weight": "0.5"})
+TAGS = {"ovlab.command": "ovlab run table4 --store /stores/mine", "ovlab.commit": "c" * 40}
+HEADER = RunHeader(run="a", name="lambda 0.5", parent="table4", params={"model.prior_weight": "0.5"}, tags=TAGS)
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def tell_everything(tracker: SpoolTracker, tmp_path: Path) -> None:
     for step in range(700):
         tracker.metrics(step, {"loss": 1 / (step + 1), "lr": 0.125})
     tracker.metrics(700, {"loss": math.nan})
-    tracker.tags({"ovlab.commit": "c" * 40})
+    tracker.tags({"ovlab.rows": "table4 half-6"})
     tracker.dataset(
         TrackedDataset(name="shapes-coco", digest="d" * 64, source="shapes-coco", context="training", num_samples=5)
     )
@@ -72,7 +73,9 @@ def test_run_arrives_whole_under_its_parent(
     assert run.info.run_name == "lambda 0.5"
     assert run.data.params == {"model.prior_weight": "0.5"}
     assert run.data.tags["mlflow.parentRunId"] == delivered_id(tracking.spool, "table4", server.uri)
-    assert run.data.tags["ovlab.commit"] == "c" * 40
+    assert run.data.tags["ovlab.rows"] == "table4 half-6"
+    assert run.data.tags["mlflow.source.name"] == "ovlab run"
+    assert run.data.tags["mlflow.source.git.commit"] == run.data.tags["ovlab.commit"] == "c" * 40
     history = server.client.get_metric_history(id, "loss")
     assert [point.step for point in history] == list(range(701))
     assert [point.value for point in history[:700]] == [1 / (step + 1) for step in range(700)]

@@ -32,14 +32,17 @@ def checkout(tmp_path: Path) -> Path:
     return root
 
 
-def test_clean_checkout_is_its_commit(checkout: Path) -> None:
+@pytest.mark.parametrize("program", ["/somewhere/bin/ovlab", "/somewhere/ovlab/__main__.py"])
+def test_clean_checkout_is_its_commit(program: str, checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", [program, "run", "table 4"])
+
     source = source_of(checkout)
 
     assert source.commit == git(checkout, "rev-parse", "HEAD")
     assert source.dirty is False
     assert source.diff_digest == ""
     assert source.lock_digest == hashlib.sha256(b"numpy==2.4.6\n").hexdigest()
-    assert Path(sys.argv[0]).name in source.command
+    assert source.command == "ovlab run 'table 4'"
 
 
 def test_changes_staged_changes_and_new_files_each_make_another_digest(checkout: Path) -> None:
