@@ -4,7 +4,6 @@ It is a training with its evaluations, known by the training's fingerprint. Tabl
 which stands under the one that worked on it last.
 """
 
-import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -12,9 +11,7 @@ from pathlib import Path
 
 from ovlab.device import pick_device
 from ovlab.progress import open_progress
-from ovlab.results.artifacts import weights_uri
 from ovlab.results.attempts import attempts_at
-from ovlab.results.record import EvaluationRecord, TrainingRecord
 from ovlab.results.store import Store, open_store
 from ovlab.specs.evaluation import protocol_hash
 from ovlab.specs.resolved import ResolvedTraining, training_fingerprint
@@ -29,6 +26,7 @@ from ovlab.sweeps.planned_run import (
     run_missing,
     run_one,
 )
+from ovlab.sweeps.run_telling import record_teller, step_teller
 from ovlab.sweeps.sources import Sources
 from ovlab.sweeps.tracked_sweep import Sweep, sweep_of
 from ovlab.telemetry.hooks import NullSink, Sink, evaluation_metrics, training_metrics
@@ -38,12 +36,10 @@ from ovlab.tracking.provenance import Provenance, Source, provenance
 from ovlab.tracking.session import NewTracker
 from ovlab.tracking.system_metrics import SystemMetrics
 from ovlab.tracking.tags import run_tags
-from ovlab.tracking.tracker import RunHeader, TrackedDataset, TrackedModel, Tracker
+from ovlab.tracking.tracker import RunHeader, TrackedDataset, Tracker
 from ovlab.training.step_log import StepRecord
 
 SILENT = NullSink()
-# Of a curve; the log of a run in the store has every step.
-MAX_POINTS = 1000
 # In which a process that was killed ends and lets its run go.
 PATIENCE = 60.0
 
@@ -128,10 +124,10 @@ def make_tracked(
                 checkpoint_every=at.checkpoint_every,
                 open_progress=open_progress,
                 stop=stop,
-                on_step=[_step_teller(tracker, resolved.spec.schedule.steps), *on_step, training.on_step],
+                on_step=[step_teller(tracker, resolved.spec.schedule.steps), *on_step, training.on_step],
                 on_checkpoint=[training.on_checkpoint],
                 on_counts=[evaluations.on_counts],
-                on_record=[_record_teller(tracker, store)],
+                on_record=[record_teller(tracker, store)],
                 provenance=asdict(made_with),
                 mlflow_run_id=run,
             )
@@ -184,46 +180,3 @@ def _datasets(planned: PlannedRun, resolved: ResolvedTraining, sources: Sources)
                 context="evaluation",
                 num_samples=part.num_images,
             )
-
-
-def _step_teller(tracker: Tracker, num_steps: int) -> Callable[[StepRecord], None]:
-    every = math.ceil(num_steps / MAX_POINTS)
-
-    def tell(record: StepRecord) -> None:
-        if record.step % every == 0 or record.step in (1, num_steps):
-            values = record._asdict()
-            tracker.metrics(values.pop("step"), {f"train/{name}": value for name, value in values.items()})
-
-    return tell
-
-
-def _record_teller(tracker: Tracker, store: Store) -> Callable[[TrainingRecord | EvaluationRecord], None]:
-    steps = 0
-
-    def tell(record: TrainingRecord | EvaluationRecord) -> None:
-        nonlocal steps
-        if isinstance(record, TrainingRecord):
-            steps = record.num_steps
-            _tell_training(tracker, store, record)
-        else:
-            _tell_evaluation(tracker, record, steps)
-
-    return tell
-
-
-def _tell_training(tracker: Tracker, store: Store, record: TrainingRecord) -> None:
-    weights = weights_uri(store, record)
-    place = weights if "://" in weights else str(Path(weights).resolve())
-    tracker.model(TrackedModel(weights=place, sha256=record.weights.sha256, class_names=record.class_names))
-    tracker.metrics(
-        record.num_steps, {"cost/seconds": record.cost.seconds, "cost/gpu_seconds": record.cost.gpu_seconds}
-    )
-
-
-def _tell_evaluation(tracker: Tracker, record: EvaluationRecord, step: int) -> None:
-    """Its scores, at the last step of the training, and the table of its classes."""
-    name = record.evaluation.benchmark
-    scores = {key: value for key, value in record.figures.items() if key == "num_images" or not key.startswith("num_")}
-    tracker.metrics(step, {f"{name}/{key}": value for key, value in scores.items() if value is not None})
-    rows = [asdict(entry) for entry in record.classes]
-    tracker.table(f"per_class/{name}.json", {key: [row[key] for row in rows] for key in rows[0]})

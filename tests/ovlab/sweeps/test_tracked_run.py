@@ -4,6 +4,7 @@ import runpy
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from ovlab.results.store import Store, open_store
 from ovlab.specs.errors import Stopped
@@ -102,7 +103,7 @@ def test_child_says_what_it_computes_and_what_it_was_made_with(made: Path) -> No
     assert header.tags["ovlab.protocol.shapes-pas-20"] != header.tags["ovlab.protocol.shapes-pas-20b"]
 
 
-def test_child_tells_its_curve_its_scores_its_classes_its_data_and_its_weights(made: Path) -> None:
+def test_child_tells_its_curve_its_scores_its_classes_its_pictures_its_data_and_its_weights(made: Path) -> None:
     store = open_store(str(made / "store"))
     state = states(made / "spool")["micro full, seed 0"]
     training = store.training(state.header.run)
@@ -123,6 +124,11 @@ def test_child_tells_its_curve_its_scores_its_classes_its_data_and_its_weights(m
     assert points["shapes-pas-20b/hallucination_rate", 2] == evaluation.figures["hallucination_rate"]
     tables = {event.content["name"]: event.content["columns"] for event in of_kind(state, "table")}
     assert tables["per_class/shapes-pas-20b.json"]["iou"] == [entry.iou for entry in evaluation.classes]
+    sheets = {Path(event.content["file"]).name: event.content for event in of_kind(state, "artifact")}
+    assert sheets.keys() == {"shapes-pas-20.jpg", "shapes-pas-20b.jpg"}
+    assert {content["folder"] for content in sheets.values()} == {"pictures"}
+    with Image.open(state.folder / sheets["shapes-pas-20.jpg"]["file"]) as sheet:
+        assert sheet.width > sheet.height, "two images, four pictures of each"
     contexts = [event.content["dataset"]["context"] for event in of_kind(state, "dataset")]
     assert contexts == ["training", "evaluation", "evaluation"]
     (model,) = of_kind(state, "model")
