@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ovlab.commands.count_option import at_least_one
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import PROTOCOLS
 from ovlab.specs.suite import SUITES
@@ -61,7 +62,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     place.add_argument("--store", metavar="STORE", help="leave records in this store, a folder or s3://...")
     parser.add_argument(
         "--workers",
-        type=_workers,
+        type=at_least_one("workers"),
         default=1,
         metavar="N",
         help="processes that share the images, on the Ray of RAY_ADDRESS or one that this command starts where it is "
@@ -115,9 +116,3 @@ def _write(figures: dict[str, Any], folder: Path | None, arguments: argparse.Nam
         file = folder / f"evaluation-{Path(figures['data']).name}-{arguments.split}{limited}.json"
         write_text(file, json.dumps(figures, indent=2) + "\n")
     return figures
-
-
-def _workers(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: give the number of workers, at least 1.")
-    return int(text)

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ovlab.commands.count_option import at_least_one
 from ovlab.commands.plan import add_table_arguments, plan_json, planned, print_plan, totals
 from ovlab.specs.errors import InputError
 
@@ -51,7 +52,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     )
     parser.add_argument(
         "--workers",
-        type=_workers,
+        type=at_least_one("runs at once"),
         metavar="N",
         help="runs at a time; more than one are trials on the Ray of RAY_ADDRESS, or on one that this command starts "
         "(default: as many as there are GPUs, or processors without any)",
@@ -150,9 +151,3 @@ def _pick(arguments: argparse.Namespace, plan: "Plan", stack: ExitStack) -> "Cal
     cluster = stack.enter_context(connect())
     search = to_the_end if arguments.search is None else asha
     return partial(make_on_ray, cluster=cluster, num_at_once=arguments.workers, search=search)
-
-
-def _workers(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: give the number of runs at once, at least 1.")
-    return int(text)

@@ -61,9 +61,7 @@ def score_into_store(arguments: argparse.Namespace, names: Sequence[str]) -> lis
     protocol = _protocol(arguments, subject.config)
 
     def job(dataset: SegmentationDataset) -> EvaluationJob:
-        spec = resolve_evaluation(
-            subject.fingerprint, dataset, arguments.split, protocol, num_images=_num_images(arguments.limit, dataset)
-        )
+        spec = resolve_evaluation(subject.fingerprint, dataset, arguments.split, protocol, num_images=arguments.limit)
         return EvaluationJob(spec, dataset)
 
     jobs = [job(open_dataset(name, arguments.split)) for name in names]
@@ -88,11 +86,6 @@ def score_into_store(arguments: argparse.Namespace, names: Sequence[str]) -> lis
         _heading(arguments, one.spec.benchmark, one.spec.protocol) | _figures(record)
         for one, record in zip(jobs, records, strict=True)
     ]
-
-
-def _num_images(limit: int | None, dataset: SegmentationDataset) -> int | None:
-    """A limit that leaves nothing out is none: such an evaluation is that of the whole split."""
-    return None if limit is None or limit >= len(dataset) else limit
 
 
 def _actor_device(name: str) -> torch.device:

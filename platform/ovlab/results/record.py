@@ -46,7 +46,10 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingRecord:
-    """A finished training. `provenance` is JSON: commit, versions, command. `finished` is ISO 8601 in UTC."""
+    """A finished training. `provenance` is JSON: commit, versions, command. `finished` is ISO 8601 in UTC.
+
+    `mlflow_run_id` is the run's tag ovlab.run there: the server's own id may not be known when the record is written.
+    """
 
     fingerprint: str
     training: ResolvedTraining

@@ -140,9 +140,8 @@ class _Planner:
         key = (benchmark, protocol)
         if key not in self.evaluations:
             dataset = self._dataset(benchmark, EVALUATION_SPLIT)
-            limit = None if self.limit_images is None or self.limit_images >= len(dataset) else self.limit_images
-            spec = resolve_evaluation(_NO_SUBJECT, dataset, EVALUATION_SPLIT, protocol, num_images=limit)
-            ids = dataset.sample_ids[:limit]
+            spec = resolve_evaluation(_NO_SUBJECT, dataset, EVALUATION_SPLIT, protocol, num_images=self.limit_images)
+            ids = dataset.sample_ids[: spec.num_images]
             self.evaluations[key] = (spec, len(ids), len(plan_shards(ids)))
         return self.evaluations[key]
 

@@ -11,11 +11,10 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-import ray
 from ray import tune
 from ray.actor import ActorHandle
 from ray.tune.logger import JsonLoggerCallback
@@ -33,7 +32,7 @@ from ovlab.sweeps.tracked_run import Workplace, make_tracked
 from ovlab.sweeps.tracked_sweep import Sweep, sweep_of
 from ovlab.telemetry.ray_metrics import RaySink
 from ovlab.tracking.session import NewTracker
-from ovlab.training.ray_mailbox import INTERVAL, Correspondent, open_mailbox
+from ovlab.training.ray_mailbox import Correspondent, accompany, open_mailbox
 from ovlab.training.step_log import StepRecord
 
 MAX_LOST = 3
@@ -167,21 +166,15 @@ def _watch(
         run.training.fingerprint: f"[{number}/{len(plan.runs)}] {run.name}" for number, run in enumerate(plan.runs, 1)
     }
 
-    def hand_over() -> None:
-        for message in ray.get(mailbox.take.remote()):
-            deliveries.deliver(message)
-            _announce(message, names[message.run])
+    def hand_over(message: Message) -> None:
+        deliveries.deliver(message)
+        _announce(message, names[message.run])
 
     # In a thread of its own, because in the main thread `fit` takes Ctrl-C for itself.
     executor = ThreadPoolExecutor(1, thread_name_prefix="ray-tune")
     ended = executor.submit(tuner.fit)
     try:
-        while not ended.done():
-            hand_over()
-            if stop():
-                ray.get(mailbox.ask_to_stop.remote())
-            wait([ended], timeout=INTERVAL)
-        hand_over()
+        accompany(ended, mailbox, hand_over, stop)
     finally:
         # A second Ctrl-C waits for no trial.
         executor.shutdown(wait=False)

@@ -32,7 +32,8 @@ def resolve_evaluation(
 ) -> EvaluationSpec:
     """The evaluation of `subject`, a fingerprint, on `dataset`, which is the whole split, opened.
 
-    The label space of the data set becomes part of the protocol.
+    A limit `num_images` that leaves nothing out is none: such an evaluation is that of the whole split. The label space
+    of the data set becomes part of the protocol.
     """
     labels = label_space(dataset, protocol.synonyms)
     return EvaluationSpec(
@@ -42,5 +43,5 @@ def resolve_evaluation(
         data_digest=data_digest(dataset),
         vocabulary_digest=vocabulary_digest(labels),
         protocol=replace(protocol, scoring=replace(protocol.scoring, collapse=labels.collapse)),
-        num_images=num_images,
+        num_images=None if num_images is None or num_images >= len(dataset) else num_images,
     )

@@ -2,6 +2,8 @@
 
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import Future, wait
 from typing import Any
 
 import ray
@@ -37,6 +39,24 @@ def open_mailbox() -> ActorHandle:
     """A mailbox on the node of this process; it ends when its handles are gone."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     return ray.remote(Mailbox).options(num_cpus=0, scheduling_strategy=here).remote()
+
+
+def accompany(
+    work: Future[Any], mailbox: ActorHandle, hand_over: Callable[[Any], object], stop: Callable[[], bool]
+) -> None:
+    """Until `work`, which goes on in another thread, is done: hand over each thing that is told, and pass on the wish
+    to stop."""
+
+    def deliver() -> None:
+        for told in ray.get(mailbox.take.remote()):
+            hand_over(told)
+
+    while not work.done():
+        deliver()
+        if stop():
+            ray.get(mailbox.ask_to_stop.remote())
+        wait([work], timeout=INTERVAL)
+    deliver()
 
 
 class Correspondent:

@@ -12,7 +12,7 @@ import os
 import tempfile
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ from ovlab.specs.errors import InputError, Stopped, WorkError
 from ovlab.specs.resolved import ResolvedTraining, training_fingerprint
 from ovlab.training.build import build_model, class_text
 from ovlab.training.loop import follow
-from ovlab.training.ray_mailbox import INTERVAL, Correspondent, open_mailbox
+from ovlab.training.ray_mailbox import Correspondent, accompany, open_mailbox
 from ovlab.training.run_folder import wait_until_free
 from ovlab.training.step_log import StepRecord
 from ovlab.training.stored_training import train_into_store
@@ -160,24 +160,18 @@ def _watch(
     """Run the trainer to its end and hand its steps over meanwhile; returns the last."""
     num_done = 0
 
-    def hand_over() -> None:
+    def hand_over(record: StepRecord) -> None:
         nonlocal num_done
-        for record in ray.get(mailbox.take.remote()):
-            num_done = record.step
-            progress.update(record.step, loss=record.loss)
-            for hook in on_step:
-                hook(record)
+        num_done = record.step
+        progress.update(record.step, loss=record.loss)
+        for hook in on_step:
+            hook(record)
 
     # In a thread of its own, because in the main thread `fit` takes Ctrl-C for itself.
     with ThreadPoolExecutor(1, thread_name_prefix="ray-train") as executor:
         ended = executor.submit(trainer.fit)
         try:
-            while not ended.done():
-                hand_over()
-                if stop():
-                    ray.get(mailbox.ask_to_stop.remote())
-                wait([ended], timeout=INTERVAL)
-            hand_over()
+            accompany(ended, mailbox, hand_over, stop)
         except BaseException:
             ray.get(mailbox.ask_to_stop.remote())
             raise
