@@ -5,8 +5,9 @@ the totals of all resamples are products of matrices
 
     hits, union, gt (N I) @ weights (I B)
 
-in float64. They hold whole numbers and are exact as long as I times the pixels of the largest image stays below 2**53.
-Images are resampled and not pixels, because the pixels of one image go right and wrong together.
+in float64, of which every class gives its share to the scores at once (resampling_kernels.py). They hold whole numbers
+and are exact as long as I times the pixels of the largest image stays below 2**53. Images are
+resampled and not pixels, because the pixels of one image go right and wrong together.
 
 Axes: I images, N classes, B resamples, b of them in one block, K (class, image) cells that are not zero.
 """
@@ -19,14 +20,16 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64, UInt8
 
 from ovlab.metrics.per_image import PerImageCounts
-from ovlab.metrics.resampling_kernels import count_draws, weighted_sums
-from ovlab.metrics.scores import Scores, Totals, scores_of
+from ovlab.metrics.resampling_kernels import class_sums, count_draws
+from ovlab.metrics.scores import ClassSums, Scores, scores_of
 from ovlab.specs.errors import InputError
 
 NUM_RESAMPLES = 2000
 
 # Resamples at a time: the weights and sums of a block stay in the cache of the processor.
 _BLOCK = 250
+
+_SEEN_SCORES = frozenset({"seen_miou", "unseen_miou", "harmonic_miou"})
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -58,15 +61,15 @@ def resample(
         raise InputError(f"resampling needs at least 2 images, got {counts.num_images}.")
     if num_resamples < 1:
         raise InputError(f"number of resamples must be at least 1, got {num_resamples}.")
-    cells = _cells(counts)
-    full = _totals(cells, np.ones((counts.num_images, 1), np.uint8))
-    blocks = [_totals(cells, weights) for weights in draw_weights(counts.num_images, num_resamples, seed)]
-    scores = [scores_of(totals, seen) for totals in blocks]
-    num_present = np.concatenate([np.count_nonzero(totals.gt, axis=0) for totals in blocks])
+    cells = _cells(counts, seen)
+    full = _sums(cells, np.ones((counts.num_images, 1), np.uint8))
+    blocks = [_sums(cells, weights) for weights in draw_weights(counts.num_images, num_resamples, seed)]
+    sums = ClassSums(*np.concatenate(blocks, axis=1))
+    left_out = _SEEN_SCORES if seen is None else frozenset()
     return Resamples(
-        full={name: float(score[0]) for name, score in scores_of(full, seen).items()},
-        scores={name: np.concatenate([block[name] for block in scores]) for name in scores[0]},
-        num_absent=np.count_nonzero(full.gt) - num_present,
+        full={name: float(score[0]) for name, score in scores_of(ClassSums(*full)).items() if name not in left_out},
+        scores={name: score for name, score in scores_of(sums).items() if name not in left_out},
+        num_absent=(ClassSums(*full).num_present - sums.num_present).astype(np.int64),
     )
 
 
@@ -96,17 +99,18 @@ class _Cells(NamedTuple):
     hits: Float64[np.ndarray, "K"]
     union: Float64[np.ndarray, "K"]
     gt: Float64[np.ndarray, "K"]
+    is_seen: Bool[np.ndarray, "N"]
 
 
-def _cells(counts: PerImageCounts) -> _Cells:
+def _cells(counts: PerImageCounts, seen: Bool[np.ndarray, "N"] | None) -> _Cells:
     union = counts.union()
     row, image = np.nonzero(union.T)
     start = np.searchsorted(row, np.arange(counts.num_classes + 1))
     columns = (table[image, row].astype(np.float64) for table in (counts.hits, union, counts.gt))
-    return _Cells(start, image, *columns)
+    return _Cells(start, image, *columns, np.ones(counts.num_classes, bool) if seen is None else seen)
 
 
-def _totals(cells: _Cells, weights: UInt8[np.ndarray, "I b"]) -> Totals:
+def _sums(cells: _Cells, weights: UInt8[np.ndarray, "I b"]) -> Float64[np.ndarray, "12 b"]:
     weights = weights.view()
     weights.flags.writeable = False  # Numba compiles once for each of the two kinds of array
-    return Totals(*weighted_sums(*cells, weights))
+    return class_sums(*cells, weights)
