@@ -3,12 +3,15 @@
 Two vocabularies on the same photographs are evaluated, so that the row before the plain loop can show what sharing the
 image encoder saves. Weights are random: they change no time.
 
-What Ray adds is the time of the pipeline, after the connection, less the work of its actors divided by their number
-(reading, encoder, head, counting and the opening of the network). It is measured with two numbers of photographs: the
-slope is the cost of one, the rest is fixed. The start of an actor's process, which imports torch, is in the fixed part.
+What Ray adds is the time of the pipeline, after the connection, less the work of its actors (reading, encoder, head,
+counting and the opening of the network) divided by their number. While images come in, it is the cost of one; the rest
+is fixed. An actor begins with the imports of any process that evaluates (torch, open_clip): they are measured in a
+process of their own and are no part of what is fixed. `--preset blank`, a model that does nothing, shows it best.
 """
 
 import argparse
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -17,13 +20,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from torch import nn
 
 from logoseg.checkpoint import save_weights
 from logoseg.network import LoGoSeg
 from logoseg.presets import PRESETS
+from ovlab.benchmarks.blank_model import BlankModel
 from ovlab.benchmarks.report import Report, Value
 from ovlab.cluster import connect
 from ovlab.datasets.opening import open_dataset
+from ovlab.evaluation.collection import CountRecord
 from ovlab.evaluation.passes import plan_passes
 from ovlab.evaluation.ray_evaluator import ensure_evaluations_on_ray
 from ovlab.evaluation.stored_evaluation import EvaluationJob
@@ -36,53 +42,74 @@ from ovlab.sweeps.run import ensure_evaluations
 from ovlab.weights import open_model
 
 _SUBJECT = "0" * 64
+_BLANK = "blank"
+_BLANK_SIZE = 96
+# A module that an actor imports, and all that comes with it.
+_IMPORTS = "import ovlab.evaluation.blocks"
+# Of the images; until they are in, not every actor is at work.
+_WARM_UP = 0.25
 
 
-class _Run(NamedTuple):
-    """`seconds` by the clock, and those of work on the evaluations, over all workers."""
+class Note(NamedTuple):
+    """Counts of so many images came in, at a time on the clock, that a worker was at for so many seconds."""
+
+    time: float
+    num_images: int
+    work: float
+
+
+class Timed(NamedTuple):
+    """`seconds` by the clock, and `cpu_seconds` of this process."""
 
     seconds: float
-    busy: float
+    cpu_seconds: float
+    notes: Sequence[Note]
+
+
+class Added(NamedTuple):
+    """Seconds."""
+
+    fixed: float
+    per_image: float
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--preset", default="shapes-vit-s", choices=sorted(PRESETS), help="default: shapes-vit-s")
+    parser.add_argument(
+        "--preset",
+        default="shapes-vit-s",
+        choices=sorted([*PRESETS, _BLANK]),
+        help="default: shapes-vit-s; blank: a model that does nothing",
+    )
     parser.add_argument(
         "--data", nargs="+", default=["shapes-pas-20", "shapes-pas-20b"], help="default: shapes-pas-20 shapes-pas-20b"
     )
-    parser.add_argument(
-        "--images", type=int, nargs=2, default=[64, 512], metavar=("FEW", "MANY"), help="of each set (default 64 512)"
-    )
-    parser.add_argument("--actors", type=int, nargs="+", default=[1, 2], help="sizes of the pool (default 1 2)")
+    parser.add_argument("--images", type=int, default=512, help="of each set (default: 512)")
+    parser.add_argument("--actors", type=int, nargs="+", default=[1, 2], help="sizes of the pool (default: 1 2)")
     parser.add_argument("--address", help="of a Ray that runs already (default: one is started)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
 
 
 def run(arguments: argparse.Namespace) -> Report:
     """One row each for separate passes, the plain loop, and every number of actors."""
-    few, many = arguments.images
-    if not 1 <= few < many:
-        raise InputError(f"bench evaluation: --images must be two numbers, the second larger; got {few} and {many}.")
+    if arguments.images < 1:
+        raise InputError(f"bench evaluation: --images must be at least 1, got {arguments.images}.")
     torch.set_num_threads(1)
     device = torch.device(arguments.device)
-    config = PRESETS[arguments.preset]()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        torch.manual_seed(0)
-        save_weights(LoGoSeg(config).eval(), config, ("any",), folder / "weights.safetensors")
-        opener = partial(open_model, str(folder / "weights.safetensors"))
-        jobs = {num: _jobs(arguments.data, num, config.clip.image_size) for num in (few, many)}
+        opener, size = _model(arguments.preset, folder)
+        jobs = _jobs(arguments.data, arguments.images, size)
         plain = partial(ensure_evaluations, open_model=opener, device=device)
-        _time(plain, jobs[few], folder / "warm-up")
-        here = _time(plain, jobs[many], folder / "plain")
-        apart = [_time(plain, [job], folder / f"apart-{place}") for place, job in enumerate(jobs[many])]
-        seconds_apart = sum(one.seconds for one in apart)
-        num_images = many * len(arguments.data)
-        num_photographs = {num: _num_photographs(of_num) for num, of_num in jobs.items()}
+        _time(plain, _jobs(arguments.data, 2, size), folder / "warm-up")
+        apart = [_time(plain, [job], folder / f"apart-{place}") for place, job in enumerate(jobs)]
+        here = _time(plain, jobs, folder / "plain")
+        seconds_apart, cpu_apart = (sum(getattr(one, field) for one in apart) for field in ("seconds", "cpu_seconds"))
+        num_images = arguments.images * len(jobs)
         rows = [
             _row("plain loop, a pass a vocabulary", num_images, seconds_apart, here.seconds),
             _row("plain loop, one pass for all", num_images, here.seconds, here.seconds),
         ]
+        imports = _seconds_of_imports()
         began = time.perf_counter()
         with connect(arguments.address) as cluster:
             start = time.perf_counter() - began
@@ -94,22 +121,34 @@ def run(arguments: argparse.Namespace) -> Report:
                     num_actors=num_actors,
                     small_work_seconds=0.0,
                 )
-                less = _time(over_ray, jobs[few], folder / f"few-{num_actors}")
-                more = _time(over_ray, jobs[many], folder / f"many-{num_actors}")
+                there = _time(over_ray, jobs, folder / f"ray-{num_actors}")
                 name = f"Ray, {num_actors} actor" + ("s" if num_actors > 1 else "")
-                added = [one.seconds - one.busy / num_actors for one in (less, more)]
-                slope = (added[1] - added[0]) / (num_photographs[many] - num_photographs[few])
-                row = _row(name, num_images, more.seconds, here.seconds)
-                fixed = added[0] - slope * num_photographs[few]
-                rows.append(row | {"Ray adds, fixed s": fixed, "Ray adds, ms/photograph": 1e3 * slope})
+                row = _row(name, num_images, there.seconds, here.seconds)
+                added = added_by_ray(there, num_actors)
+                row["Ray adds, fixed s"] = added.fixed - imports
+                row["Ray adds, ms/photograph"] = 1e3 * added.per_image * num_images / _num_photographs(jobs)
+                rows.append(row)
             context: dict[str, Value] = {
                 "preset": arguments.preset,
                 "data": "+".join(arguments.data),
                 "device": arguments.device,
-                "start of Ray s": round(start, 2),
                 "CPUs": cluster.num_cpus,
+                "a pass a vocabulary, x CPU time": round(cpu_apart / here.cpu_seconds, 2),
+                "imports of an actor s": round(imports, 2),
+                "start of Ray s": round(start, 2),
             }
     return Report(name="evaluation", title=f"Evaluation of {num_images} images", rows=rows, context=context)
+
+
+def _model(preset: str, folder: Path) -> tuple[Callable[[], nn.Module], int]:
+    """What opens it in any process, and the size at which it sees an image."""
+    if preset == _BLANK:
+        return BlankModel, _BLANK_SIZE
+    config = PRESETS[preset]()
+    weights = folder / "weights.safetensors"
+    torch.manual_seed(0)
+    save_weights(LoGoSeg(config).eval(), config, ("any",), weights)
+    return partial(open_model, str(weights)), config.clip.image_size
 
 
 def _jobs(names: Sequence[str], num_images: int, size: int) -> list[EvaluationJob]:
@@ -123,10 +162,35 @@ def _num_photographs(jobs: Sequence[EvaluationJob]) -> int:
     return sum(len(one.images) for one in passes)
 
 
-def _time(evaluate: Callable[..., list[EvaluationRecord]], jobs: Sequence[EvaluationJob], folder: Path) -> _Run:
+def _time(evaluate: Callable[..., list[EvaluationRecord]], jobs: Sequence[EvaluationJob], folder: Path) -> Timed:
+    notes: list[Note] = []
+
+    def note(record: CountRecord) -> None:
+        notes.append(Note(time.perf_counter(), record.num_images, record.seconds))
+
+    began, cpu_began = time.perf_counter(), time.process_time()
+    evaluate(jobs, open_store(str(folder)), on_counts=[note])
+    return Timed(time.perf_counter() - began, time.process_time() - cpu_began, notes)
+
+
+def added_by_ray(there: Timed, num_actors: int) -> Added:
+    """The cost of an image, from the time after the first ones were in; and what else is no work of an actor."""
+    num_images = sum(note.num_images for note in there.notes)
+    done, warm = 0, 0
+    while done < _WARM_UP * num_images:
+        done += there.notes[warm].num_images
+        warm += 1
+    later = there.notes[warm:]
+    seconds = there.notes[-1].time - there.notes[warm - 1].time
+    per_image = (seconds - sum(note.work for note in later) / num_actors) / max(1, num_images - done)
+    work = sum(note.work for note in there.notes) / num_actors
+    return Added(there.seconds - work - per_image * num_images, per_image)
+
+
+def _seconds_of_imports() -> float:
     began = time.perf_counter()
-    records = evaluate(jobs, open_store(str(folder)))
-    return _Run(time.perf_counter() - began, sum(record.cost.seconds for record in records))
+    subprocess.run([sys.executable, "-c", _IMPORTS], check=True)
+    return time.perf_counter() - began
 
 
 def _row(name: str, num_images: int, seconds: float, plain_seconds: float) -> dict[str, Value]:

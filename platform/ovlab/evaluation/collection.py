@@ -21,10 +21,12 @@ from ovlab.specs.evaluation import EvaluationSpec
 
 
 class CountRecord(NamedTuple):
-    """Counts of an evaluation have come in: of so many images, with which so many shards were committed."""
+    """Counts of an evaluation have come in: of so many images, the work of so many seconds, with which so many shards
+    were committed."""
 
     evaluation: EvaluationSpec
     num_images: int
+    seconds: float
     num_shards: int
     num_shards_left: int
 
@@ -88,19 +90,19 @@ class Collection:
     def add(self, number: int, counted: Mapping[int, Sequence[ImageCounts]], seconds: float) -> None:
         """Take the counts of some images of pass `number`, by job, that `seconds` of work made. With the last of
         them, its shards are committed; with the last shard of an evaluation, its record is written."""
-        one = self.passes[number]
+        share = seconds / len(self.passes[number].jobs)
         for job, images in counted.items():
             there = self.counted[number][job]
             self._advance(len(images))
             there.update((image.id, image) for image in images)
-            self.busy[job] += seconds / len(one.jobs)
+            self.busy[job] += share
         for job in counted:
             self.attempts[job].beat()
         is_whole = not self.left(number)
         if is_whole:
             self._commit(number)
         for job, images in counted.items():
-            record = CountRecord(self.jobs[job].spec, len(images), int(is_whole), self.num_open[job])
+            record = CountRecord(self.jobs[job].spec, len(images), share, int(is_whole), self.num_open[job])
             for hook in self.on_counts:
                 hook(record)
 

@@ -21,7 +21,7 @@ from torch import nn
 from ovlab.cluster import Cluster, connect
 from ovlab.device import device_name
 from ovlab.evaluation.blocks import CountingActor, manifest, take
-from ovlab.evaluation.collection import Collection, collecting
+from ovlab.evaluation.collection import Collection, CountRecord, collecting
 from ovlab.evaluation.passes import Counter
 from ovlab.evaluation.small_work import SMALL_WORK_SECONDS, done_here
 from ovlab.evaluation.stored_evaluation import EvaluationJob
@@ -49,6 +49,7 @@ def ensure_evaluations_on_ray(
     small_work_seconds: float = SMALL_WORK_SECONDS,
     progress: Progress | None = None,
     stop: Callable[[], bool] = lambda: False,
+    on_counts: Sequence[Callable[[CountRecord], None]] = (),
     provenance: Mapping[str, Any] = NOTHING,
     mlflow_run_ids: Mapping[str, str] = NOTHING,
     say: Callable[[str], object] = lambda line: print(line, file=sys.stderr),
@@ -69,6 +70,7 @@ def ensure_evaluations_on_ray(
         device=device.type if not _is_here(device) else device_name(device),
         num_gpus=1 if device.type == "cuda" else 0,
         progress=progress,
+        on_counts=on_counts,
         provenance=provenance,
         mlflow_run_ids=mlflow_run_ids,
     ) as collection:
