@@ -6,10 +6,12 @@ INSTALLED := $(VENV)/.installed
 .PHONY: demo test test-long lint clean
 .DEFAULT_GOAL := demo
 
+# Compiled once, here: where PYTHONDONTWRITEBYTECODE is set, every process of Ray would do it anew.
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
-	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --constraint constraints.txt --editable '.[test]'
+	$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(VENV)/bin/python --constraint constraints.txt \
+	  --editable '.[test]'
 	touch $@
 
 demo: $(INSTALLED)
