@@ -6,8 +6,10 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-# Both are read when ray is imported. On a machine at work, the dashboard needs longer than Ray's own 60 s.
+# Each is read when ray is imported or started. On a machine at work, the dashboard needs longer than Ray's own 60 s.
 os.environ.setdefault("RAY_DASHBOARD_STARTUP_TIMEOUT_S", "240")
+# Ray lets its workers wait for whatever else runs on the machine (nice 15): beside other work, they would stand still.
+os.environ.setdefault("RAY_worker_niceness", "0")
 # Otherwise the first Ray that is started writes one into the home folder.
 os.environ.setdefault("RAY_AUTH_TOKEN", "0123456789abcdef" * 4)
 

@@ -100,6 +100,7 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
 
 def _clean() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "OVLAB_", "MLFLOW_"))}
+    kept["RAY_worker_niceness"] = "0"  # as tests/conftest.py has it
     # Jobs say `python`.
     return {**kept, "PATH": f"{BIN}:{kept['PATH']}", "OMP_NUM_THREADS": "1"}
 
