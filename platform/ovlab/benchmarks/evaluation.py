@@ -10,12 +10,13 @@ process of their own and are no part of what is fixed. `--preset blank`, a model
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -84,7 +85,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data", nargs="+", default=["shapes-pas-20", "shapes-pas-20b"], help="default: shapes-pas-20 shapes-pas-20b"
     )
     parser.add_argument("--images", type=int, default=512, help="of each set (default: 512)")
-    parser.add_argument("--actors", type=int, nargs="+", default=[1, 2], help="sizes of the pool (default: 1 2)")
+    parser.add_argument(
+        "--actors", type=int, nargs="*", default=[1, 2], help="sizes of the pool (default: 1 2); none: without Ray"
+    )
     parser.add_argument("--address", help="of a Ray that runs already (default: one is started)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
 
@@ -94,50 +97,63 @@ def run(arguments: argparse.Namespace) -> Report:
     if arguments.images < 1:
         raise InputError(f"bench evaluation: --images must be at least 1, got {arguments.images}.")
     torch.set_num_threads(1)
-    device = torch.device(arguments.device)
+    context: dict[str, Value] = {
+        "preset": arguments.preset,
+        "data": "+".join(arguments.data),
+        "device": arguments.device,
+        "CPUs": os.cpu_count(),
+    }
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         opener, size = _model(arguments.preset, folder)
         jobs = _jobs(arguments.data, arguments.images, size)
-        plain = partial(ensure_evaluations, open_model=opener, device=device)
+        # Opened once, as it would be for any number of vocabularies.
+        plain = partial(ensure_evaluations, open_model=cache(opener), device=torch.device(arguments.device))
         _time(plain, _jobs(arguments.data, 2, size), folder / "warm-up")
         apart = [_time(plain, [job], folder / f"apart-{place}") for place, job in enumerate(jobs)]
         here = _time(plain, jobs, folder / "plain")
-        seconds_apart, cpu_apart = (sum(getattr(one, field) for one in apart) for field in ("seconds", "cpu_seconds"))
         num_images = arguments.images * len(jobs)
+        seconds_apart = sum(one.seconds for one in apart)
         rows = [
             _row("plain loop, a pass a vocabulary", num_images, seconds_apart, here.seconds),
             _row("plain loop, one pass for all", num_images, here.seconds, here.seconds),
         ]
-        imports = _seconds_of_imports()
-        began = time.perf_counter()
-        with connect(arguments.address) as cluster:
-            start = time.perf_counter() - began
-            for num_actors in arguments.actors:
-                over_ray = partial(
-                    ensure_evaluations_on_ray,
-                    open_model={_SUBJECT: opener},
-                    device=device,
-                    num_actors=num_actors,
-                    small_work_seconds=0.0,
-                )
-                there = _time(over_ray, jobs, folder / f"ray-{num_actors}")
-                name = f"Ray, {num_actors} actor" + ("s" if num_actors > 1 else "")
-                row = _row(name, num_images, there.seconds, here.seconds)
-                added = added_by_ray(there, num_actors)
-                row["Ray adds, fixed s"] = added.fixed - imports
-                row["Ray adds, ms/photograph"] = 1e3 * added.per_image * num_images / _num_photographs(jobs)
-                rows.append(row)
-            context: dict[str, Value] = {
-                "preset": arguments.preset,
-                "data": "+".join(arguments.data),
-                "device": arguments.device,
-                "CPUs": cluster.num_cpus,
-                "a pass a vocabulary, x CPU time": round(cpu_apart / here.cpu_seconds, 2),
-                "imports of an actor s": round(imports, 2),
-                "start of Ray s": round(start, 2),
-            }
+        cpu_apart = sum(one.cpu_seconds for one in apart)
+        context["a pass a vocabulary, x CPU time"] = round(cpu_apart / here.cpu_seconds, 2)
+        if arguments.actors:
+            _add_ray(rows, context, arguments, jobs, opener, here.seconds, folder)
     return Report(name="evaluation", title=f"Evaluation of {num_images} images", rows=rows, context=context)
+
+
+def _add_ray(
+    rows: list[dict[str, Value]],
+    context: dict[str, Value],
+    arguments: argparse.Namespace,
+    jobs: Sequence[EvaluationJob],
+    opener: Callable[[], nn.Module],
+    plain_seconds: float,
+    folder: Path,
+) -> None:
+    num_images = arguments.images * len(jobs)
+    imports = _seconds_of_imports()
+    began = time.perf_counter()
+    with connect(arguments.address):
+        context |= {"imports of an actor s": round(imports, 2), "start of Ray s": round(time.perf_counter() - began, 2)}
+        for num_actors in arguments.actors:
+            over_ray = partial(
+                ensure_evaluations_on_ray,
+                open_model={_SUBJECT: opener},
+                device=torch.device(arguments.device),
+                num_actors=num_actors,
+                small_work_seconds=0.0,
+            )
+            there = _time(over_ray, jobs, folder / f"ray-{num_actors}")
+            name = f"Ray, {num_actors} actor" + ("s" if num_actors > 1 else "")
+            added = added_by_ray(there, num_actors)
+            row = _row(name, num_images, there.seconds, plain_seconds)
+            row["Ray adds, fixed s"] = added.fixed - imports
+            row["Ray adds, ms/photograph"] = 1e3 * added.per_image * num_images / _num_photographs(jobs)
+            rows.append(row)
 
 
 def _model(preset: str, folder: Path) -> tuple[Callable[[], nn.Module], int]:
