@@ -53,13 +53,16 @@ def execute(arguments: argparse.Namespace) -> int:
     from ovlab.report.build import table_views
     from ovlab.report.formats import FORMATS, write_tables
     from ovlab.report.site import write_site
+    from ovlab.results.cells import read_records
     from ovlab.results.store import open_store
     from ovlab.specs.table_file import load_table
 
     store = open_store(arguments.store)
+    records = read_records(store)
     views = table_views(
         [load_table(name) for name in dict.fromkeys(arguments.tables or TABLES)],
         suite_named(arguments.suite),
+        records,
         store,
         limit_steps=arguments.limit_steps,
         limit_images=arguments.limit_images,
@@ -71,5 +74,5 @@ def execute(arguments: argparse.Namespace) -> int:
     for path in write_tables(views, arguments.out / "tables", formats):
         print(path)
     if arguments.format is None:
-        print(f"open {write_site(views, store, arguments.out)}")
+        print(f"open {write_site(views, records, store, arguments.out)}")
     return 0

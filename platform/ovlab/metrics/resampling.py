@@ -106,8 +106,8 @@ def _cells(counts: PerImageCounts, seen: Bool[np.ndarray, "N"] | None) -> _Cells
     union = counts.union()
     row, image = np.nonzero(union.T)
     start = np.searchsorted(row, np.arange(counts.num_classes + 1))
-    columns = (table[image, row].astype(np.float64) for table in (counts.hits, union, counts.gt))
-    return _Cells(start, image, *columns, np.ones(counts.num_classes, bool) if seen is None else seen)
+    hits, in_either, gt = (table[image, row].astype(np.float64) for table in (counts.hits, union, counts.gt))
+    return _Cells(start, image, hits, in_either, gt, np.ones(counts.num_classes, bool) if seen is None else seen)
 
 
 def _sums(cells: _Cells, weights: UInt8[np.ndarray, "I b"]) -> Float64[np.ndarray, "12 b"]:

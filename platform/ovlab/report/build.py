@@ -13,7 +13,7 @@ from ovlab.report.marks import Mark, comparable, marks_among
 from ovlab.report.remarks import footnotes_of, note_views, remarks_on
 from ovlab.report.samples import Samples
 from ovlab.report.table_view import CellView, ColumnView, Origin, Part, RowView, RunView, TableView
-from ovlab.results.cells import Cell, Grid, cells_of, read_records
+from ovlab.results.cells import Cell, Grid, Records, cells_of
 from ovlab.results.store import Store
 from ovlab.specs.suite import PAPER, Suite, suite_named
 from ovlab.specs.table import Column, Row, Table
@@ -32,16 +32,17 @@ class _Line:
 def table_views(
     tables: Iterable[Table],
     suite: Suite,
+    records: Records,
     store: Store,
     *,
     limit_steps: int | None = None,
     limit_images: int | None = None,
 ) -> tuple[TableView, ...]:
-    """The views of several tables from one store, whose records and counts are read once.
+    """The views of several tables from the records of one store, whose counts are read once.
 
-    Damaged records and counts are named in a warning. Raises InputError as `cells_of` does, before any count is read.
+    Damaged counts are named in a warning. Raises InputError as `cells_of` does, before any count is read.
     """
-    tables, records = tuple(tables), read_records(store)
+    tables = tuple(tables)
     samples = Samples(store, {column.score for table in tables for column in table.columns})
     grids = [cells_of(table, suite, records, limit_steps=limit_steps, limit_images=limit_images) for table in tables]
     samples.prepare(run.evaluation for grid in grids for cell in grid.cells.values() for run in cell.runs)

@@ -20,16 +20,13 @@ class Confused(NamedTuple):
     share: float
 
 
-def most_confused(images: Sequence[SparseCounts], names: Sequence[str], num: int) -> list[Confused]:
-    """The `num` pairs with the most pixels in all images, the largest first; of equal ones, the earlier classes first.
+def most_confused(counts: SparseCounts, names: Sequence[str], num: int) -> list[Confused]:
+    """The `num` pairs with the most pixels, the largest first; of equal ones, the earlier classes first.
 
-    `names` are those of all classes.
+    counts: of all images, one after the other, so that a pair may be there many times. `names`: of all classes.
     """
-    if not images:
-        return []
-    truths, predictions, pixels = (np.concatenate(column).astype(np.int64) for column in zip(*images, strict=True))
-    pairs, positions = np.unique(truths * len(names) + predictions, return_inverse=True)
-    sums = np.bincount(positions, weights=pixels)  # exact in float64: below 2**53
+    pairs, positions = np.unique(counts.gt.astype(np.int64) * len(names) + counts.pred, return_inverse=True)
+    sums = np.bincount(positions, weights=counts.count)  # exact in float64: below 2**53
     truths, predictions = np.divmod(pairs, len(names))
     totals = np.bincount(truths, weights=sums)
     wrong = np.flatnonzero(truths != predictions)

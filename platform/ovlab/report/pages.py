@@ -62,6 +62,11 @@ def table_name(name: str) -> str:
     return f"Table {number}" if number.isdigit() else name
 
 
+def thousands(number: int) -> str:
+    """1234567 -> "1,234,567"."""
+    return f"{number:,}"
+
+
 def duration(seconds: float) -> str:
     """In the largest unit that leaves at least one of it: "8.2 s", "3.5 min", "1.25 h"."""
     if seconds < 60:
@@ -100,7 +105,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     written = (text.percent, text.span, text.beside, text.verdict_by_column, text.published_verdict, text.noise_of)
-    for filter_ in (*written, table_name, duration, cost, total_cost):
+    for filter_ in (*written, table_name, thousands, duration, cost, total_cost):
         environment.filters[filter_.__name__] = filter_
     environment.globals["NOTHING"] = text.NOTHING
     return environment

@@ -9,20 +9,22 @@ import pyarrow as pa
 import pyarrow.json as pajson
 
 from ovlab.evaluation.seen_classes import seen_classes
+from ovlab.metrics.counting import SparseCounts
 from ovlab.metrics.image_scores import best_and_worst, image_mious
-from ovlab.metrics.per_image import tables_of
 from ovlab.report.charts import Panel, curve_panel
 from ovlab.report.confusions import Confused, most_confused
 from ovlab.results.artifacts import STEP_LOG
-from ovlab.results.pairs import SHORT, stored_images
-from ovlab.results.pictures import Picture, Pictures, pictures_of
-from ovlab.results.record import ClassFigures, DamagedError, EvaluationRecord, TrainingRecord
+from ovlab.results.pairs import SHORT, stored_counts, tables
+from ovlab.results.pictures import Picture, PictureClass, Pictures, pictures_of
+from ovlab.results.record import DamagedError, EvaluationRecord, TrainingRecord
 from ovlab.results.store import Store, training_folder
 from ovlab.specs.errors import InputError
 from ovlab.specs.fields import leaves
 
 NUM_CONFUSED = 15
 NUM_EXTREMES = 8
+# Of the words that are only predicted, those that the legend of a picture names at once.
+NUM_ABSENT = 6
 
 _log = logging.getLogger(__name__)
 
@@ -43,10 +45,23 @@ class Sibling(NamedTuple):
 
 
 class ClassRow(NamedTuple):
-    """A class of a benchmark. seen: whether training has named it; None where that is not known."""
+    """A class of a benchmark, as in ClassFigures. seen: whether training has named it; None where that is not known."""
 
-    figures: ClassFigures
+    name: str
+    iou: float | None
+    accuracy: float | None
+    num_gt_pixels: int
+    num_pred_pixels: int
     seen: bool | None
+
+
+class Shown(NamedTuple):
+    """A picture of the gallery. words: the classes of its legend, those that are in the ground truth first; more: those
+    that are only predicted, in smaller areas."""
+
+    picture: Picture
+    words: tuple[PictureClass, ...]
+    more: tuple[PictureClass, ...]
 
 
 class ImageScore(NamedTuple):
@@ -68,7 +83,7 @@ class EvaluationPart:
     confused: tuple[Confused, ...]
     best: tuple[ImageScore, ...]
     worst: tuple[ImageScore, ...]
-    pictures: tuple[Picture, ...]
+    pictures: tuple[Shown, ...]
     problem: str
 
     @property
@@ -131,13 +146,13 @@ def _evaluation(record: EvaluationRecord, store: Store) -> EvaluationPart:
     except DamagedError as error:
         problems.append(str(error))
     try:
-        images = stored_images(store, record)
-        counts = tables_of(images, record.num_classes)
+        sparse = stored_counts(store, record)
+        counts = tables(sparse, record.num_classes)
     except InputError as error:
         problems.append(str(error))
     else:
         names = [figures.name for figures in record.classes]
-        confused = most_confused([image.counts for image in images], names, NUM_CONFUSED)
+        confused = most_confused(SparseCounts(sparse.gt, sparse.pred, sparse.count), names, NUM_CONFUSED)
         scores, shown = image_mious(counts), {picture.id for picture in pictures.pictures}
         best, worst = (
             [ImageScore(counts.ids[row], float(scores[row]), counts.ids[row] in shown) for row in rows]
@@ -152,18 +167,26 @@ def _evaluation(record: EvaluationRecord, store: Store) -> EvaluationPart:
         confused=tuple(confused),
         best=tuple(best),
         worst=tuple(worst),
-        pictures=pictures.pictures,
+        pictures=tuple(map(_shown, pictures.pictures)),
         problem=" ".join(problems),
     )
 
 
+def _shown(picture: Picture) -> Shown:
+    in_truth = tuple(found for found in picture.classes if found.num_gt_pixels)
+    absent = tuple(found for found in picture.classes if not found.num_gt_pixels)
+    return Shown(picture, in_truth + absent[:NUM_ABSENT], absent[NUM_ABSENT:])
+
+
 def _classes(record: EvaluationRecord) -> Iterator[ClassRow]:
     seen = seen_classes(record.evaluation.benchmark)
-    if seen is not None and len(seen) != record.num_classes:  # a record of another version of the vocabulary
-        seen = None
-    for index, figures in enumerate(record.classes):
-        if figures.num_gt_pixels or figures.num_pred_pixels:
-            yield ClassRow(figures, None if seen is None else bool(seen[index]))
+    if seen is None or len(seen) != record.num_classes:  # not known, or a record of another version of the vocabulary
+        is_seen: Sequence[bool | None] = [None] * record.num_classes
+    else:
+        is_seen = seen.tolist()
+    for found, known in zip(record.classes, is_seen, strict=True):
+        if found.num_gt_pixels or found.num_pred_pixels:
+            yield ClassRow(found.name, found.iou, found.accuracy, found.num_gt_pixels, found.num_pred_pixels, known)
 
 
 def _loss(store: Store, training: TrainingRecord) -> Panel | None:

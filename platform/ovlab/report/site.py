@@ -14,6 +14,7 @@ from ovlab.report.ablations import Ablation, ablations
 from ovlab.report.pages import copy_assets, put_file, write_page
 from ovlab.report.run_page import Place, RunPage, Sibling, anchor, page_name, run_page
 from ovlab.report.table_view import RowView, TableView
+from ovlab.results.cells import Records
 from ovlab.results.pictures import Pictures, read_pictures
 from ovlab.results.record import Cost, EvaluationRecord, TrainingRecord
 from ovlab.results.store import Store
@@ -54,14 +55,15 @@ class ShownRun:
         return sum(len(spent.attempts) for spent in self.costs)
 
 
-def write_site(views: Sequence[TableView], store: Store, folder: Path) -> Path:
-    """Write the site of `views`, with a page for every training in the store, into `folder`; returns its index.html.
+def write_site(views: Sequence[TableView], records: Records, store: Store, folder: Path) -> Path:
+    """Write the site of `views` into `folder`, with a page for every training of the records; returns its index.html.
 
-    Files of an earlier site there are replaced. What is damaged in the store is named in a warning and left out.
+    `records`: those of the store. Files of an earlier site there are replaced. What is damaged in the store is named
+    in a warning and left out.
     """
-    trainings = {record.fingerprint: record for record in store.trainings()}
+    trainings = {record.fingerprint: record for record in records.trainings}
     evaluations: dict[str, list[EvaluationRecord]] = {fingerprint: [] for fingerprint in trainings}
-    for record in store.evaluations():
+    for record in records.evaluations:
         if record.evaluation.subject in trainings:
             evaluations[record.evaluation.subject].append(record)
     order = _benchmark_order(views)
@@ -151,6 +153,7 @@ def _links(evaluations: dict[str, list[EvaluationRecord]]) -> dict[str, str]:
 
 def _copy_pictures(page: RunPage, store: Store, folder: Path) -> None:
     for part in page.evaluations:
-        missing = [name for name in Pictures(pictures=part.pictures).files if not (folder / name).exists()]
+        pictures = Pictures(pictures=tuple(shown.picture for shown in part.pictures))
+        missing = [name for name in pictures.files if not (folder / name).exists()]
         for name, content in read_pictures(store, part.record.fingerprint, missing).items():
             put_file(folder / name, content)

@@ -69,16 +69,17 @@ class Grid:
 
 
 class Records:
-    """The records of a store by what they are of; read once for any number of tables."""
+    """The records of a store, in its order and by what they are of; read once for any number of tables."""
 
     def __init__(self, trainings: Iterable[TrainingRecord], evaluations: Iterable[EvaluationRecord]) -> None:
-        self.trainings: dict[TrainingSpec, list[TrainingRecord]] = {}
-        self.evaluations: dict[tuple[str, str], list[EvaluationRecord]] = {}
-        for training in trainings:
-            self.trainings.setdefault(training.training.spec, []).append(training)
-        for evaluation in evaluations:
+        self.trainings, self.evaluations = tuple(trainings), tuple(evaluations)
+        self._of_spec: dict[TrainingSpec, list[TrainingRecord]] = {}
+        self._of_subject: dict[tuple[str, str], list[EvaluationRecord]] = {}
+        for training in self.trainings:
+            self._of_spec.setdefault(training.training.spec, []).append(training)
+        for evaluation in self.evaluations:
             key = (evaluation.evaluation.subject, evaluation.evaluation.benchmark)
-            self.evaluations.setdefault(key, []).append(evaluation)
+            self._of_subject.setdefault(key, []).append(evaluation)
 
     def evaluation(
         self, spec: TrainingSpec, benchmark: str, protocol: Protocol, limit_images: int | None
@@ -86,8 +87,8 @@ class Records:
         """The latest evaluation of a training, whatever its scoring; None where there is none."""
         found = [
             (training, evaluation)
-            for training in self.trainings.get(spec, ())
-            for evaluation in self.evaluations.get((training.fingerprint, benchmark), ())
+            for training in self._of_spec.get(spec, ())
+            for evaluation in self._of_subject.get((training.fingerprint, benchmark), ())
             if evaluation.evaluation.split == EVALUATION_SPLIT
             and _is_limited_to(evaluation, limit_images)
             and replace(evaluation.evaluation.protocol, scoring=_ANY_SCORING) == replace(protocol, scoring=_ANY_SCORING)

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ovlab.metrics.evaluation_counts import ImageCounts
-from ovlab.metrics.per_image import PerImageCounts, tables_of
+import numpy as np
+
+from ovlab.metrics.per_image import PerImageCounts, per_image_counts
+from ovlab.results.counts import CountColumns
 from ovlab.results.record import DamagedError, EvaluationRecord
-from ovlab.results.shards import counts_of
+from ovlab.results.shards import columns_of
 from ovlab.results.store import Store
 from ovlab.specs.errors import InputError
 from ovlab.specs.wording import first_names
@@ -75,18 +77,24 @@ def common_cells(
     return cells
 
 
-def stored_images(store: Store, record: EvaluationRecord) -> list[ImageCounts]:
+def stored_counts(store: Store, record: EvaluationRecord) -> CountColumns:
     """The counts of every image. Raises DamagedError where they are not those of as many images as the record says."""
-    images = counts_of(store, record.fingerprint)
-    expected = record.figures.get("num_images", len(images))
-    if len(images) != expected:
+    counts = columns_of(store, record.fingerprint)
+    expected = record.figures.get("num_images", len(counts.ids))
+    if len(counts.ids) != expected:
         raise DamagedError(
-            f"evaluation {record.fingerprint[:SHORT]}: counts of {len(images)} images are stored, "
+            f"evaluation {record.fingerprint[:SHORT]}: counts of {len(counts.ids)} images are stored, "
             f"not of {expected}; remove its record and evaluate again."
         )
-    return images
+    return counts
 
 
 def stored_tables(store: Store, record: EvaluationRecord) -> PerImageCounts:
-    """The counts of every image as dense tables. Errors as `stored_images`."""
-    return tables_of(stored_images(store, record), record.num_classes)
+    """The counts of every image as dense tables. Errors as `stored_counts`."""
+    return tables(stored_counts(store, record), record.num_classes)
+
+
+def tables(counts: CountColumns, num_classes: int) -> PerImageCounts:
+    """Dense tables. Raises InputError as `per_image_counts`."""
+    image = np.repeat(np.arange(len(counts.ids)), counts.lengths)
+    return per_image_counts(counts.ids, image, counts.gt, counts.pred, counts.count, num_classes)

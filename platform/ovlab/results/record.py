@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from pydantic_core import from_json, to_json
+
 from ovlab.results.attempts import Attempt
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import EvaluationSpec
@@ -127,12 +129,12 @@ def unpack_record(kind: type[Record], content: bytes, *, place: str, fingerprint
     Raises DamagedError for bytes that are not such a record, a seal that is broken, and a record of another run.
     """
     try:
-        sealed = json.loads(content)
+        sealed = from_json(content)
         if sealed["format"] != FORMAT:
             raise DamagedError(f"{place}: of the format {sealed['format']!r}, not {FORMAT!r}.")
         if _seal(sealed["record"]) != sealed["sha256"]:
             raise DamagedError(f"{place}: damaged (its sha256 is not that of its content).")
-        record = spec_from_json(kind, json.dumps(sealed["record"]), place=place)
+        record = spec_from_json(kind, to_json(sealed["record"]).decode(), place=place)
     except DamagedError:
         raise
     except InputError as error:

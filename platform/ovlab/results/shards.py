@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from ovlab.metrics.evaluation_counts import ImageCounts
-from ovlab.results.counts import pack_counts, unpack_counts
+from ovlab.results.counts import CountColumns, concatenated, pack_counts, unpack_columns, unpack_counts
 from ovlab.results.record import DamagedError
 from ovlab.results.store import Store, evaluation_folder
 from ovlab.specs.errors import InputError, WorkError
@@ -83,15 +83,21 @@ def committed_shards(
 
 
 def counts_of(store: Store, fingerprint: str) -> list[ImageCounts]:
+    """The counts of every image of a finished evaluation, sorted by id. Errors as `columns_of`."""
+    return columns_of(store, fingerprint).images()
+
+
+def columns_of(store: Store, fingerprint: str) -> CountColumns:
     """The counts of every image of a finished evaluation, sorted by id. Raises DamagedError naming a damaged file."""
     folder = f"{evaluation_folder(fingerprint)}/counts"
     names = [f"{folder}/{name}" for name in sorted(store.folder.sizes(folder))]
     contents = store.folder.read_many(names)
-    return [
-        image
-        for name, content in zip(names, contents, strict=True)
-        for image in unpack_counts(content, place=store.folder.locate(name))
-    ]
+    return concatenated(
+        [
+            unpack_columns(content, place=store.folder.locate(name))
+            for name, content in zip(names, contents, strict=True)
+        ]
+    )
 
 
 def _name(fingerprint: str, shard: CountShard) -> str:

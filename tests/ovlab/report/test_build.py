@@ -9,6 +9,7 @@ import pytest
 from ovlab.report.build import stand_in, table_view, table_views
 from ovlab.report.samples import Samples
 from ovlab.report.table_view import CellView, Part, TableView
+from ovlab.results.cells import read_records
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import Scoring
 from ovlab.specs.suite import PAPER, SHAPES, SUITES, Suite
@@ -34,7 +35,7 @@ def cells(part: Part) -> dict[tuple[str, str], CellView]:
 def test_empty_store_gives_the_quoted_table_only(filled: Any, name: str, suite: Suite) -> None:
     table = load_table(name)
 
-    (view,) = table_views([table], suite, filled.store)
+    (view,) = table_views([table], suite, read_records(filled.store), filled.store)
 
     (part,) = view.parts
     assert [row.key for row in part.rows] == [row.key for row in table.rows]
@@ -186,7 +187,7 @@ def test_two_ways_of_scoring_in_one_column_are_refused_by_name(filled: Any, tabl
     filled.measure(HALF, EASE, scoring=Scoring(headline="ground_truth_or_prediction"))
 
     with pytest.raises(InputError, match=r"column 'PAS-20': scored by different rules: row 'full' .* and row 'half'"):
-        table_views([table], SHAPES, filled.store)
+        table_views([table], SHAPES, read_records(filled.store), filled.store)
 
 
 def test_damaged_record_is_named_and_counts_as_missing(
@@ -197,7 +198,7 @@ def test_damaged_record_is_named_and_counts_as_missing(
     (filled.path / "evaluations" / record.fingerprint / "record.json").write_text("{}")
 
     with caplog.at_level(logging.WARNING):
-        (view,) = table_views([table], SHAPES, filled.store)
+        (view,) = table_views([table], SHAPES, read_records(filled.store), filled.store)
 
     assert record.fingerprint in caplog.text
     found = cells(view.parts[1])

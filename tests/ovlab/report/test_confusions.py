@@ -7,22 +7,22 @@ from ovlab.metrics.counting import SparseCounts
 from ovlab.report.confusions import Confused, most_confused
 
 
-def image(*rows: tuple[int, int, int]) -> SparseCounts:
-    """From (ground truth, prediction, pixels)."""
+def counted(*rows: tuple[int, int, int]) -> SparseCounts:
+    """Of all images, one after the other, from (ground truth, prediction, pixels)."""
     gt, pred, count = np.array(rows, np.int64).reshape(-1, 3).T
     return SparseCounts(gt.astype(np.uint16), pred.astype(np.uint16), count)
 
 
 def test_most_confused_are_the_largest_wrong_pairs_over_all_images() -> None:
-    images = [image((0, 0, 50), (0, 2, 4), (1, 0, 30)), image(), image((0, 2, 6), (1, 1, 5), (1, 2, 5))]
+    counts = counted((0, 0, 50), (0, 2, 4), (1, 0, 30), (0, 2, 6), (1, 1, 5), (1, 2, 5))
 
-    found = most_confused(images, ("sky", "sea", "sand"), 2)
+    found = most_confused(counts, ("sky", "sea", "sand"), 2)
 
     assert found == [Confused("sea", "sky", 30, pytest.approx(0.75)), Confused("sky", "sand", 10, pytest.approx(1 / 6))]
 
 
 def test_equal_pairs_come_in_the_order_of_the_classes() -> None:
-    found = most_confused([image((0, 1, 3), (1, 2, 3), (2, 0, 3))], ("a", "b", "c"), 10)
+    found = most_confused(counted((0, 1, 3), (1, 2, 3), (2, 0, 3)), ("a", "b", "c"), 10)
 
     assert [(pair.truth, pair.prediction) for pair in found] == [("a", "b"), ("b", "c"), ("c", "a")]
 
@@ -30,11 +30,11 @@ def test_equal_pairs_come_in_the_order_of_the_classes() -> None:
 def test_class_numbers_beyond_8_bits_are_kept_apart() -> None:
     names = [str(number) for number in range(847)]
 
-    (pair,) = most_confused([image((846, 845, 2), (846, 846, 2))], names, 10)
+    (pair,) = most_confused(counted((846, 845, 2), (846, 846, 2)), names, 10)
 
     assert pair == Confused("846", "845", 2, 0.5)
 
 
-@pytest.mark.parametrize("images", [[], [image()], [image((0, 0, 7))]])
-def test_nothing_is_confused_where_nothing_is_wrong(images: list[SparseCounts]) -> None:
-    assert most_confused(images, ("a", "b"), 10) == []
+@pytest.mark.parametrize("counts", [counted(), counted((0, 0, 7))])
+def test_nothing_is_confused_where_nothing_is_wrong(counts: SparseCounts) -> None:
+    assert most_confused(counts, ("a", "b"), 10) == []

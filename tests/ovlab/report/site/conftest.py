@@ -11,6 +11,7 @@ from PIL import Image
 
 from ovlab.report.build import table_views
 from ovlab.report.site import write_site
+from ovlab.results.cells import read_records
 from ovlab.results.pictures import KINDS, Picture, PictureClass, Pictures, put_picture, put_pictures
 from ovlab.results.record import EvaluationRecord
 from ovlab.results.store import Store, training_folder
@@ -63,6 +64,8 @@ def make_site(filled, table: Table, tmp_path: Path) -> Callable[[], Path]:
     """Writes the site of the store as it is then; returns its index."""
 
     def make() -> Path:
-        return write_site(table_views([table], SHAPES, filled.store), filled.store, tmp_path / "site")
+        records = read_records(filled.store)
+        views = table_views([table], SHAPES, records, filled.store)
+        return write_site(views, records, filled.store, tmp_path / "site")
 
     return make

@@ -11,6 +11,7 @@ import pytest
 from ovlab.report.build import table_views
 from ovlab.report.run_page import anchor, page_name
 from ovlab.report.site import write_site
+from ovlab.results.cells import read_records
 from ovlab.results.pictures import Pictures
 from ovlab.results.record import EvaluationRecord
 from ovlab.results.store import evaluation_folder, open_store, training_folder
@@ -170,7 +171,9 @@ def test_damaged_record_is_left_out_and_named(
 def test_empty_store_gives_quoted_figures_only(table: Table, tmp_path: Path) -> None:
     store = open_store(str(tmp_path / "empty"))
 
-    index = write_site(table_views([table], SHAPES, store), store, tmp_path / "site")
+    records = read_records(store)
+
+    index = write_site(table_views([table], SHAPES, records, store), records, store, tmp_path / "site")
 
     page = Page(index)
     assert "90.0" in page.text
