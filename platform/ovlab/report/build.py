@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from ovlab.metrics.intervals import Interval, interval_about, within_0_and_1
 from ovlab.metrics.seeds import SeedSummary, summarise_seeds
@@ -87,6 +86,8 @@ def _part(title: str, lines: Sequence[_Line], grid: Grid, suite: Suite, samples:
     is_mixed = len({line.origin for line in lines}) > 1
     # Where one thing stands for all rows, the title says it.
     stand_in_title = ("Stand-in",) if is_miniature and len(_stand_ins(lines, suite)) > 1 else ()
+    # A column of details in which no row of this part has an entry is left out.
+    details = {name: title for name, title in table.details.items() if any(_detail(line.row, name) for line in lines)}
     cells = {(line, column.title): _cell(line, column, grid) for line in lines for column in table.columns}
     marks = _marks(lines, cells, table, samples)
     cell_views = {
@@ -108,7 +109,7 @@ def _part(title: str, lines: Sequence[_Line], grid: Grid, suite: Suite, samples:
             group=line.row.group,
             origin=line.origin,
             details=(
-                *(_detail(line.row.detail(name)) for name in table.details),
+                *(_detail(line.row, name) for name in details),
                 *(stand_in(line.row, suite) for _ in stand_in_title),
             ),
             cells=tuple(cell_views[line, column.title] for column in table.columns),
@@ -117,7 +118,7 @@ def _part(title: str, lines: Sequence[_Line], grid: Grid, suite: Suite, samples:
         for line in lines
     )
     columns = tuple(_column_view(column, table, suite, is_miniature) for column in table.columns)
-    return Part(title=title, details=(*table.details.values(), *stand_in_title), columns=columns, rows=rows)
+    return Part(title=title, details=(*details.values(), *stand_in_title), columns=columns, rows=rows)
 
 
 def stand_in(row: Row, suite: Suite) -> str:
@@ -220,7 +221,8 @@ def _column_view(column: Column, table: Table, suite: Suite, is_miniature: bool)
     )
 
 
-def _detail(value: Any) -> str:
+def _detail(row: Row, name: str) -> str:
+    value = row.detail(name)
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):

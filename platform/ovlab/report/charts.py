@@ -13,7 +13,7 @@ from typing import NamedTuple
 from ovlab.metrics.intervals import Interval
 
 WIDTH, HEIGHT = 260.0, 170.0
-LEFT, RIGHT, TOP, BOTTOM = 36.0, 8.0, 8.0, 24.0
+LEFT, RIGHT, TOP, BOTTOM = 36.0, 16.0, 8.0, 24.0
 # Between the marks of two series at one place.
 _DODGE = 9.0
 # Points of a curve: as many as a screen can show.

@@ -30,9 +30,10 @@ _log = logging.getLogger(__name__)
 
 
 class Place(NamedTuple):
-    """A row of a table that a run stands behind, with its seed there."""
+    """A row of a table that a run stands behind, with its seed there. `key` is the row's: labels may repeat."""
 
     table: str
+    key: str
     label: str
     seed: int
 

@@ -73,8 +73,9 @@ def write_site(views: Sequence[TableView], records: Records, store: Store, folde
 
     copy_assets(folder)
     runs = []
-    for fingerprint, training in trainings.items():
-        here = places.get(fingerprint, [])
+    # Those of the tables first, in the order of their rows.
+    for fingerprint in dict.fromkeys((*places, *trainings)):
+        training, here = trainings[fingerprint], places.get(fingerprint, [])
         page = run_page(training, evaluations[fingerprint], store, here, _siblings(fingerprint, places))
         _copy_pictures(page, store, folder / "pictures")
         write_page(folder / "runs" / page_name(fingerprint), "run.html.j2", page=page, root="../")
@@ -127,7 +128,7 @@ def _places(views: Iterable[TableView], trainings: dict[str, TrainingRecord]) ->
         for run in dict.fromkeys((run.training, run.seed) for cell in row.cells for run in cell.runs):
             fingerprint, seed = run
             if fingerprint in trainings:
-                places.setdefault(fingerprint, []).append(Place(view.name, row.label, seed))
+                places.setdefault(fingerprint, []).append(Place(view.name, row.key, row.label, seed))
     return places
 
 

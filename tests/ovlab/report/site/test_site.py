@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
@@ -94,6 +95,19 @@ def test_page_of_a_run_has_its_figures_and_its_other_seeds(
     # Of 1000 pixels an image, all of class 0, 280, 200 and 400 are taken for class 1.
     assert "0 1 880 29.3 %" in page.text
     assert "18 classes that are neither in the ground truth nor predicted are left out." in page.text
+
+
+def test_rows_of_one_label_are_no_seeds_of_one_another(
+    filled, table: Table, records: list[EvaluationRecord], tmp_path: Path
+) -> None:
+    alike = replace(table, rows=tuple(replace(row, label="Ours") for row in table.rows))
+    stored = read_records(filled.store)
+
+    index = write_site(table_views([alike], SHAPES, stored, filled.store), stored, filled.store, tmp_path / "site")
+
+    page = Page(index.parent / "runs" / page_name(records[0].evaluation.subject))
+    others = [page_name(record.evaluation.subject) for record in records[1:]]
+    assert [link for _, link in page.links if link in others] == others[:2]
 
 
 def test_pictures_are_copied_and_named_with_their_words(
