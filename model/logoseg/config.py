@@ -75,6 +75,9 @@ class ModelConfig:
 
     # Eq. 11-12 (A16): one volume a class, or one embedding a pixel.
     decoder: Literal["class_volume", "pixel_embedding"] = "class_volume"
+    # Of a token with its own class before dense training: where the logits of "pixel_embedding" start to be likely.
+    # About 0.25 for released CLIPs, 0 for one that begins at random.
+    typical_cosine: float = 0.25
     # Channels of the two decoder stages, at 2 and 4 times the token grid.
     decoder_dims: tuple[int, int] = (64, 32)
 

@@ -119,7 +119,7 @@ class PixelEmbeddingDecoder(nn.Module):
     """Two guided stages for the whole image, then a matrix product with the class queries.
 
     guidance_channels: of S_1 and S_2. dims: channels of the two stages; they run once per image, so they may be wide.
-    guidance_dims: channels of S_1 and S_2 in them.
+    guidance_dims: channels of S_1 and S_2 in them. typical_cosine: that at which a class starts with PRIOR_PROBABILITY.
     """
 
     def __init__(
@@ -130,6 +130,7 @@ class PixelEmbeddingDecoder(nn.Module):
         guidance_channels: tuple[int, int],
         dims: tuple[int, int] = (128, 64),
         guidance_dims: tuple[int, int] = (32, 16),
+        typical_cosine: float = 0.25,
     ) -> None:
         super().__init__()
         self.stage_1 = DecoderStage(
@@ -139,10 +140,11 @@ class PixelEmbeddingDecoder(nn.Module):
             in_dim=dims[0], out_dim=dims[1], guidance_channels=guidance_channels[1], guidance_dim=guidance_dims[1]
         )
         self.project_queries = nn.Linear(fused_dim, dims[1])
-        # Half of CLIP's own scale: its cosines with real words lie near 0.2, and the sigmoids should start low.
-        self.cosine_gain = nn.Parameter(torch.full((num_prompts,), 0.5 / num_prompts))
+        # CLIP's own scale, and a bias by which the sigmoids start low. Neither gets far from here in a short training:
+        # Adam moves a lone number by the learning rate a step.
+        self.cosine_gain = nn.Parameter(torch.full((num_prompts,), 1 / num_prompts))
         self.refine_similarity = SimilarityRefinement(dim=GROUP_CHANNELS)
-        self.bias = nn.Parameter(torch.tensor(PRIOR_LOGIT))
+        self.bias = nn.Parameter(torch.tensor(PRIOR_LOGIT - COSINE_SCALE * typical_cosine))
 
     def forward(
         self,

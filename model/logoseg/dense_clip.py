@@ -33,8 +33,7 @@ class DenseClip(nn.Module):
         return dense_clip_logits(self.image_encoder(images).dense, text)
 
 
-def dense_clip_logits(
-    image: Float[Tensor, "B C h w"], text: Float[Tensor, "N P C"], *, scale: float = 100.0
-) -> Float[Tensor, "B N h w"]:
-    """The mean cosine over prompts, times CLIP's usual temperature."""
-    return scale * clip_cosines(image, F.normalize(text, dim=-1)).mean(dim=2)
+def dense_clip_logits(image: Float[Tensor, "B C h w"], text: Float[Tensor, "N P C"]) -> Float[Tensor, "B N h w"]:
+    """The mean cosine over prompts, as it is: inference takes sigmoids, and times CLIP's 100 they would all be 1.0 in
+    float32, so that the first class would win."""
+    return clip_cosines(image, F.normalize(text, dim=-1)).mean(dim=2)

@@ -7,6 +7,7 @@ Axes: B images, N classes, P prompts, C joint CLIP width, D guidance width, H x 
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from jaxtyping import Bool, Float
@@ -53,7 +54,10 @@ class LoGoSeg(nn.Module):
         self.query_projection = nn.Linear(joint_dim, dim)
         fusion = CrossModalFusion if config.cross_modal_fusion else PlainProjection
         self.fusion = fusion(config, middle_dim=self.image_encoder.middle_dim, joint_dim=joint_dim)
-        decoder = {"class_volume": ClassVolumeDecoder, "pixel_embedding": PixelEmbeddingDecoder}[config.decoder]
+        decoder = {
+            "class_volume": ClassVolumeDecoder,
+            "pixel_embedding": partial(PixelEmbeddingDecoder, typical_cosine=config.typical_cosine),
+        }[config.decoder]
         self.decoder = decoder(
             fused_dim=dim,
             num_prompts=len(config.prompt_templates),

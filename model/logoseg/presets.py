@@ -44,7 +44,7 @@ def tiny() -> ModelConfig:
         residual="token",
         stem="convolutions",
     )
-    return ModelConfig(clip=clip, decoder="pixel_embedding", guidance_dim=64, prior_weight=0.0)
+    return ModelConfig(clip=clip, decoder="pixel_embedding", guidance_dim=64, prior_weight=0.0, typical_cosine=0.0)
 
 
 def shapes_vit_s() -> ModelConfig:
@@ -85,7 +85,14 @@ def _shapes_convnext(name: str) -> ModelConfig:
 
 def _shapes(clip: ClipConfig) -> ModelConfig:
     # A quarter of the paper's token grid, so half its regions a side: 3 x 3 stands for 6 x 6.
-    return ModelConfig(clip=clip, decoder="pixel_embedding", guidance_dim=64, region_grid=3, decoder_dims=(64, 32))
+    return ModelConfig(
+        clip=clip,
+        decoder="pixel_embedding",
+        guidance_dim=64,
+        region_grid=3,
+        decoder_dims=(64, 32),
+        typical_cosine=0.35,
+    )
 
 
 PRESETS: dict[str, Callable[[], ModelConfig]] = {

@@ -22,8 +22,10 @@ from torch.nn import functional as F
 from logoseg.clip import build_clip
 from logoseg.image_encoder import ImageNormalisation
 from ovlab.atomic_file import replacing
+from ovlab.pretraining.located_words import located_loss
 from ovlab.pretraining.pictures import attribute_batch, caption_batch
-from ovlab.pretraining.targets import attribute_loss, caption_loss, embed_mosaic, word_directions
+from ovlab.pretraining.targets import attribute_loss, caption_loss, cells, word_directions
+from ovlab.pretraining.tokens import read_tokens
 from ovlab.progress import Progress
 from ovlab.specs.errors import InputError, WorkError
 from ovlab.specs.fingerprint import fingerprint
@@ -33,6 +35,10 @@ from ovlab.training.optimizer import build_optimizer, set_learning_rate
 
 # A logit scale above 100 makes the contrastive loss unstable (CLIP, section 2.5).
 _LARGEST_LOGIT_SCALE = torch.tensor(100.0).log().item()
+# Words are learned within a few hundred updates; more captions would only cost time.
+_CAPTIONS_AN_UPDATE = 16
+# The loss of located words is the sum of two, that of whole pictures a mean.
+_LOCATED_SHARE = 0.5
 
 
 class _Stage(NamedTuple):
@@ -90,29 +96,27 @@ def pretrain(
 
 
 def _stages(spec: PretrainingSpec) -> Iterator[_Stage]:
-    seed, mosaics, close_ups, contrastive = spec.seed, spec.mosaics, spec.close_ups, spec.contrastive
-    yield _Stage(mosaics, 0, partial(_named_loss, seed=seed, batch_size=mosaics.batch_size, grid=2, first=0))
-    yield _Stage(
-        close_ups,
-        mosaics.steps,
-        partial(_named_loss, seed=seed, batch_size=close_ups.batch_size, grid=1, first=mosaics.steps),
-    )
-    yield _Stage(
-        contrastive,
-        mosaics.steps + close_ups.steps,
-        partial(_contrastive_loss, seed=seed, batch_size=contrastive.batch_size),
-    )
+    first = 0
+    for schedule, grid in ((spec.mosaics, 2), (spec.close_ups, 1)):
+        yield _Stage(schedule, first, partial(_named_loss, schedule=schedule, seed=spec.seed, grid=grid, first=first))
+        first += schedule.steps
+    contrastive = spec.contrastive
+    loss = partial(_contrastive_loss, seed=spec.seed, batch_size=contrastive.batch_size)
+    yield _Stage(contrastive, first, loss)
 
 
-def _named_loss(clip: CLIP, step: int, *, seed: int, batch_size: int, grid: int, first: int) -> Tensor:
+def _named_loss(clip: CLIP, step: int, *, schedule: ScheduleSpec, seed: int, grid: int, first: int) -> Tensor:
     """Pictures behind those of the `first` updates, so that none comes twice."""
     device = clip.logit_scale.device
-    batch = attribute_batch(seed, first + step, batch_size, grid=grid)
+    batch = attribute_batch(seed, first + step, schedule.batch_size, grid=grid)
+    attributes = batch.attributes.to(device)
     directions = word_directions(clip.text_projection.shape[1]).to(device)
-    pictures = embed_mosaic(clip.visual, _normalised(batch.images.to(device)), grid)
-    texts = clip.encode_text(clip.tokenize(batch.captions).to(device))
-    words = attribute_loss(pictures, batch.attributes.to(device), directions)
-    return words + caption_loss(texts, batch.captions, directions)
+    tokens = read_tokens(clip.visual, _normalised(batch.images.to(device)))
+    whole = attribute_loss(cells(tokens.pooled, grid).mean(dim=1), attributes, directions)
+    located = located_loss(cells(tokens.dense, grid), attributes, directions)
+    captions = batch.captions[:_CAPTIONS_AN_UPDATE]
+    texts = clip.encode_text(clip.tokenize(captions).to(device))
+    return whole + _LOCATED_SHARE * located + caption_loss(texts, captions, directions)
 
 
 def _contrastive_loss(clip: CLIP, step: int, *, seed: int, batch_size: int) -> Tensor:

@@ -9,11 +9,10 @@ Axes: B pictures, C joint CLIP width.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from ovlab.datasets.shapes_world import COLOURS, SHAPES, STUFF, TEXTURES
@@ -54,24 +53,12 @@ def caption_targets(captions: Sequence[str], directions: Float[Tensor, "44 C"]) 
     return torch.stack([directions[row].sum(dim=0) for row in rows])
 
 
-def embed_mosaic(visual: nn.Module, images: Float[Tensor, "B 3 96 96"], grid: int) -> Float[Tensor, "pictures C"]:
-    """One embedding for each of the grid x grid pictures of a mosaic: the mean over its tokens, row by row.
+def cells(tokens: Float[Tensor, "B C 12 12"], grid: int) -> Float[Tensor, "pictures T C"]:
+    """The tokens of each of the grid x grid pictures of a mosaic, row by row.
 
     A token can only serve the picture it lies in, so a tower learns what stands where, which one caption for a whole
     image teaches slowly.
     """
-    pooled = F.avg_pool2d(token_features(visual, images), 12 // grid)
-    return pooled.permute(0, 2, 3, 1).flatten(0, 2)
-
-
-def token_features(visual: Any, images: Float[Tensor, "B 3 96 96"]) -> Float[Tensor, "B C 12 12"]:
-    """What an open_clip tower averages over its tokens, before it does."""
-    if hasattr(visual, "trunk"):
-        tokens = visual.trunk.head.norm(visual.trunk.forward_features(images))
-        return visual.head(tokens.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-    visual.output_tokens = True
-    try:
-        _, tokens = visual(images)
-    finally:
-        visual.output_tokens = False
-    return (tokens @ visual.proj).transpose(1, 2).unflatten(2, (12, 12))
+    side = tokens.shape[-1] // grid
+    parts = tokens.unflatten(3, (grid, side)).unflatten(2, (grid, side))  # (B, C, grid, side, grid, side)
+    return parts.permute(0, 2, 4, 3, 5, 1).flatten(3, 4).flatten(0, 2)

@@ -38,15 +38,15 @@ def _small_clip(preset: str, *, learning_rate: float, steps: tuple[int, int, int
             weight_decay=0.05,
             warmup_steps=min(100, num_steps // 20),
         )
-        for num_steps, share in zip(steps, (1.0, 0.5, 0.1), strict=True)
+        for num_steps, share in zip(steps, (1.0, 0.5, 0.05), strict=True)
     )
     return PretrainingSpec(clip=PRESETS[preset]().clip, mosaics=mosaics, close_ups=close_ups, contrastive=contrastive)
 
 
 # A close-up of a mosaic costs a quarter of one that fills the image, and shape takes most of these updates to come.
 SMALL_CLIPS: dict[str, Callable[[], PretrainingSpec]] = {
-    "shapes-vit-s": lambda: _small_clip("shapes-vit-s", learning_rate=1e-3, steps=(2500, 150, 200)),
-    "shapes-vit-l": lambda: _small_clip("shapes-vit-l", learning_rate=1e-3, steps=(1800, 60, 100)),
-    "shapes-convnext-s": lambda: _small_clip("shapes-convnext-s", learning_rate=2e-3, steps=(3000, 150, 200)),
-    "shapes-convnext-l": lambda: _small_clip("shapes-convnext-l", learning_rate=2e-3, steps=(2000, 100, 120)),
+    "shapes-vit-s": lambda: _small_clip("shapes-vit-s", learning_rate=1e-3, steps=(2200, 80, 60)),
+    "shapes-vit-l": lambda: _small_clip("shapes-vit-l", learning_rate=1e-3, steps=(2200, 80, 60)),
+    "shapes-convnext-s": lambda: _small_clip("shapes-convnext-s", learning_rate=2e-3, steps=(2000, 300, 60)),
+    "shapes-convnext-l": lambda: _small_clip("shapes-convnext-l", learning_rate=2e-3, steps=(2000, 300, 60)),
 }

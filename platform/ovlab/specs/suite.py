@@ -124,7 +124,7 @@ SHAPES = Suite(
     benchmarks={name: f"shapes-{name}" for name in _PAPER_BENCHMARKS},
     # A colour is half of a name here, and the painter varies it already.
     augmentation=AugmentationSpec(crop_size=_SCENE_SIZE, brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0),
-    schedule=ScheduleSpec(steps=100, batch_size=8, learning_rate=1e-3),
+    schedule=ScheduleSpec(steps=100, batch_size=4, learning_rate=3e-3),
     # 12 x 12 tokens instead of 24 x 24: as many tokens a region as in the paper.
     region_grids={4: 2, 6: 3, 8: 4},
 )

@@ -6,15 +6,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from logoseg.clip import build_clip
-from logoseg.presets import shapes_convnext_s, shapes_vit_s
 from ovlab.datasets.shapes_world import COLOURS, SHAPES, STUFF, TEXTURES
 from ovlab.pretraining.targets import (
     attribute_loss,
     caption_loss,
     caption_targets,
-    embed_mosaic,
-    token_features,
+    cells,
     word_directions,
 )
 
@@ -66,22 +63,12 @@ def test_attribute_loss_right_words_cost_less_than_wrong_ones() -> None:
     assert attribute_loss(picture, wrong, directions) > 3
 
 
-@pytest.mark.parametrize("preset", [shapes_vit_s, shapes_convnext_s])
-def test_embed_mosaic_is_one_embedding_a_picture_row_by_row(preset) -> None:
-    torch.manual_seed(0)
-    visual = build_clip(preset().clip).visual.eval()
-    images = torch.rand(2, 3, 96, 96)
+def test_cells_are_the_tokens_of_each_picture_row_by_row() -> None:
+    tokens = torch.randn(2, 5, 12, 12)
 
-    tokens = token_features(visual, images)
-    pictures = embed_mosaic(visual, images, grid=2)
+    pictures = cells(tokens, grid=2)
 
-    assert pictures.shape == (8, 128)
-    torch.testing.assert_close(pictures[1], tokens[0, :, :6, 6:].mean(dim=(1, 2)))
-    torch.testing.assert_close(pictures[6], tokens[1, :, 6:, :6].mean(dim=(1, 2)))
-
-
-def test_token_features_of_a_vit_are_what_the_tower_averages() -> None:
-    visual = build_clip(shapes_vit_s().clip).visual.eval()
-    images = torch.rand(2, 3, 96, 96)
-
-    torch.testing.assert_close(token_features(visual, images).mean(dim=(2, 3)), visual(images), atol=1e-5, rtol=0)
+    assert pictures.shape == (8, 36, 5)
+    torch.testing.assert_close(pictures[1], tokens[0, :, :6, 6:].flatten(1).T)
+    torch.testing.assert_close(pictures[6], tokens[1, :, 6:, :6].flatten(1).T)
+    torch.testing.assert_close(cells(tokens, grid=1)[1], tokens[1].flatten(1).T)
