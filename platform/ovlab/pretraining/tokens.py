@@ -14,7 +14,8 @@ from torch.nn import functional as F
 
 
 class Tokens(NamedTuple):
-    """pooled: their mean is the embedding of the image. dense: up to their length, V."""
+    """pooled: their mean is the embedding of the image, of a ConvNeXt nearly so: that averages before its last norm.
+    dense: up to their length, V."""
 
     pooled: Float[Tensor, "B C 12 12"]
     dense: Float[Tensor, "B C 12 12"]

@@ -10,9 +10,8 @@ from logoseg.presets import shapes_convnext_s, shapes_vit_s
 from ovlab.pretraining.tokens import read_tokens
 
 
-@pytest.mark.parametrize("preset", [shapes_vit_s, shapes_convnext_s])
-def test_pooled_tokens_average_to_the_embedding_of_the_image(preset) -> None:
-    visual = build_clip(preset().clip).visual.eval()
+def test_pooled_tokens_of_a_vit_average_to_the_embedding_of_the_image() -> None:
+    visual = build_clip(shapes_vit_s().clip).visual.eval()
     images = torch.rand(2, 3, 96, 96)
 
     torch.testing.assert_close(read_tokens(visual, images).pooled.mean(dim=(2, 3)), visual(images), atol=1e-5, rtol=0)
