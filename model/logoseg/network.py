@@ -6,7 +6,7 @@ Axes: B images, N classes, P prompts, C joint CLIP width, D guidance width, H x 
 4h x 4w.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
@@ -54,11 +54,11 @@ class LoGoSeg(nn.Module):
         self.query_projection = nn.Linear(joint_dim, dim)
         fusion = CrossModalFusion if config.cross_modal_fusion else PlainProjection
         self.fusion = fusion(config, middle_dim=self.image_encoder.middle_dim, joint_dim=joint_dim)
-        decoder = {
+        decoders: dict[str, Callable[..., nn.Module]] = {
             "class_volume": ClassVolumeDecoder,
             "pixel_embedding": partial(PixelEmbeddingDecoder, typical_cosine=config.typical_cosine),
-        }[config.decoder]
-        self.decoder = decoder(
+        }
+        self.decoder = decoders[config.decoder](
             fused_dim=dim,
             num_prompts=len(config.prompt_templates),
             guidance_channels=self.image_encoder.guidance_dims,

@@ -9,7 +9,7 @@ Axes: B images, C joint CLIP width, 12 x 12 tokens.
 from typing import Any, NamedTuple
 
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 
@@ -33,8 +33,8 @@ def read_tokens(visual: Any, images: Float[Tensor, "B 3 96 96"]) -> Tokens:
     return Tokens(_as_map(visual, last(x)), _as_map(visual, _value_path(last, x)))
 
 
-def _value_path(block: nn.Module, x: Float[Tensor, "B L M"]) -> Float[Tensor, "B L M"]:
-    attention: Any = block.attn
+def _value_path(block: Any, x: Float[Tensor, "B L M"]) -> Float[Tensor, "B L M"]:
+    attention = block.attn
     weight, bias = attention.in_proj_weight.chunk(3)[2], attention.in_proj_bias.chunk(3)[2]
     x = x + attention.out_proj(F.linear(block.ln_1(x), weight, bias))
     return x + block.mlp(block.ln_2(x))
