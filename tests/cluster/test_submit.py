@@ -125,7 +125,13 @@ def test_submit_interrupted_leaves_the_job_running(head: object, tmp_path: Path)
     call = [sys.executable, "-m", "ovlab", "submit", "--address", head.dashboard, "--", *endless]
     environment = {**head.environment(), "RAY_AUTH_MODE": "token", "RAY_API_SERVER_ADDRESS": head.dashboard}
     with subprocess.Popen(
-        call, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        call,
+        env=environment,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        # Tests that run in the background of a shell are told to ignore it, and so would this process be.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         said = ""
         while " on http" not in said:

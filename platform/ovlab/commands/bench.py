@@ -13,8 +13,10 @@ BENCHMARKS = {
     "head": "both decoders as a share of the ViT-B/16 image encoder",
     "metrics": "counting a confusion matrix against detectron2's way and torchmetrics",
     "intervals": "the image bootstrap as a product of matrices against loops over resamples",
+    "tables": "all tables and the site from a store of many runs",
     "data": "preparing, verifying and reading shards",
     "evaluation": "one process against Ray with 1 and 2 actors, and what Ray adds",
+    "sweep": "the rows of Table 4 in one process against trials of Ray Tune, and what Ray adds",
     "presets": "size, time and memory of every preset at its real resolution",
 }
 

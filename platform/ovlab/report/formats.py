@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ovlab.atomic_file import write_text
 from ovlab.report.csv import csv_text
 from ovlab.report.html import html
 from ovlab.report.latex import latex, latex_document
 from ovlab.report.markdown import markdown
+from ovlab.report.pages import put_file
 from ovlab.report.table_view import TableView
 
 
@@ -35,7 +35,6 @@ def write_tables(views: Sequence[TableView], folder: Path, formats: Iterable[str
         files |= {folder / f"{view.name}{suffix}": render([view]) for view in views}
         if name == "latex":
             files[folder / "tables.tex"] = latex_document(views)
-    folder.mkdir(parents=True, exist_ok=True)
     for path, text in files.items():
-        write_text(path, text)
+        put_file(path, text.encode())
     return list(files)
