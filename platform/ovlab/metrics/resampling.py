@@ -6,8 +6,8 @@ the totals of all resamples are products of matrices
     hits, union, gt (N I) @ weights (I B)
 
 in float64, of which every class gives its share to the scores at once (resampling_kernels.py). They hold whole numbers
-and are exact as long as I times the pixels of the largest image stays below 2**53. Images are
-resampled and not pixels, because the pixels of one image go right and wrong together.
+and are exact as long as I times the pixels of the largest image stays below 2**53. Images are resampled and not pixels,
+because the pixels of one image go right and wrong together.
 
 Axes: I images, N classes, B resamples, b of them in one block, K (class, image) cells that are not zero.
 """

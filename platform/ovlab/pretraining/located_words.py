@@ -23,7 +23,7 @@ from ovlab.pretraining.targets import KINDS
 
 # r: between the mean (0) and the maximum over tokens.
 SHARPNESS = 12.0
-# k: logits as far apart as CLIP's.
+# k: near CLIP's first temperature, 1 / 0.07.
 SCALE = 16.0
 
 

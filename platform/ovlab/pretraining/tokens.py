@@ -1,7 +1,8 @@
 """The tokens of an open_clip tower in two readings: those that it averages, and those that dense prediction reads.
 
 They differ in the last block of a ViT alone, where dense prediction lets every token attend to itself only (the value
-path of logoseg.image_encoder). A ConvNeXt has one reading.
+path of logoseg.image_encoder, written again because that one takes the tower apart, which pre-training has to leave
+whole; a test holds them equal). A ConvNeXt has one reading.
 
 Axes: B images, C joint CLIP width, 12 x 12 tokens.
 """
@@ -24,8 +25,9 @@ class Tokens(NamedTuple):
 def read_tokens(visual: Any, images: Float[Tensor, "B 3 96 96"]) -> Tokens:
     """Both readings in one pass."""
     if hasattr(visual, "trunk"):
-        tokens = visual.head(visual.trunk.head.norm(visual.trunk.forward_features(images)).permute(0, 2, 3, 1))
-        return Tokens(tokens.permute(0, 3, 1, 2), tokens.permute(0, 3, 1, 2))
+        tokens = visual.trunk.head.norm(visual.trunk.forward_features(images))
+        tokens = visual.head(tokens.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return Tokens(tokens, tokens)
     x = visual._embeds(images)
     *blocks, last = visual.transformer.resblocks
     for block in blocks:
