@@ -1,12 +1,13 @@
 """A node of a cluster is lost with all its processes and its disk: another takes its place and the work ends alike."""
 
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import psutil
 import pytest
 import torch
 from ray.cluster_utils import Cluster
@@ -42,9 +43,19 @@ class Nodes:
         self.cluster = cluster
         self.worker = self._add()
 
-    def replace(self) -> None:
+    def replace(self, lose_disk: Callable[[], None] = lambda: None) -> None:
+        processes = self._processes()
         self.cluster.remove_node(self.worker, allow_graceful=False)
+        # a worker outlives its raylet for a moment, and would write on the disk that is to be lost with it
+        _, alive = psutil.wait_procs(processes, timeout=60)
+        assert not alive, alive
+        lose_disk()
         self.worker = self._add()
+
+    def _processes(self) -> list[psutil.Process]:
+        (raylet,) = self.worker.all_processes["raylet"]
+        root = psutil.Process(raylet.process.pid)
+        return [root, *root.children(recursive=True)]
 
     def _add(self) -> Any:
         return self.cluster.add_node(num_cpus=2)
@@ -72,8 +83,7 @@ def test_training_goes_on_from_the_store_when_its_node_is_lost(nodes: Nodes, tmp
     def lose_node(record: StepRecord) -> None:
         heard.append(record.step)
         if record.step >= 7 and workdir.exists() and not (tmp_path / "lost").exists():
-            workdir.rename(tmp_path / "lost")  # the disk goes with the node
-            nodes.replace()
+            nodes.replace(lose_disk=lambda: workdir.rename(tmp_path / "lost"))
 
     record = micro.two_workers(store, workdir, on_step=[lose_node])
 
