@@ -38,13 +38,16 @@ _PREAMBLE = r"""\documentclass{article}
 # Shrinks what is wider than the page, and leaves the rest as it is.
 _SHRUNK = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
 
+# LaTeX counts captions, and a table of several parts has several.
+_SAME_NUMBER = r"\addtocounter{table}{-1}"
+
 _CLAIM_COLUMNS = ("Claim", "As published", "Here", "By column", "Held against")
 _CLAIM_FORMAT = r"p{.34\linewidth}llp{.3\linewidth}l"
 
 
 def latex(view: TableView) -> str:
-    """A table environment a part, with the notes below the last, then one with the claims."""
-    blocks = []
+    """A table environment a part, with the notes below the last, then one with the claims; all under one number."""
+    blocks: list[str] = []
     for position, part in enumerate(view.parts):
         caption = f"{view.title}. {part.title}" if part.title else view.title
         below = _below(view) if position == len(view.parts) - 1 else []
@@ -52,17 +55,22 @@ def latex(view: TableView) -> str:
         blocks.append(_environment(caption, label, _SHRUNK + "\n" + _part(part) + "}", below))
     if view.claims:
         blocks.append(_environment(f"{view.title}. Claims", f"tab:{view.name}-claims", _claims(view), []))
-    return "\n".join(blocks)
+    return (_SAME_NUMBER + "\n").join(blocks)
 
 
 def latex_document(views: Iterable[TableView]) -> str:
-    """A document of its own, one table a page."""
-    return _PREAMBLE + "\\clearpage\n".join(map(latex, views)) + "\\end{document}\n"
+    """A document of its own, one table a page. table4 is Table 4 in it, whichever others are there."""
+    return _PREAMBLE + "\\clearpage\n".join(_number(view) + latex(view) for view in views) + "\\end{document}\n"
 
 
 def escape(text: str) -> str:
     """`text` as LaTeX prints it, character by character."""
     return _SPECIAL.sub(lambda match: _ESCAPES[match.group()], text)
+
+
+def _number(view: TableView) -> str:
+    published = re.fullmatch(r"table(\d+)", view.name)
+    return rf"\setcounter{{table}}{{{int(published[1]) - 1}}}" + "\n" if published else ""
 
 
 def _environment(caption: str, label: str, body: str, below: Sequence[str]) -> str:

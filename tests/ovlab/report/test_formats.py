@@ -4,6 +4,7 @@ import csv
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from io import StringIO
 from pathlib import Path
@@ -210,6 +211,19 @@ def test_latex_is_well_formed_whatever_the_words_are() -> None:
 def test_check_of_latex_finds_what_is_broken(broken) -> None:
     with pytest.raises((AssertionError, IndexError)):
         require_well_formed(broken(latex(VIEW)))
+
+
+def test_latex_counts_a_table_once_and_keeps_the_numbers_of_the_paper() -> None:
+    text = latex_document([replace(VIEW, name="table4"), VIEW])
+
+    numbers, number = [], 0
+    for counter, by in re.findall(r"\\(?:(setcounter|addtocounter)\{table\}\{(-?\d+)\}|caption\b)", text):
+        if counter:
+            number = int(by) + (number if counter == "addtocounter" else 0)
+        else:
+            number += 1
+            numbers.append(number)
+    assert numbers == [4, 4, 5, 5]
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
