@@ -47,6 +47,6 @@ def _small_clip(preset: str, *, learning_rate: float, steps: tuple[int, int, int
 SMALL_CLIPS: dict[str, Callable[[], PretrainingSpec]] = {
     "shapes-vit-s": lambda: _small_clip("shapes-vit-s", learning_rate=1e-3, steps=(2200, 80, 60)),
     "shapes-vit-l": lambda: _small_clip("shapes-vit-l", learning_rate=1e-3, steps=(2200, 80, 60)),
-    "shapes-convnext-s": lambda: _small_clip("shapes-convnext-s", learning_rate=2e-3, steps=(2000, 300, 60)),
+    "shapes-convnext-s": lambda: _small_clip("shapes-convnext-s", learning_rate=2e-3, steps=(2000, 600, 60)),
     "shapes-convnext-l": lambda: _small_clip("shapes-convnext-l", learning_rate=2e-3, steps=(2000, 500, 60)),
 }
