@@ -41,7 +41,7 @@ _SHRUNK = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
 # LaTeX counts captions, and a table of several parts has several.
 _SAME_NUMBER = r"\addtocounter{table}{-1}"
 
-_CLAIM_COLUMNS = ("Claim", "As published", "Here", "By column", "Held against")
+_CLAIM_COLUMNS = ("Claim", "As published", "Here", "By column, in points", "Held against")
 _CLAIM_FORMAT = r"p{.34\linewidth}llp{.3\linewidth}l"
 
 

@@ -9,7 +9,7 @@ from ovlab.report.text import beside, noise_of, percent, published_verdict, verd
 # Whatever Markdown or HTML would read as more than the character itself; an underscore within a word is not.
 _SPECIAL = re.compile(r"([\\`*\[\]<>|~&]|(?<!\w)_|_(?!\w))")
 
-_CLAIM_COLUMNS = ("Claim", "Place", "As published", "Here", "By column", "Held against")
+_CLAIM_COLUMNS = ("Claim", "Place", "As published", "Here", "By column, in points", "Held against")
 
 
 def markdown(view: TableView) -> str:

@@ -2,7 +2,7 @@
 
 from ovlab.metrics.intervals import Interval
 from ovlab.metrics.seeds import MIN_SEEDS
-from ovlab.report.claims import ClaimView
+from ovlab.report.claims import ClaimView, ColumnVerdict
 from ovlab.report.table_view import CellView
 
 # What stands in a cell without a figure: one that is not measured, or a dash of the paper.
@@ -46,13 +46,19 @@ def beside(cell: CellView) -> str:
 
 
 def verdict_by_column(claim: ClaimView) -> str:
-    """The columns under each verdict: "yes: A-150, PC-59; within noise: PAS-20", or "all alike"."""
+    """The columns under each verdict, with the advantage in points: "yes: A-150 +1.2, PC-59 +0.8; no: PAS-20 −0.3".
+
+    Against several rows it is the smallest advantage, the one over the strongest of them.
+    """
     columns: dict[str, list[str]] = {}
     for column in claim.columns:
-        columns.setdefault(column.verdict, []).append(column.column)
-    if len(columns) == 1 and len(claim.columns) > 1:
-        return "all alike"
+        columns.setdefault(column.verdict, []).append(f"{column.column} {_least_advantage(column)}".rstrip())
     return "; ".join(f"{verdict}: {', '.join(names)}" for verdict, names in columns.items())
+
+
+def _least_advantage(column: ColumnVerdict) -> str:
+    found = [view.advantage.value for view in column.comparisons if view.advantage is not None]
+    return points(min(found)) if found else ""
 
 
 def published_verdict(claim: ClaimView) -> str:

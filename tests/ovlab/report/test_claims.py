@@ -7,6 +7,7 @@ import pytest
 
 from ovlab.report.claims import ClaimView, claim_views, combined
 from ovlab.report.samples import Samples
+from ovlab.report.text import verdict_by_column
 from ovlab.specs.suite import PAPER, SHAPES, Suite
 from ovlab.specs.table import Claim, Column, Table, Variation
 
@@ -38,6 +39,18 @@ def test_constant_gain_on_varied_images_is_a_yes_although_the_intervals_overlap(
     assert comparison.advantage.image_interval == pytest.approx((0.01, 0.01))
     assert comparison.p_value == 2 / (B + 1)  # no resample reaches as far as no difference; one comparison
     assert view.noise == "images only"
+
+
+def test_verdict_of_a_column_tells_the_advantage_over_the_strongest_row(filled: Any, table: Table) -> None:
+    filled.measure(FULL, [share + 0.03 for share in EASE])
+    filled.measure(HALF, EASE)
+    filled.measure(NONE, [share + 0.01 for share in EASE])
+
+    over_both, turned_round = judged(filled, table, claim("full", "half", "none"), claim("half", "full"))
+
+    column = over_both.columns[0].column
+    assert verdict_by_column(over_both) == f"yes: {column} +2.0"
+    assert verdict_by_column(turned_round) == f"no: {column} −3.0"
 
 
 def test_claim_turned_round_is_a_no(filled: Any, table: Table) -> None:
