@@ -5,7 +5,7 @@ few of them. The seconds of a run stand on its page of the report, and in `ovlab
 
     ovlab run experiments/decoders.py --suite shapes
 
-Cost, shapes: not measured yet.
+Cost, shapes: 3 minutes a run with the pixel embedding, 5 to 6 with the class volume.
 """
 
 from ovlab.specs.table import SIX_BENCHMARKS, Row, Table, Variation

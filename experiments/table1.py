@@ -7,7 +7,7 @@ Measured here: the four rows of LoGoSeg. All others are quoted.
     ovlab run table1 --suite shapes
     ovlab run table1 --suite paper --data coco-stuff=URI --clip vit-b16=FILE ...
 
-Cost, shapes: not measured yet.
+Cost, shapes: about three minutes a run, two runs at a time on two cores.
 Cost, paper: not measured yet; the paper trained on four RTX 4090.
 """
 

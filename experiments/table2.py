@@ -5,7 +5,7 @@ Without RA the guidance is a plain projection; without CCF, image and guidance m
 
     ovlab run table2 --suite shapes
 
-Cost, shapes: not measured yet.
+Cost, shapes: about three minutes a run, two runs at a time on two cores.
 Cost, paper: not measured yet; the paper trained on four RTX 4090.
 """
 

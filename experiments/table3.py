@@ -4,7 +4,7 @@ Claims: GC helps, DA helps on top, two layers are better than one or three.
 
     ovlab run table3 --suite shapes
 
-Cost, shapes: not measured yet.
+Cost, shapes: about three minutes a run, two runs at a time on two cores.
 Cost, paper: not measured yet; the paper trained on four RTX 4090.
 """
 
