@@ -1,7 +1,7 @@
 """The two readings of the decoder (A16): one volume a class, or one embedding a pixel.
 
 A volume a class costs as many decoder passes as there are classes, so both are trained and scored here on the sets with
-few of them. The seconds of a run stand on its page of the report, and in `ovlab runs list`.
+few of them. The seconds of a run stand in its record.
 
     ovlab run experiments/decoders.py --suite shapes
 
