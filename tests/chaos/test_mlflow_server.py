@@ -1,25 +1,11 @@
 """SIGKILL of the MLflow server under a sweep: the sweep does not notice, and the server is told everything later."""
 
-import importlib.util
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-pytestmark = pytest.mark.long
-
-HERE = Path(__file__).parent
-
-
-def load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-micro = load(HERE / "micro_sweep.py")
-Server = load(HERE.parent / "ovlab" / "tracking" / "test_mlflow_server.py").Server
+import micro_sweep as micro
+from mlflow_server import Server
 
 
 @pytest.mark.timeout(900)

@@ -1,10 +1,8 @@
 """A node of a cluster is lost with all its processes and its disk: another takes its place and the work ends alike."""
 
-import importlib.util
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import psutil
@@ -12,6 +10,8 @@ import pytest
 import torch
 from ray.cluster_utils import Cluster
 
+import cluster_run
+import micro_training as micro
 from logoseg.checkpoint import save_weights
 from logoseg.network import LoGoSeg
 from ovlab.cluster import connect
@@ -23,17 +23,6 @@ from ovlab.training.step_log import StepRecord
 from ovlab.weights import open_model
 
 CPU = torch.device("cpu")
-
-
-def load(name: str) -> ModuleType:
-    path = Path(__file__).parents[1] / "cluster" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-micro, cluster_run = load("micro_training"), load("cluster_run")
 
 
 class Nodes:

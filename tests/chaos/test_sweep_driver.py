@@ -1,57 +1,15 @@
 """SIGKILL of a trial, SIGKILL and SIGTERM of `ovlab run`, on Ray and without: again, it ends as if nothing happened."""
 
 import contextlib
-import importlib.util
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 
 import psutil
 import pytest
-import torch
-from safetensors.torch import load_file
 
-from ovlab.results.artifacts import fetch_weights
-from ovlab.results.store import open_store
-from ovlab.tracking.destination import destination
-from ovlab.tracking.spooled_state import spooled_states
-
-
-def load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-micro = load(Path(__file__).with_name("micro_sweep.py"))
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same runs, one after the other in one process without Ray."""
-    folder = tmp_path_factory.mktemp("runs") / "undisturbed"
-    driver = micro.start(folder, "--workers", "1", "--no-tracking")
-    assert driver.wait() == micro.CODE, micro.errors_of(folder)
-    return folder
-
-
-def made_in(folder: Path) -> tuple[dict[str, dict[str, torch.Tensor]], dict[str, object]]:
-    """The weights of each training, and the figures of each evaluation."""
-    store = open_store(str(folder / "store"))
-    weights = {record.fingerprint: load_file(fetch_weights(store, record, folder)) for record in store.trainings()}
-    return weights, {record.fingerprint: record.figures for record in store.evaluations()}
-
-
-def assert_same(folder: Path, other: Path) -> None:
-    (weights, figures), (expected_weights, expected_figures) = made_in(folder), made_in(other)
-    assert len(figures) == 4
-    assert figures == expected_figures
-    assert weights.keys() == expected_weights.keys()
-    for fingerprint, tensors in weights.items():
-        assert all(torch.equal(tensor, expected_weights[fingerprint][name]) for name, tensor in tensors.items())
+import micro_sweep as micro
 
 
 def kill_the_trial(driver: subprocess.Popen[bytes], folder: Path, run: str) -> None:
@@ -73,11 +31,6 @@ def terminate_the_driver(driver: subprocess.Popen[bytes], folder: Path, run: str
     driver.terminate()
 
 
-def statuses(folder: Path) -> dict[str, str]:
-    found = spooled_states(destination(str(folder / "store")).spool)
-    return {micro.short_name(state.header.name): state.status for state in found}
-
-
 @pytest.fixture
 def left_behind() -> Iterator[list[psutil.Process]]:
     """Processes that must be gone at the end; what is not is ended here. A flusher is still delivering for a while."""
@@ -95,10 +48,10 @@ def left_behind() -> Iterator[list[psutil.Process]]:
     ("happens", "num_workers", "code", "possible"),
     [
         (kill_the_trial, "2", micro.CODE, {"FINISHED", "FAILED"}),
-        pytest.param(kill_the_driver, "2", -signal.SIGKILL, {"KILLED", "FAILED"}, marks=pytest.mark.long),
-        pytest.param(terminate_the_driver, "2", 1, {"KILLED", "FAILED"}, marks=pytest.mark.long),
+        pytest.param(kill_the_driver, "2", -signal.SIGKILL, {"KILLED", "FAILED"}),
+        pytest.param(terminate_the_driver, "2", 1, {"KILLED", "FAILED"}),
         (kill_the_driver, "1", -signal.SIGKILL, {"KILLED", "FAILED"}),
-        pytest.param(terminate_the_driver, "1", 1, {"KILLED", "FAILED"}, marks=pytest.mark.long),
+        pytest.param(terminate_the_driver, "1", 1, {"KILLED", "FAILED"}),
     ],
     ids=[
         "SIGKILL of a trial",
@@ -128,12 +81,12 @@ def test_sweep_ends_as_if_nothing_had_happened(
 
     assert driver.wait() == code, micro.errors_of(folder)
     # What the driver cannot say any more, its flusher says.
-    micro.wait_until(lambda: "RUNNING" not in statuses(folder).values(), 60)
-    assert set(statuses(folder).values()) <= possible
+    micro.wait_until(lambda: "RUNNING" not in micro.statuses(folder).values(), 60)
+    assert set(micro.statuses(folder).values()) <= possible
 
     again = micro.start(folder, "--workers", num_workers)
 
     assert again.wait() == micro.CODE, micro.errors_of(folder)
     assert "failed: micro broken, seed 0: step 2: the loss is nan" in micro.errors_of(folder)
-    assert_same(folder, undisturbed)
+    micro.assert_same(folder, undisturbed)
     assert micro.on_the_server(folder) == micro.END

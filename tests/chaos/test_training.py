@@ -1,7 +1,6 @@
 """Real processes that are killed: the same call must end with the weights of an undisturbed run."""
 
 import contextlib
-import importlib.util
 import os
 import signal
 import subprocess
@@ -9,33 +8,19 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
 
+import micro_training as micro
 from ovlab.cluster import connect
 from ovlab.results.artifacts import fetch_weights
 from ovlab.results.record import TrainingRecord
 from ovlab.results.store import open_store
 from ovlab.training.run_folder import LOCK
 from ovlab.training.step_log import StepRecord
-
-pytestmark = pytest.mark.long
-
-PROGRAM = Path(__file__).parents[1] / "cluster" / "micro_training.py"
-
-
-def load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-micro = load(PROGRAM)
 
 
 class KillTwice:
@@ -111,7 +96,7 @@ def test_training_goes_on_when_a_worker_is_killed_whether_it_leads_or_follows(
 def test_training_goes_on_after_its_driver_is_killed_when_the_same_command_is_given(
     trained: tuple[Path, Path, KillTwice], tmp_path: Path
 ) -> None:
-    command = [sys.executable, str(PROGRAM), str(tmp_path)]
+    command = [sys.executable, micro.__file__, str(tmp_path)]
     driver = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert driver.stdout is not None
     next(line for line in driver.stdout if int(line) >= 7)

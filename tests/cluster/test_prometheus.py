@@ -21,13 +21,13 @@ from urllib.request import urlopen
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+import live_run
 from ovlab.telemetry.dashboards import SERVICE_DISCOVERY, prometheus_yml
 from ovlab.telemetry.metrics import METRICS
 from ovlab.telemetry.panels import DASHBOARDS, HEALTH, Panel
 
 pytestmark = pytest.mark.long
 
-PROGRAM = Path(__file__).with_name("live_run.py")
 PANELS = [(dashboard.name, panel) for dashboard in DASHBOARDS for panel in dashboard.panels]
 # What micro_run.py trains and counts.
 NUM_STEPS, NUM_CHECKPOINTS, NUM_IMAGES, NUM_SHARDS = 4, 2, 5, 3
@@ -63,7 +63,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     }
     environment.pop("RAY_ADDRESS", None)
     with subprocess.Popen(
-        [sys.executable, str(PROGRAM), str(folder)],
+        [sys.executable, live_run.__file__, str(folder)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -1,23 +1,17 @@
-"""Evaluations over Ray against those of one process: the same counts and records, whatever is killed or damaged."""
+"""Evaluations over Ray against those of one process: the same counts and records, whatever is damaged."""
 
-import importlib.util
 import os
-import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
-import psutil
 import pytest
 import torch
 from PIL import Image
 
-from logoseg.checkpoint import save_weights
-from logoseg.network import LoGoSeg
-from logoseg.presets import tiny
+import cluster_run
 from ovlab.cluster import Cluster, connect
 from ovlab.datasets.opening import open_dataset
 from ovlab.evaluation.ray_evaluator import ensure_evaluations_on_ray
@@ -34,14 +28,6 @@ from ovlab.sweeps.run import ensure_evaluations
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(scope="module")
-def cluster_run() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("cluster_run", Path(__file__).with_name("cluster_run.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="module", autouse=True)
 def ray_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with pytest.MonkeyPatch.context() as patch:
@@ -55,17 +41,11 @@ def ray_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    preset = tiny()
-    clip = replace(preset.clip, image_size=64)
-    config = replace(preset, clip=clip, guidance_dim=16, attention_heads=2, region_grid=2, state_dim=4)
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("subject") / "weights.safetensors"
-    save_weights(LoGoSeg(config).eval(), config, ("thing",), path)
-    return path
+    return cluster_run.save_subject(tmp_path_factory.mktemp("subject"))
 
 
 @pytest.fixture(scope="module")
-def plain(weights: Path, cluster_run: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Store:
+def plain(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
     """What one process makes."""
     store = open_store(str(tmp_path_factory.mktemp("plain")))
     ensure_evaluations(cluster_run.jobs(), store, partial(cluster_run.open_model, str(weights)), device=CPU)
@@ -84,19 +64,19 @@ def assert_same(record: EvaluationRecord, store: Store, plain: Store) -> None:
     assert images_of(record, store) == images_of(expected, plain)
 
 
-def on_ray(jobs: list[EvaluationJob], store: Store, weights: Path, run: ModuleType, **options: object) -> list:
-    subject = {run.SUBJECT: partial(run.open_model, str(weights))}
+def on_ray(jobs: list[EvaluationJob], store: Store, weights: Path, **options: object) -> list:
+    subject = {cluster_run.SUBJECT: partial(cluster_run.open_model, str(weights))}
     options = {"num_actors": 2, "small_work_seconds": 0.0, **options}
     return ensure_evaluations_on_ray(jobs, store, subject, device=CPU, **options)
 
 
 @pytest.mark.parametrize("num_actors", [1, 2, 4])
 def test_any_number_of_actors_makes_the_records_and_counts_of_one_process(
-    num_actors: int, plain: Store, weights: Path, cluster_run: ModuleType, tmp_path: Path
+    num_actors: int, plain: Store, weights: Path, tmp_path: Path
 ) -> None:
     store = open_store(str(tmp_path))
 
-    records = on_ray(cluster_run.jobs(), store, weights, cluster_run, num_actors=num_actors)
+    records = on_ray(cluster_run.jobs(), store, weights, num_actors=num_actors)
 
     assert [record.evaluation.benchmark for record in records] == list(cluster_run.BENCHMARKS)
     for record in records:
@@ -104,35 +84,7 @@ def test_any_number_of_actors_makes_the_records_and_counts_of_one_process(
         assert record.cost.seconds > 0
 
 
-def test_an_actor_that_is_killed_is_replaced_and_the_counts_are_the_same(
-    plain: Store, weights: Path, cluster_run: ModuleType, tmp_path: Path
-) -> None:
-    store = open_store(str(tmp_path))
-    killed: list[int] = []
-
-    class KillOnce:
-        def update(self, done: int, **figures: object) -> None:
-            if done and not killed:
-                killed.append(_kill_an_actor())
-
-    records = on_ray(cluster_run.jobs(), store, weights, cluster_run, progress=KillOnce())
-
-    assert killed
-    for record in records:
-        assert_same(record, store, plain)
-
-
-def _kill_an_actor() -> int:
-    for process in psutil.Process().children(recursive=True):
-        if "CountingActor" in " ".join(process.cmdline()) or "MapWorker" in " ".join(process.cmdline()):
-            os.kill(process.pid, signal.SIGKILL)
-            return process.pid
-    raise AssertionError("no actor is running")
-
-
-def test_an_image_that_cannot_be_read_is_named_and_the_others_are_kept(
-    weights: Path, cluster_run: ModuleType, tmp_path: Path
-) -> None:
+def test_an_image_that_cannot_be_read_is_named_and_the_others_are_kept(weights: Path, tmp_path: Path) -> None:
     folder = tmp_path / "photographs"
     for part in ("images", "labels"):
         (folder / "val" / part).mkdir(parents=True)
@@ -148,19 +100,17 @@ def test_an_image_that_cannot_be_read_is_named_and_the_others_are_kept(
     store = open_store(str(tmp_path / "store"))
 
     with pytest.raises(InputError, match="image '6' cannot be counted"):
-        on_ray([job], store, weights, cluster_run)
+        on_ray([job], store, weights)
 
     assert store.folder.sizes(f"evaluations/{job.fingerprint}/counts").keys() == {"00000.parquet"}
     assert store.evaluation(job.fingerprint) is None
 
 
-def test_small_work_is_done_in_this_process_and_says_so(
-    plain: Store, weights: Path, cluster_run: ModuleType, tmp_path: Path
-) -> None:
+def test_small_work_is_done_in_this_process_and_says_so(plain: Store, weights: Path, tmp_path: Path) -> None:
     said: list[str] = []
     jobs = cluster_run.jobs(4)
 
-    on_ray(jobs, open_store(str(tmp_path)), weights, cluster_run, small_work_seconds=1e6, say=said.append)
+    on_ray(jobs, open_store(str(tmp_path)), weights, small_work_seconds=1e6, say=said.append)
 
     assert len(said) == 1
     assert "in this process, without Ray" in said[0]

@@ -1,11 +1,9 @@
 """ovlab.training.ray_trainer: two workers on one Ray, against one process."""
 
-import importlib.util
 import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import ray
@@ -13,6 +11,7 @@ import ray.util
 import torch
 from safetensors.torch import load_file
 
+import micro_training as micro
 from ovlab.cluster import connect
 from ovlab.datasets.shapes import open_shapes
 from ovlab.results.artifacts import STEP_LOG, fetch_weights
@@ -26,16 +25,6 @@ from ovlab.training import ray_mailbox
 from ovlab.training.step_log import StepRecord, read_step_log
 
 pytestmark = pytest.mark.long
-
-
-def load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-micro = load(Path(__file__).with_name("micro_training.py"))
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -1,6 +1,5 @@
 """ovlab.sweeps.ray_tuner: trials on one Ray, against one process."""
 
-import runpy
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from ray.util import placement_group_table
 from ray.util.state import list_actors
 from safetensors.torch import load_file
 
+from micro_table import SMALL, TABLE
 from ovlab.cluster import Cluster, connect
 from ovlab.results.artifacts import fetch_weights
 from ovlab.results.attempts import attempts_at
@@ -34,8 +34,6 @@ from ovlab.tracking.spooled_state import spooled_states
 pytestmark = pytest.mark.long
 
 SOURCES = Sources(clip_files={"shapes-vit-s": RANDOM})
-MICRO = runpy.run_path(str(Path(__file__).parents[1] / "ovlab" / "sweeps" / "micro_table.py"))
-TABLE = MICRO["TABLE"]
 NUM_STEPS = 6
 
 
@@ -167,7 +165,7 @@ def test_device_that_the_cluster_has_not_is_refused(cluster: Cluster, tmp_path: 
 def test_search_gives_up_a_run_that_does_not_learn_without_a_record_and_does_not_begin_it_again(
     cluster: Cluster, tmp_path: Path
 ) -> None:
-    learns = Variation(training_set="pc-59", model=MICRO["SMALL"], schedule={"batch_size": 1, "learning_rate": 1e-3})
+    learns = Variation(training_set="pc-59", model=SMALL, schedule={"batch_size": 1, "learning_rate": 1e-3})
     idles = replace(learns, schedule={"batch_size": 1, "learning_rate": 0.0})
     rows = tuple(Row(key=key, label="", run=run) for key, run in (("learns", learns), ("idles", idles)))
     table, store = replace(TABLE, name="searched", rows=rows), open_store(str(tmp_path / "store"))

@@ -1,6 +1,5 @@
 """`ovlab submit` and `ovlab doctor` against a real Ray with a token, as a person calls them."""
 
-import importlib.util
 import json
 import os
 import re
@@ -11,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from ray_head import Head, ray_head
 
 pytestmark = pytest.mark.long
 
@@ -29,18 +30,10 @@ TABLE = Table(
 """
 
 
-def _load(name: str) -> object:
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="module")
-def head() -> Iterator[object]:
-    with _load("ray_head").ray_head() as head:
-        yield head
+def head() -> Iterator[Head]:
+    with ray_head() as found:
+        yield found
 
 
 def ovlab(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -54,7 +47,7 @@ def ray(environment: dict[str, str], *arguments: str) -> subprocess.CompletedPro
     return subprocess.run(call, env=environment, capture_output=True, text=True, timeout=400)
 
 
-def test_job_prints_what_the_command_prints_here(head: object, tmp_path: Path) -> None:
+def test_job_prints_what_the_command_prints_here(head: Head, tmp_path: Path) -> None:
     command = ["plan", "table4", "--suite", "shapes", "--seeds", "0", "--store", str(tmp_path / "store"), "--json"]
 
     result = ovlab(head.environment(), "submit", "--address", head.dashboard, "--", *command)
@@ -63,7 +56,7 @@ def test_job_prints_what_the_command_prints_here(head: object, tmp_path: Path) -
     assert json.loads(result.stdout.splitlines()[-1]) == json.loads(ovlab(head.environment(), *command).stdout)
 
 
-def test_job_with_a_wrong_call_gives_its_exit_code_and_reason(head: object, tmp_path: Path) -> None:
+def test_job_with_a_wrong_call_gives_its_exit_code_and_reason(head: Head, tmp_path: Path) -> None:
     command = ["plan", "table44", "--store", str(tmp_path)]
 
     result = ovlab(head.environment(), "submit", "--address", head.dashboard, "--", *command)
@@ -72,9 +65,7 @@ def test_job_with_a_wrong_call_gives_its_exit_code_and_reason(head: object, tmp_
     assert "no table 'table44'" in result.stdout
 
 
-def test_job_imports_what_was_sent_and_is_stamped(
-    head: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_job_imports_what_was_sent_and_is_stamped(head: Head, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {**head.environment(), "RAY_AUTH_MODE": "token"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("RAY_API_SERVER_ADDRESS", raising=False)
@@ -101,7 +92,7 @@ def test_job_imports_what_was_sent_and_is_stamped(
     assert commit == "c0ffee"
 
 
-def test_submit_without_a_token_says_how_to_get_one(head: object, tmp_path: Path) -> None:
+def test_submit_without_a_token_says_how_to_get_one(head: Head, tmp_path: Path) -> None:
     nobody = {name: value for name, value in head.environment().items() if name != "RAY_AUTH_TOKEN"}
 
     result = ovlab(
@@ -121,7 +112,7 @@ def test_submit_without_a_token_says_how_to_get_one(head: object, tmp_path: Path
     assert "Traceback" not in result.stderr
 
 
-def test_submit_interrupted_leaves_the_job_running(head: object, tmp_path: Path) -> None:
+def test_submit_interrupted_leaves_the_job_running(head: Head, tmp_path: Path) -> None:
     endless = ["train", "--data", "shapes-coco", "--steps", "1000000", "--store", str(tmp_path)]
     call = [sys.executable, "-m", "ovlab", "submit", "--address", head.dashboard, "--", *endless]
     environment = {**head.environment(), "RAY_AUTH_MODE": "token", "RAY_API_SERVER_ADDRESS": head.dashboard}
@@ -150,7 +141,7 @@ def test_submit_interrupted_leaves_the_job_running(head: object, tmp_path: Path)
     assert ray(environment, "job", "stop", job).returncode == 0
 
 
-def test_ray_job_submit_of_the_checkout_makes_a_table_by_trials(head: object, tmp_path: Path) -> None:
+def test_ray_job_submit_of_the_checkout_makes_a_table_by_trials(head: Head, tmp_path: Path) -> None:
     from ovlab.jobs import source_package
     from ovlab.results.store import open_store
 
@@ -172,7 +163,7 @@ def test_ray_job_submit_of_the_checkout_makes_a_table_by_trials(head: object, tm
     assert len(list(store.records())) == 2
 
 
-def test_doctor_asks_a_worker_of_the_cluster(head: object, tmp_path: Path) -> None:
+def test_doctor_asks_a_worker_of_the_cluster(head: Head, tmp_path: Path) -> None:
     asked = ["doctor", "--address", head.address, "--store", str(tmp_path), "--json"]
 
     result = ovlab(head.environment() | {"RAY_AUTH_MODE": "token"}, *asked)

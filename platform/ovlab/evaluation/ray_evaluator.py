@@ -104,7 +104,7 @@ def _count_on_ray(
     logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
-    dataset = ray.data.from_arrow(list(manifest(collection, size))).map_batches(
+    dataset = ray.data.from_blocks(list(manifest(collection, size))).map_batches(
         CountingActor,
         batch_size=None,
         batch_format="pyarrow",
@@ -113,7 +113,6 @@ def _count_on_ray(
         fn_constructor_kwargs={"jobs": collection.jobs, "open_model": dict(open_model), "device": device.type},
         num_gpus=1 if device.type == "cuda" else 0,
         num_cpus=_cpus_per_actor(num_actors, cluster),
-        runtime_env={"env_vars": {"RAY_ADDRESS": cluster.address}},
     )
     damaged: list[str] = []
     try:

@@ -2,16 +2,16 @@
 
 import hashlib
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
+import micro_run
 from ovlab.datasets.digest import data_digest
 from ovlab.specs.errors import InputError
 from ovlab.sweeps.resolve import resolve_training
 
 
-def test_resolve_training_names_the_data_set_and_the_digests(micro_run: ModuleType, tmp_path: Path) -> None:
+def test_resolve_training_names_the_data_set_and_the_digests(tmp_path: Path) -> None:
     dataset = micro_run.training_data()
     clip_file = tmp_path / "clip.pt"
     clip_file.write_bytes(b"weights")
@@ -24,6 +24,6 @@ def test_resolve_training_names_the_data_set_and_the_digests(micro_run: ModuleTy
     assert on_clip.weights_digest == hashlib.sha256(b"weights").hexdigest()
 
 
-def test_resolve_training_missing_clip_file_is_refused(micro_run: ModuleType, tmp_path: Path) -> None:
+def test_resolve_training_missing_clip_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.pt: no such file"):
         resolve_training(micro_run.spec(), micro_run.training_data(), tmp_path / "none.pt")

@@ -7,13 +7,13 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
+import micro_run
 from logoseg.network import LoGoSeg
 from ovlab.datasets.selection import first_samples
 from ovlab.evaluation.evaluator import evaluate
@@ -32,7 +32,7 @@ from ovlab.training.step_log import StepRecord
 
 
 @pytest.fixture(scope="module")
-def trained(micro_run: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, TrainingRecord]:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, TrainingRecord]:
     """A store with a finished training, not to be changed."""
     folder = tmp_path_factory.mktemp("trained")
     store = open_store(str(folder / "store"))
@@ -51,7 +51,7 @@ def no_model() -> LoGoSeg:
 
 
 def test_ensure_training_writes_a_record_weights_and_log_and_no_checkpoints(
-    trained: tuple[Store, TrainingRecord], micro_run: ModuleType, tmp_path: Path
+    trained: tuple[Store, TrainingRecord], tmp_path: Path
 ) -> None:
     store, record = trained
 
@@ -72,9 +72,7 @@ def test_ensure_training_writes_a_record_weights_and_log_and_no_checkpoints(
     assert own.read_bytes() == fetch_weights(store, record, tmp_path).read_bytes()
 
 
-def test_ensure_training_second_call_computes_nothing(
-    trained: tuple[Store, TrainingRecord], micro_run: ModuleType, tmp_path: Path
-) -> None:
+def test_ensure_training_second_call_computes_nothing(trained: tuple[Store, TrainingRecord], tmp_path: Path) -> None:
     store, record = trained
 
     assert micro_run.micro_training(store, tmp_path / "elsewhere") == record
@@ -82,7 +80,7 @@ def test_ensure_training_second_call_computes_nothing(
 
 
 def test_ensure_training_stopped_continues_on_another_machine_with_its_log(
-    trained: tuple[Store, TrainingRecord], micro_run: ModuleType, s3_bucket: str, tmp_path: Path
+    trained: tuple[Store, TrainingRecord], s3_bucket: str, tmp_path: Path
 ) -> None:
     store = open_store(f"s3://{s3_bucket}/store")
     first: list[StepRecord] = []
@@ -100,7 +98,7 @@ def test_ensure_training_stopped_continues_on_another_machine_with_its_log(
     assert [json.loads(line)["step"] for line in log] == [1, 2, 3, 4]
 
 
-def test_ensure_training_that_fails_says_so_in_the_ledger(micro_run: ModuleType, tmp_path: Path) -> None:
+def test_ensure_training_that_fails_says_so_in_the_ledger(tmp_path: Path) -> None:
     store = open_store(str(tmp_path / "store"))
 
     def diverge(record: StepRecord) -> None:
@@ -114,7 +112,7 @@ def test_ensure_training_that_fails_says_so_in_the_ledger(micro_run: ModuleType,
     assert list(store.records()) == []
 
 
-def test_ensure_training_with_other_data_than_planned_is_refused(micro_run: ModuleType, tmp_path: Path) -> None:
+def test_ensure_training_with_other_data_than_planned_is_refused(tmp_path: Path) -> None:
     store = open_store(str(tmp_path / "store"))
     other = replace(micro_run.training_data(), num_samples=3)
 
@@ -125,7 +123,7 @@ def test_ensure_training_with_other_data_than_planned_is_refused(micro_run: Modu
 
 
 def test_ensure_evaluations_counts_are_those_of_the_plain_evaluator_to_the_bit(
-    trained: tuple[Store, TrainingRecord], store: Store, micro_run: ModuleType, tmp_path: Path
+    trained: tuple[Store, TrainingRecord], store: Store, tmp_path: Path
 ) -> None:
     _, training = trained
     records = micro_run.micro_evaluations(store, tmp_path, training)
@@ -151,7 +149,7 @@ def test_ensure_evaluations_counts_are_those_of_the_plain_evaluator_to_the_bit(
 
 
 def test_ensure_evaluations_second_call_opens_no_model(
-    trained: tuple[Store, TrainingRecord], store: Store, micro_run: ModuleType, tmp_path: Path
+    trained: tuple[Store, TrainingRecord], store: Store, tmp_path: Path
 ) -> None:
     records = micro_run.micro_evaluations(store, tmp_path, trained[1])
 
@@ -159,7 +157,7 @@ def test_ensure_evaluations_second_call_opens_no_model(
 
 
 def test_ensure_evaluations_stopped_goes_on_with_the_first_missing_shard(
-    trained: tuple[Store, TrainingRecord], store: Store, micro_run: ModuleType, tmp_path: Path
+    trained: tuple[Store, TrainingRecord], store: Store, tmp_path: Path
 ) -> None:
     class Progress:
         done = 0
@@ -182,7 +180,7 @@ def test_ensure_evaluations_stopped_goes_on_with_the_first_missing_shard(
 
 
 def test_ensure_evaluations_damaged_shard_is_counted_again_to_the_same_figures(
-    trained: tuple[Store, TrainingRecord], store: Store, micro_run: ModuleType, tmp_path: Path
+    trained: tuple[Store, TrainingRecord], store: Store, tmp_path: Path
 ) -> None:
     before = micro_run.micro_evaluations(store, tmp_path, trained[1])[0]
     folder = f"evaluations/{before.fingerprint}"
@@ -196,7 +194,7 @@ def test_ensure_evaluations_damaged_shard_is_counted_again_to_the_same_figures(
 
 
 def test_ensure_evaluations_with_other_data_than_planned_is_refused(
-    trained: tuple[Store, TrainingRecord], store: Store, micro_run: ModuleType
+    trained: tuple[Store, TrainingRecord], store: Store
 ) -> None:
     job = micro_run.jobs(trained[1].fingerprint)[0]
     other = EvaluationJob(job.spec, replace(job.dataset, num_samples=7))
@@ -205,7 +203,7 @@ def test_ensure_evaluations_with_other_data_than_planned_is_refused(
         micro_run.run.ensure_evaluations([other], store, no_model, device=micro_run.CPU)
 
 
-def test_resolve_evaluation_makes_the_label_space_part_of_the_protocol(micro_run: ModuleType) -> None:
+def test_resolve_evaluation_makes_the_label_space_part_of_the_protocol() -> None:
     plain, with_background = (job.spec for job in micro_run.jobs("a" * 64))
 
     assert plain.protocol.scoring.collapse is None
@@ -216,7 +214,7 @@ def test_resolve_evaluation_makes_the_label_space_part_of_the_protocol(micro_run
 
 
 def test_training_and_evaluations_killed_again_and_again_end_with_the_same_weights_and_figures(
-    trained: tuple[Store, TrainingRecord], micro_run: ModuleType, tmp_path: Path
+    trained: tuple[Store, TrainingRecord], tmp_path: Path
 ) -> None:
     program = subprocess.run(
         [sys.executable, micro_run.__file__, str(tmp_path)], capture_output=True, text=True, check=True

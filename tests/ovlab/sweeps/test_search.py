@@ -1,10 +1,10 @@
 """ovlab.sweeps.search: tables with published values are never searched, and what was given up stays so."""
 
-import runpy
 from pathlib import Path
 
 import pytest
 
+from micro_table import TABLE
 from ovlab.cli import main
 from ovlab.results.attempts import attempt
 from ovlab.results.store import open_store
@@ -13,8 +13,6 @@ from ovlab.specs.suite import SHAPES
 from ovlab.sweeps.plan import make_plan
 from ovlab.sweeps.search import EARLY, require_searchable, without_given_up
 from ovlab.sweeps.sources import RANDOM, Sources
-
-TABLE = runpy.run_path(str(Path(__file__).with_name("micro_table.py")))["TABLE"]
 
 
 def test_search_in_a_table_of_the_paper_is_a_wrong_call(

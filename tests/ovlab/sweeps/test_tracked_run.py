@@ -1,11 +1,11 @@
 """ovlab.sweeps.tracked_run and tracked_sweep: what a tracking server is told of the runs of a table."""
 
-import runpy
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from micro_table import TABLE
 from ovlab.results.store import Store, open_store
 from ovlab.specs.errors import Stopped
 from ovlab.specs.suite import SHAPES
@@ -20,7 +20,6 @@ from ovlab.tracking.spool import Event, SpoolTracker, read_events
 from ovlab.tracking.spooled_state import SpooledState, spooled_states
 
 SOURCES = Sources(clip_files={"shapes-vit-s": RANDOM})
-TABLE = runpy.run_path(str(Path(__file__).with_name("micro_table.py")))["TABLE"]
 
 
 def planned(store: Store) -> Plan:

@@ -1,15 +1,14 @@
 """ovlab.telemetry.hooks: what a training and an evaluation tell, with a sink that keeps it."""
 
-import importlib.util
 import pickle
 import time
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
+import micro_run as micro
 from ovlab.evaluation.collection import collecting
 from ovlab.evaluation.here import count_here
 from ovlab.evaluation.passes import Counter
@@ -44,15 +43,6 @@ class Kept:
         return (metric.name, *labels.values())
 
 
-@pytest.fixture(scope="module")
-def micro() -> ModuleType:
-    path = Path(__file__).parents[1] / "sweeps" / "micro_run.py"
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
 def few_images_a_shard(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(shards, "IMAGES_PER_SHARD", 2)
@@ -60,7 +50,7 @@ def few_images_a_shard(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("few_images_a_shard")
-def test_training_and_its_evaluations_tell_all_they_did(micro: ModuleType, tmp_path: Path) -> None:
+def test_training_and_its_evaluations_tell_all_they_did(tmp_path: Path) -> None:
     sink, store, steps = Kept(), open_store(str(tmp_path / "store")), []
     resolved = micro.resolved()
     run = run_label(training_fingerprint(resolved))
@@ -112,7 +102,7 @@ def test_training_and_its_evaluations_tell_all_they_did(micro: ModuleType, tmp_p
     assert metrics_told == {metric.name for metric in metrics.METRICS}
 
 
-def test_training_that_fails_has_ended(micro: ModuleType) -> None:
+def test_training_that_fails_has_ended() -> None:
     sink = Kept()
     with pytest.raises(KeyError), training_metrics(sink, micro.resolved()):
         raise KeyError
@@ -120,7 +110,7 @@ def test_training_that_fails_has_ended(micro: ModuleType) -> None:
     assert len(sink.values[metrics.ENDED.name, run_label(training_fingerprint(micro.resolved()))]) == 1
 
 
-def test_checkpoint_counts_the_time_since_its_update(micro: ModuleType, tmp_path: Path) -> None:
+def test_checkpoint_counts_the_time_since_its_update(tmp_path: Path) -> None:
     sink = Kept()
     hooks = TrainingMetrics(sink, micro.resolved())
     hooks.on_step(StepRecord(1, 0.5, 1e-4, 1.0, images_per_second=2.0))
@@ -131,7 +121,7 @@ def test_checkpoint_counts_the_time_since_its_update(micro: ModuleType, tmp_path
     assert seconds >= 0.05
 
 
-def test_hooks_of_a_training_can_be_sent_to_a_worker(micro: ModuleType) -> None:
+def test_hooks_of_a_training_can_be_sent_to_a_worker() -> None:
     hooks = pickle.loads(pickle.dumps(TrainingMetrics(NullSink(), micro.resolved())))
 
     hooks.on_step(StepRecord(1, 0.5, 1e-4, 1.0, images_per_second=2.0))

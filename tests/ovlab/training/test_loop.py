@@ -9,13 +9,13 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+import tiny_run
 from ovlab.datasets.sample import Sample
 from ovlab.specs.errors import InputError
 from ovlab.specs.serialization import spec_from_json
@@ -26,7 +26,7 @@ from ovlab.training.step_log import StepRecord, read_step_log
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tiny_run: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("undisturbed") / "run"
     assert tiny_run.tiny_train(folder).status == "finished"
     return folder
@@ -44,7 +44,7 @@ def assert_same_run(folder: Path, undisturbed: Path) -> None:
     assert ours == theirs
 
 
-def test_run_to_the_end_writes_spec_log_checkpoints_and_weights(undisturbed: Path, tiny_run: ModuleType) -> None:
+def test_run_to_the_end_writes_spec_log_checkpoints_and_weights(undisturbed: Path) -> None:
     records = read_step_log(undisturbed / "steps.jsonl")
     assert [record.step for record in records] == list(range(1, 9))
     written = json.loads((undisturbed / "spec.json").read_text())["training"]
@@ -58,22 +58,20 @@ def test_run_to_the_end_writes_spec_log_checkpoints_and_weights(undisturbed: Pat
         assert set(file.keys()) == set(tiny_run.TinyNetwork().state_dict())
 
 
-def test_run_with_more_loader_workers_ends_with_the_same_weights(
-    undisturbed: Path, tiny_run: ModuleType, tmp_path: Path
-) -> None:
+def test_run_with_more_loader_workers_ends_with_the_same_weights(undisturbed: Path, tmp_path: Path) -> None:
     tiny_run.tiny_train(tmp_path / "run", num_loader_workers=2)
 
     assert_same_run(tmp_path / "run", undisturbed)
 
 
-def test_run_of_another_seed_gives_other_weights(undisturbed: Path, tiny_run: ModuleType, tmp_path: Path) -> None:
+def test_run_of_another_seed_gives_other_weights(undisturbed: Path, tmp_path: Path) -> None:
     tiny_run.tiny_train(tmp_path / "run", spec=replace(tiny_run.SPEC, seed=1))
 
     ours, theirs = (load_file(path / "weights.safetensors") for path in (tmp_path / "run", undisturbed))
     assert not any(torch.equal(ours[name], theirs[name]) for name in ("image_encoder.weight", "project.weight"))
 
 
-def test_run_killed_again_and_again_ends_with_the_same_weights_and_log(tiny_run: ModuleType, tmp_path: Path) -> None:
+def test_run_killed_again_and_again_ends_with_the_same_weights_and_log(tmp_path: Path) -> None:
     program = subprocess.run(
         [sys.executable, tiny_run.__file__, str(tmp_path)], capture_output=True, text=True, check=True
     )
@@ -87,9 +85,7 @@ def test_run_killed_again_and_again_ends_with_the_same_weights_and_log(tiny_run:
 
 
 @pytest.mark.parametrize("step", range(1, 8))
-def test_run_asked_to_stop_saves_its_state_and_continues(
-    step: int, undisturbed: Path, tiny_run: ModuleType, tmp_path: Path
-) -> None:
+def test_run_asked_to_stop_saves_its_state_and_continues(step: int, undisturbed: Path, tmp_path: Path) -> None:
     done: list[StepRecord] = []
     stopped = tiny_run.tiny_train(tmp_path / "run", on_step=[done.append], stop=lambda: len(done) == step)
 
@@ -101,9 +97,7 @@ def test_run_asked_to_stop_saves_its_state_and_continues(
     assert_same_run(tmp_path / "run", undisturbed)
 
 
-def test_run_with_hooks_that_draw_random_numbers_ends_with_the_same_weights(
-    undisturbed: Path, tiny_run: ModuleType, tmp_path: Path
-) -> None:
+def test_run_with_hooks_that_draw_random_numbers_ends_with_the_same_weights(undisturbed: Path, tmp_path: Path) -> None:
     saved: list[tuple[int, str]] = []
     tiny_run.tiny_train(
         tmp_path / "run",
@@ -115,7 +109,7 @@ def test_run_with_hooks_that_draw_random_numbers_ends_with_the_same_weights(
     assert_same_run(tmp_path / "run", undisturbed)
 
 
-def test_run_that_is_finished_is_left_as_it_is(undisturbed: Path, tiny_run: ModuleType) -> None:
+def test_run_that_is_finished_is_left_as_it_is(undisturbed: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in undisturbed.rglob("*") if path.suffix}
 
     result = tiny_run.tiny_train(undisturbed)
@@ -124,23 +118,23 @@ def test_run_that_is_finished_is_left_as_it_is(undisturbed: Path, tiny_run: Modu
     assert {path: path.stat().st_mtime_ns for path in undisturbed.rglob("*") if path.suffix} == before
 
 
-def with_other_steps(tiny_run: ModuleType) -> dict:
+def with_other_steps() -> dict:
     return {"spec": replace(tiny_run.SPEC, schedule=replace(tiny_run.SPEC.schedule, steps=9), seed=4)}
 
 
-def with_other_classes(tiny_run: ModuleType) -> dict:
+def with_other_classes() -> dict:
     dataset = tiny_run.Pictures()
     dataset.class_names = ("sky", "road", "tree", "car")
     return {"dataset": dataset}
 
 
-def with_other_samples(tiny_run: ModuleType) -> dict:
+def with_other_samples() -> dict:
     dataset = tiny_run.Pictures()
     dataset.sample_ids = tuple("abcd")
     return {"dataset": dataset}
 
 
-def with_other_frozen_weights(tiny_run: ModuleType) -> dict:
+def with_other_frozen_weights() -> dict:
     model = tiny_run.TinyNetwork()
     model.scale.data[2] = 3.0
     return {"model": model}
@@ -156,19 +150,19 @@ def with_other_frozen_weights(tiny_run: ModuleType) -> dict:
     ],
 )
 def test_run_in_the_folder_of_another_run_is_refused_and_names_the_difference(
-    change: Callable[[ModuleType], dict], words: list[str], undisturbed: Path, tiny_run: ModuleType
+    change: Callable[[], dict], words: list[str], undisturbed: Path
 ) -> None:
     before = (undisturbed / "spec.json").read_bytes()
 
     with pytest.raises(InputError) as error:
-        tiny_run.tiny_train(undisturbed, **change(tiny_run))
+        tiny_run.tiny_train(undisturbed, **change())
 
     assert all(word in str(error.value) for word in [str(undisturbed), *words]), str(error.value)
     assert "\n" not in str(error.value)
     assert (undisturbed / "spec.json").read_bytes() == before
 
 
-def test_run_while_another_process_trains_there_is_refused(tiny_run: ModuleType, tmp_path: Path) -> None:
+def test_run_while_another_process_trains_there_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "run"
 
     def begin_again(record: StepRecord) -> None:
@@ -178,7 +172,7 @@ def test_run_while_another_process_trains_there_is_refused(tiny_run: ModuleType,
     assert tiny_run.tiny_train(folder, on_step=[begin_again]).status == "finished"
 
 
-def test_run_in_a_folder_of_other_files_is_refused(tiny_run: ModuleType, tmp_path: Path) -> None:
+def test_run_in_a_folder_of_other_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("dear")
 
     with pytest.raises(InputError, match=r"has files but no spec\.json"):
@@ -187,9 +181,7 @@ def test_run_in_a_folder_of_other_files_is_refused(tiny_run: ModuleType, tmp_pat
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
 
 
-def test_run_in_a_folder_left_by_a_kill_before_the_first_update_starts(
-    undisturbed: Path, tiny_run: ModuleType, tmp_path: Path
-) -> None:
+def test_run_in_a_folder_left_by_a_kill_before_the_first_update_starts(undisturbed: Path, tmp_path: Path) -> None:
     (tmp_path / ".lock").touch()
     (tmp_path / ".partial-spec.json").write_text('{"fingerpr')
 
@@ -198,7 +190,7 @@ def test_run_in_a_folder_left_by_a_kill_before_the_first_update_starts(
     assert_same_run(tmp_path, undisturbed)
 
 
-def test_run_on_data_that_cannot_be_read_leaves_no_folder(tiny_run: ModuleType, tmp_path: Path) -> None:
+def test_run_on_data_that_cannot_be_read_leaves_no_folder(tmp_path: Path) -> None:
     class Broken(tiny_run.Pictures):
         def __getitem__(self, index: int) -> Sample:
             raise InputError("a.jpg: cut off")
@@ -209,7 +201,7 @@ def test_run_on_data_that_cannot_be_read_leaves_no_folder(tiny_run: ModuleType, 
     assert not (tmp_path / "run").exists()
 
 
-def test_run_on_slow_data_tells_how_long_each_update_waited_for_them(tiny_run: ModuleType, tmp_path: Path) -> None:
+def test_run_on_slow_data_tells_how_long_each_update_waited_for_them(tmp_path: Path) -> None:
     class Slow(tiny_run.Pictures):
         def __getitem__(self, index: int) -> Sample:
             time.sleep(0.02)
@@ -223,7 +215,7 @@ def test_run_on_slow_data_tells_how_long_each_update_waited_for_them(tiny_run: M
         assert batch_size * 0.02 <= record.data_seconds < batch_size / record.images_per_second
 
 
-def test_run_that_diverges_names_the_step_and_keeps_the_last_checkpoint(tiny_run: ModuleType, tmp_path: Path) -> None:
+def test_run_that_diverges_names_the_step_and_keeps_the_last_checkpoint(tmp_path: Path) -> None:
     text = tiny_run.tiny_text()
     poison = [lambda record: record.step == 4 and text.fill_(torch.nan)]
 
@@ -234,7 +226,7 @@ def test_run_that_diverges_names_the_step_and_keeps_the_last_checkpoint(tiny_run
     assert [record.step for record in read_step_log(tmp_path / "run" / "steps.jsonl")] == [1, 2, 3, 4]
 
 
-def test_run_learns(tiny_run: ModuleType, tmp_path: Path) -> None:
+def test_run_learns(tmp_path: Path) -> None:
     spec = replace(tiny_run.SPEC, schedule=replace(tiny_run.SPEC.schedule, steps=60, learning_rate=0.1))
     tiny_run.tiny_train(tmp_path / "run", spec=spec)
 
@@ -242,7 +234,7 @@ def test_run_learns(tiny_run: ModuleType, tmp_path: Path) -> None:
     assert sum(losses[-10:]) < 0.5 * sum(losses[:10])
 
 
-def test_run_folder_is_free_again_after_the_process_was_killed(tiny_run: ModuleType, tmp_path: Path) -> None:
+def test_run_folder_is_free_again_after_the_process_was_killed(tmp_path: Path) -> None:
     identity = tiny_run.loop.run_identity(tiny_run.SPEC, tiny_run.TinyNetwork(), tiny_run.Pictures())
     child = os.fork()
     if child == 0:

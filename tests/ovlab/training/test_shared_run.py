@@ -10,15 +10,14 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+import team_run
 from ovlab.training.step_log import StepRecord, read_step_log
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
-    program = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("team_run.py")), str(folder)], capture_output=True, text=True
-    )
+    program = subprocess.run([sys.executable, team_run.__file__, str(folder)], capture_output=True, text=True)
     assert program.stdout.split() == ["0", "0", "0", str(int(signal.SIGKILL)), "0"], program.stderr
     return folder
 

@@ -4,16 +4,15 @@ As a program, `python live_run.py FOLDER`, it goes on at each line that it is gi
 line of JSON where to scrape; "worked" when all is counted, while the evaluations are still open; "ended".
 """
 
-import importlib.util
 import json
 import sys
 import time
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import ray
 
+import micro_run as micro
 from ovlab.cluster import connect
 from ovlab.evaluation.collection import collecting
 from ovlab.evaluation.here import count_here
@@ -26,14 +25,6 @@ from ovlab.telemetry.ray_metrics import RaySink
 
 # Between two signs of a run, so that several scrapes see it at work.
 PAUSE_SECONDS = 1.5
-MICRO = Path(__file__).parents[1] / "ovlab" / "sweeps" / "micro_run.py"
-
-
-def load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def pause(*_: Any) -> None:
@@ -41,7 +32,6 @@ def pause(*_: Any) -> None:
 
 
 def train(folder: Path) -> TrainingRecord:
-    micro = load(MICRO)
     with training_metrics(RaySink(), micro.resolved()) as hooks:
         return micro.micro_training(
             open_store(str(folder / "store")),
@@ -52,7 +42,6 @@ def train(folder: Path) -> TrainingRecord:
 
 
 def evaluate(folder: Path, training: TrainingRecord) -> None:
-    micro = load(MICRO)
     micro.small_shards()
     store = open_store(str(folder / "store"))
     subject = {training.fingerprint: lambda: open_trained(training, store, folder / "work")}

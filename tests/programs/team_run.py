@@ -14,12 +14,12 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from tiny_run import SPEC, Pictures, TinyNetwork, tiny_text
 from torch import nn
 
 from ovlab.training.loop import follow, train
 from ovlab.training.step_log import StepRecord
 from ovlab.training.team import ALONE, distributed_team
+from tiny_run import SPEC, Pictures, TinyNetwork, tiny_text
 
 CPU = torch.device("cpu")
 # Parts of 3 images: alone two of them an update, by two processes one, by four shares of 1 and 2 images.

@@ -8,18 +8,32 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-TABLE = Path(__file__).parents[1] / "ovlab" / "sweeps" / "micro_table.py"
+import torch
+from safetensors.torch import load_file
+
+from ovlab.results.artifacts import fetch_weights
+from ovlab.results.store import open_store
+from ovlab.tracking.destination import destination
+from ovlab.tracking.spooled_state import spooled_states
+
+TABLE = Path(__file__).with_name("micro_table.py")
 NUM_STEPS = 24
 # The row that diverges fails in every run of the command.
 CODE = 1
 END = {"micro": "FAILED", "micro broken": "FAILED", "micro full": "FINISHED", "micro zero": "FINISHED"}
 
 
-def start(folder: Path, *options: str, **variables: str) -> subprocess.Popen[bytes]:
-    """In the working directory `folder`; its errors are in errors.txt there."""
-    call = [sys.executable, "-m", "ovlab", "run", str(TABLE), "--clip", "shapes-vit-s=none", "--store", "store"]
+def command(folder: Path) -> list[str]:
+    """`ovlab run` with its store and its work in `folder`."""
+    places = ["--store", str(folder / "store"), "--workdir", str(folder / "runs")]
     limits = ["--limit-steps", str(NUM_STEPS), "--limit-images", "2", "--checkpoint-every", "5"]
-    call += [*limits, "--device", "cpu", "--loader-workers", "0", *options]
+    work = ["--clip", "shapes-vit-s=none", "--device", "cpu", "--loader-workers", "0"]
+    return ["-m", "ovlab", "run", str(TABLE), *places, *limits, *work]
+
+
+def start(folder: Path, *options: str, **variables: str) -> subprocess.Popen[bytes]:
+    """Its errors are in errors.txt in the folder."""
+    call = [sys.executable, *command(folder), *options]
     folder.mkdir(exist_ok=True)
     with (folder / "errors.txt").open("ab") as errors:
         return subprocess.Popen(
@@ -51,6 +65,29 @@ def wait_until(happens: Callable[[], object], seconds: float) -> None:
         time.sleep(0.1)
 
 
+def made_in(folder: Path) -> tuple[dict[str, dict[str, torch.Tensor]], dict[str, object]]:
+    """The weights of each training, and the figures of each evaluation."""
+    store = open_store(str(folder / "store"))
+    weights = {record.fingerprint: load_file(fetch_weights(store, record, folder)) for record in store.trainings()}
+    return weights, {record.fingerprint: record.figures for record in store.evaluations()}
+
+
+def assert_same(folder: Path, other: Path) -> None:
+    """The same runs, with weights and figures that are equal to the bit."""
+    (weights, figures), (expected_weights, expected_figures) = made_in(folder), made_in(other)
+    assert len(figures) == 4
+    assert figures == expected_figures
+    assert weights.keys() == expected_weights.keys()
+    for fingerprint, tensors in weights.items():
+        assert all(torch.equal(tensor, expected_weights[fingerprint][name]) for name, tensor in tensors.items())
+
+
+def statuses(folder: Path) -> dict[str, str]:
+    """Those of the runs that MLflow has heard of or will."""
+    found = spooled_states(destination(str(folder / "store")).spool)
+    return {short_name(state.header.name): state.status for state in found}
+
+
 def short_name(name: str) -> str:
     return name.split(",")[0].split(" (")[0]
 
@@ -59,7 +96,7 @@ def on_the_server(folder: Path, **variables: str) -> dict[str, str]:
     """The statuses in MLflow, after everything was delivered."""
     answers = [
         subprocess.run(
-            [sys.executable, "-m", "ovlab", "runs", action, "--store", "store", "--json"],
+            [sys.executable, "-m", "ovlab", "runs", action, "--store", str(folder / "store"), "--json"],
             cwd=folder,
             env=environment(folder, **variables),
             capture_output=True,

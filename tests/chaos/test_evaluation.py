@@ -1,0 +1,104 @@
+"""SIGKILL of an actor and of the driver of an evaluation over Ray: it ends as if nothing had happened."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+
+import cluster_run
+from ovlab.cluster import connect
+from ovlab.evaluation.ray_evaluator import ensure_evaluations_on_ray
+from ovlab.results import shards
+from ovlab.results.shards import counts_of
+from ovlab.results.store import open_store
+from ovlab.sweeps.run import ensure_evaluations
+from ovlab.weights import open_model
+
+CPU = torch.device("cpu")
+
+
+def kill_an_actor() -> int:
+    for process in psutil.Process().children(recursive=True):
+        if "CountingActor" in " ".join(process.cmdline()) or "MapWorker" in " ".join(process.cmdline()):
+            process.kill()
+            return process.pid
+    raise AssertionError("no actor is running")
+
+
+def test_actor_that_is_killed_is_replaced_and_the_counts_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "IMAGES_PER_SHARD", 4)
+    monkeypatch.setenv("OVLAB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    torch.set_num_threads(1)
+    opener = partial(open_model, str(cluster_run.save_subject(tmp_path)))
+    plain, store = open_store(str(tmp_path / "plain")), open_store(str(tmp_path / "ray"))
+    killed: list[int] = []
+
+    class KillOnce:
+        def update(self, done: int, **figures: object) -> None:
+            if done and not killed:
+                killed.append(kill_an_actor())
+
+    with connect("local", num_cpus=2):
+        records = ensure_evaluations_on_ray(
+            cluster_run.jobs(),
+            store,
+            {cluster_run.SUBJECT: opener},
+            device=CPU,
+            num_actors=2,
+            small_work_seconds=0.0,
+            progress=KillOnce(),
+        )
+
+    expected = ensure_evaluations(cluster_run.jobs(), plain, opener, device=CPU)
+    assert killed
+    assert [record.figures for record in records] == [record.figures for record in expected]
+    for record in records:
+        ours, theirs = counts_of(store, record.fingerprint), counts_of(plain, record.fingerprint)
+        assert [(image.id, *(part.tolist() for part in image.counts)) for image in ours] == [
+            (image.id, *(part.tolist() for part in image.counts)) for image in theirs
+        ]
+
+
+def start(folder: Path, num_actors: int) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "OVLAB_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1"}
+    environment.pop("RAY_ADDRESS", None)
+    return subprocess.Popen([sys.executable, cluster_run.__file__, str(folder), str(num_actors)], env=environment)
+
+
+def shard_files(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in folder.glob("store/evaluations/*/counts/*.parquet")}
+
+
+def test_evaluation_whose_driver_is_killed_continues_with_the_missing_shards(tmp_path: Path) -> None:
+    cluster_run.save_subject(tmp_path)
+
+    driver = start(tmp_path, 1)
+    deadline = time.monotonic() + 400
+    while not shard_files(tmp_path) and driver.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert driver.poll() is None, "the driver has ended by itself"
+    children = psutil.Process(driver.pid).children(recursive=True)
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    before = shard_files(tmp_path)
+    again = start(tmp_path, 2)
+
+    assert before
+    assert again.wait(timeout=500) == 0
+    # Ray's agents, Python programs, take a while to notice.
+    assert not psutil.wait_procs(children, timeout=60)[1]
+    assert before.items() <= shard_files(tmp_path).items()
+    records = list(open_store(str(tmp_path / "store")).evaluations())
+    assert len(records) == 3
+    assert {record.figures["num_images"] for record in records} == {60}
+    assert any(attempt.status == "running" for record in records for attempt in record.cost.attempts)
