@@ -5,7 +5,7 @@ Claims: without a prior (lambda = 0) results are limited, lambda = 1 is best, 6 
 
     ovlab run table4 --suite shapes
 
-Cost, shapes: about three minutes a run, two runs at a time on two cores.
+Cost, shapes: 36 minutes for 21 runs, two at a time on two cores.
 Cost, paper: not measured yet; the paper trained on four RTX 4090.
 """
 
