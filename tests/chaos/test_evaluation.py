@@ -79,6 +79,7 @@ def shard_files(folder: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in folder.glob("store/evaluations/*/counts/*.parquet")}
 
 
+@pytest.mark.long
 def test_evaluation_whose_driver_is_killed_continues_with_the_missing_shards(tmp_path: Path) -> None:
     cluster_run.save_subject(tmp_path)
 

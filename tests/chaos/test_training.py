@@ -93,6 +93,7 @@ def test_training_goes_on_when_a_worker_is_killed_whether_it_leads_or_follows(
     assert_same_weights(disturbed, undisturbed)
 
 
+@pytest.mark.long
 def test_training_goes_on_after_its_driver_is_killed_when_the_same_command_is_given(
     trained: tuple[Path, Path, KillTwice], tmp_path: Path
 ) -> None:
