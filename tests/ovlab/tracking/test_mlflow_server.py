@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mlflow_server import Server
 from ovlab.tracking.destination import Destination
 from ovlab.tracking.replay import replay
 from ovlab.tracking.spool import SpoolTracker
