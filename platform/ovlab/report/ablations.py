@@ -17,6 +17,7 @@ _TITLES = {
     "model.prior_weight": "weight of the prior, λ",
     "model.region_grid": "regions a side",
     "model.fusion_depth": "depth of the fusion",
+    "schedule.steps": "updates",
 }
 
 
