@@ -98,4 +98,4 @@ def test_other_schedule_is_a_factor_too() -> None:
 
     (chart,) = ablations(Part(title="", details=(), columns=(COLUMN,), rows=rows), specs)
 
-    assert chart.title == "steps"
+    assert chart.title == "updates"
