@@ -5,8 +5,10 @@ image encoder saves. Weights are random: they change no time.
 
 What Ray adds is the time of the pipeline, after the connection, less the work of its actors (reading, encoder, head,
 counting and the opening of the network) divided by their number. While images come in, it is the cost of one; the rest
-is fixed. An actor begins with the imports of any process that evaluates (torch, open_clip): they are measured in a
-process of their own and are no part of what is fixed. `--preset blank`, a model that does nothing, shows it best.
+is fixed. An actor begins with the imports of any process that evaluates (torch, open_clip): they are measured in as
+many processes at once as there are actors, and are no part of what is fixed. `--preset blank`, a model that does
+nothing, shows it best. The first pipeline meets a Ray whose own processes still start; `--actors 1 1` shows a second one
+beside it.
 """
 
 import argparse
@@ -36,7 +38,7 @@ from ovlab.evaluation.ray_evaluator import ensure_evaluations_on_ray
 from ovlab.evaluation.stored_evaluation import EvaluationJob
 from ovlab.results.record import EvaluationRecord
 from ovlab.results.store import open_store
-from ovlab.specs.errors import InputError
+from ovlab.specs.errors import InputError, WorkError
 from ovlab.specs.evaluation import whole
 from ovlab.sweeps.resolve import resolve_evaluation
 from ovlab.sweeps.run import ensure_evaluations
@@ -86,7 +88,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--images", type=int, default=512, help="of each set (default: 512)")
     parser.add_argument(
-        "--actors", type=int, nargs="*", default=[1, 2], help="sizes of the pool (default: 1 2); none: without Ray"
+        "--actors",
+        type=int,
+        nargs="*",
+        default=[1, 2],
+        help="sizes of the pool, one pipeline each (default: 1 2); none: without Ray",
     )
     parser.add_argument("--address", help="of a Ray that runs already (default: one is started)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
@@ -135,11 +141,12 @@ def _add_ray(
     folder: Path,
 ) -> None:
     num_images = arguments.images * len(jobs)
-    imports = _seconds_of_imports()
+    imports = {size: _seconds_of_imports(size) for size in sorted(set(arguments.actors))}
     began = time.perf_counter()
     with connect(arguments.address):
-        context |= {"imports of an actor s": round(imports, 2), "start of Ray s": round(time.perf_counter() - began, 2)}
-        for num_actors in arguments.actors:
+        context["start of Ray s"] = round(time.perf_counter() - began, 2)
+        context |= {f"imports of {size} at once s": round(seconds, 2) for size, seconds in imports.items()}
+        for place, num_actors in enumerate(arguments.actors):
             over_ray = partial(
                 ensure_evaluations_on_ray,
                 open_model={_SUBJECT: opener},
@@ -147,11 +154,11 @@ def _add_ray(
                 num_actors=num_actors,
                 small_work_seconds=0.0,
             )
-            there = _time(over_ray, jobs, folder / f"ray-{num_actors}")
+            there = _time(over_ray, jobs, folder / f"ray-{place}")
             name = f"Ray, {num_actors} actor" + ("s" if num_actors > 1 else "")
             added = added_by_ray(there, num_actors)
             row = _row(name, num_images, there.seconds, plain_seconds)
-            row["Ray adds, fixed s"] = added.fixed - imports
+            row["Ray adds, fixed s"] = added.fixed - imports[num_actors]
             row["Ray adds, ms/photograph"] = 1e3 * added.per_image * num_images / _num_photographs(jobs)
             rows.append(row)
 
@@ -203,9 +210,13 @@ def added_by_ray(there: Timed, num_actors: int) -> Added:
     return Added(there.seconds - work - per_image * num_images, per_image)
 
 
-def _seconds_of_imports() -> float:
+def _seconds_of_imports(num_processes: int) -> float:
+    """Until all of so many processes, started together, have what an actor imports."""
     began = time.perf_counter()
-    subprocess.run([sys.executable, "-c", _IMPORTS], check=True)
+    processes = [subprocess.Popen([sys.executable, "-c", _IMPORTS]) for _ in range(num_processes)]
+    for process in processes:
+        if process.wait() != 0:
+            raise WorkError("bench evaluation: a process cannot import what an actor needs.")
     return time.perf_counter() - began
 
 
