@@ -7,8 +7,8 @@ What Ray adds is the time of the pipeline, after the connection, less the work o
 counting and the opening of the network) divided by their number. While images come in, it is the cost of one; the rest
 is fixed. An actor begins with the imports of any process that evaluates (torch, open_clip): they are measured in as
 many processes at once as there are actors, and are no part of what is fixed. `--preset blank`, a model that does
-nothing, shows it best. The first pipeline meets a Ray whose own processes still start; `--actors 1 1` shows a second one
-beside it.
+nothing, shows it best. The first pipeline meets a Ray whose own processes still start; `--actors 1 1` shows a second
+one beside it.
 """
 
 import argparse
