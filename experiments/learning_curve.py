@@ -2,7 +2,8 @@
 
     ovlab run experiments/learning_curve.py --suite shapes
 
-Meant for the shapes suite; in the paper's suite 1600 updates are little. Cost, shapes: seven runs of 2 to 20 minutes.
+Meant for the shapes suite; in the paper's suite 1600 updates are little. Cost, shapes:
+seven runs of 2 to 40 minutes, the longest beside other work.
 """
 
 from ovlab.specs.table import SIX_BENCHMARKS, Row, Table, Variation

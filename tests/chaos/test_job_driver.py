@@ -48,18 +48,16 @@ def test_job_whose_driver_is_killed_ends_alike_when_it_is_handed_in_again(
     variables = ["--env", f"OVLAB_CACHE={tmp_path / 'cache'}", "--env", "OMP_NUM_THREADS=1"]
     _, _, *command = micro.command(folder)
 
-    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
-        code = [sys.executable, *arguments]
-        return subprocess.run(code, env=environment, capture_output=True, text=True, timeout=600)
+    def call(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        python = [sys.executable, *arguments]
+        return subprocess.run(python, env={**environment, **more}, capture_output=True, text=True, timeout=600)
 
     def submit(*options: str) -> subprocess.CompletedProcess[str]:
         place = ["--address", head.dashboard, *variables, *options]
         return call("-m", "ovlab", "submit", *place, "--", *command, "--workers", "2")
 
     def held() -> str:
-        environment["RAY_ADDRESS"] = head.address
-        found = call("-c", HELD)
-        del environment["RAY_ADDRESS"]
+        found = call("-c", HELD, RAY_ADDRESS=head.address)
         return found.stdout.strip() or found.stderr
 
     job = submit("--no-wait")

@@ -9,11 +9,10 @@ import ray
 import torch
 from ray.util import placement_group_table
 from ray.util.state import list_actors
-from safetensors.torch import load_file
 
+from micro_sweep import assert_same, made_in
 from micro_table import SMALL, TABLE
 from ovlab.cluster import Cluster, connect
-from ovlab.results.artifacts import fetch_weights
 from ovlab.results.attempts import attempts_at
 from ovlab.results.store import Store, open_store
 from ovlab.specs.errors import InputError, Stopped
@@ -77,21 +76,6 @@ def on_ray(folder: Path, cluster: Cluster, stop: Callable[[], bool] = lambda: Fa
         on_failure=failures.append,
     )
     return failures
-
-
-def made_in(folder: Path) -> tuple[dict[str, dict[str, torch.Tensor]], dict[str, object]]:
-    """The weights of each training, and the figures of each evaluation."""
-    store = open_store(str(folder / "store"))
-    weights = {record.fingerprint: load_file(fetch_weights(store, record, folder)) for record in store.trainings()}
-    return weights, {record.fingerprint: record.figures for record in store.evaluations()}
-
-
-def assert_same(folder: Path, other: Path) -> None:
-    (weights, figures), (expected_weights, expected_figures) = made_in(folder), made_in(other)
-    assert figures == expected_figures
-    assert weights.keys() == expected_weights.keys()
-    for fingerprint, tensors in weights.items():
-        assert all(torch.equal(tensor, expected_weights[fingerprint][name]) for name, tensor in tensors.items())
 
 
 def statuses(folder: Path) -> dict[str, str]:

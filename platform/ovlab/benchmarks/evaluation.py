@@ -214,9 +214,9 @@ def _seconds_of_imports(num_processes: int) -> float:
     """Until all of so many processes, started together, have what an actor imports."""
     began = time.perf_counter()
     processes = [subprocess.Popen([sys.executable, "-c", _IMPORTS]) for _ in range(num_processes)]
-    for process in processes:
-        if process.wait() != 0:
-            raise WorkError("bench evaluation: a process cannot import what an actor needs.")
+    codes = [process.wait() for process in processes]
+    if any(codes):
+        raise WorkError("bench evaluation: a process cannot import what an actor needs.")
     return time.perf_counter() - began
 
 

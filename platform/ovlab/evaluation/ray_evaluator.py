@@ -104,6 +104,8 @@ def _count_on_ray(
     logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
+    # Not from_arrow, which first asks a worker how many rows there are. An actor has no environment of its own, so that
+    # it begins in a worker that Ray has ready.
     dataset = ray.data.from_blocks(list(manifest(collection, size))).map_batches(
         CountingActor,
         batch_size=None,
