@@ -87,13 +87,13 @@ def _start_patiently(num_cpus: int | None, object_store_bytes: int) -> Cluster:
 
 
 def _start(num_cpus: int | None, object_store_bytes: int) -> Cluster:
-    # Chosen beforehand, because the environment of the workers, which holds the address, is fixed with the start.
+    # Chosen beforehand, because the environment of the workers holds it.
     port = _free_port()
     address = f"{ray.util.get_node_ip_address()}:{port}"
-    with (
-        _environment({"RAY_GCS_SERVER_PORT": str(port), "RAY_agent_register_timeout_ms": _AGENT_START_MS}),
-        _ended_with_its_start(),
-    ):
+    start = {"RAY_GCS_SERVER_PORT": str(port), "RAY_agent_register_timeout_ms": _AGENT_START_MS}
+    # Inherited by the workers. An environment of the session's own would leave those that Ray starts beforehand unused,
+    # and make every other one start in two steps.
+    with _environment(start | worker_environment(address)), _ended_with_its_start():
         ray.init(
             "local",
             num_cpus=num_cpus,
@@ -102,7 +102,6 @@ def _start(num_cpus: int | None, object_store_bytes: int) -> Cluster:
             include_dashboard=True,
             log_to_driver=False,
             logging_level="warning",
-            runtime_env={"env_vars": worker_environment(address)},
         )
     return _cluster(ray.get_runtime_context().gcs_address, started=True)
 

@@ -5,16 +5,13 @@ image encoder saves. Weights are random: they change no time.
 
 What Ray adds is the time of the pipeline, after the connection, less the work of its actors (reading, encoder, head,
 counting and the opening of the network) divided by their number. While images come in, it is the cost of one; the rest
-is fixed. An actor begins with the imports of any process that evaluates (torch, open_clip): they are measured in as
-many processes at once as there are actors, and are no part of what is fixed. `--preset blank`, a model that does
-nothing, shows it best. The first pipeline meets a Ray whose own processes still start; `--actors 1 1` shows a second
-one beside it.
+is fixed, but for the imports of any process that evaluates (torch, open_clip): each actor measures its own, and they
+have a column of theirs. `--preset blank`, a model that does nothing, shows it best. The first pipeline meets a Ray
+whose own processes still start; `--actors 1 1` shows a second one beside it.
 """
 
 import argparse
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -28,6 +25,7 @@ from torch import nn
 from logoseg.checkpoint import save_weights
 from logoseg.network import LoGoSeg
 from logoseg.presets import PRESETS
+from ovlab.benchmarks.actor_imports import TimedOpener
 from ovlab.benchmarks.blank_model import BlankModel
 from ovlab.benchmarks.report import Report, Value
 from ovlab.cluster import connect
@@ -38,7 +36,7 @@ from ovlab.evaluation.ray_evaluator import ensure_evaluations_on_ray
 from ovlab.evaluation.stored_evaluation import EvaluationJob
 from ovlab.results.record import EvaluationRecord
 from ovlab.results.store import open_store
-from ovlab.specs.errors import InputError, WorkError
+from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import whole
 from ovlab.sweeps.resolve import resolve_evaluation
 from ovlab.sweeps.run import ensure_evaluations
@@ -47,8 +45,6 @@ from ovlab.weights import open_model
 _SUBJECT = "0" * 64
 _BLANK = "blank"
 _BLANK_SIZE = 96
-# A module that an actor imports, and all that comes with it.
-_IMPORTS = "import ovlab.evaluation.blocks"
 # Of the images; until they are in, not every actor is at work.
 _WARM_UP = 0.25
 
@@ -141,15 +137,14 @@ def _add_ray(
     folder: Path,
 ) -> None:
     num_images = arguments.images * len(jobs)
-    imports = {size: _seconds_of_imports(size) for size in sorted(set(arguments.actors))}
     began = time.perf_counter()
     with connect(arguments.address):
         context["start of Ray s"] = round(time.perf_counter() - began, 2)
-        context |= {f"imports of {size} at once s": round(seconds, 2) for size, seconds in imports.items()}
         for place, num_actors in enumerate(arguments.actors):
+            timed = TimedOpener(opener, folder / f"imports-{place}")
             over_ray = partial(
                 ensure_evaluations_on_ray,
-                open_model={_SUBJECT: opener},
+                open_model={_SUBJECT: timed},
                 device=torch.device(arguments.device),
                 num_actors=num_actors,
                 small_work_seconds=0.0,
@@ -158,7 +153,8 @@ def _add_ray(
             name = f"Ray, {num_actors} actor" + ("s" if num_actors > 1 else "")
             added = added_by_ray(there, num_actors)
             row = _row(name, num_images, there.seconds, plain_seconds)
-            row["Ray adds, fixed s"] = added.fixed - imports[num_actors]
+            row["imports s"] = timed.seconds()
+            row["Ray adds, fixed s"] = added.fixed - timed.seconds()
             row["Ray adds, ms/photograph"] = 1e3 * added.per_image * num_images / _num_photographs(jobs)
             rows.append(row)
 
@@ -210,22 +206,13 @@ def added_by_ray(there: Timed, num_actors: int) -> Added:
     return Added(there.seconds - work - per_image * num_images, per_image)
 
 
-def _seconds_of_imports(num_processes: int) -> float:
-    """Until all of so many processes, started together, have what an actor imports."""
-    began = time.perf_counter()
-    processes = [subprocess.Popen([sys.executable, "-c", _IMPORTS]) for _ in range(num_processes)]
-    codes = [process.wait() for process in processes]
-    if any(codes):
-        raise WorkError("bench evaluation: a process cannot import what an actor needs.")
-    return time.perf_counter() - began
-
-
 def _row(name: str, num_images: int, seconds: float, plain_seconds: float) -> dict[str, Value]:
     return {
         "way": name,
         "s": seconds,
         "images/s": num_images / seconds,
         "x plain": seconds / plain_seconds,
+        "imports s": None,
         "Ray adds, fixed s": None,
         "Ray adds, ms/photograph": None,
     }
