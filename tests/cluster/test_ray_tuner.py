@@ -18,14 +18,15 @@ from ovlab.results.store import Store, open_store
 from ovlab.specs.errors import InputError, Stopped
 from ovlab.specs.suite import SHAPES
 from ovlab.specs.table import Row, Variation
+from ovlab.sweeps.failure import Failure
 from ovlab.sweeps.plan import make_plan
 from ovlab.sweeps.planned import Plan
-from ovlab.sweeps.planned_run import Failure
 from ovlab.sweeps.ray_search import asha
 from ovlab.sweeps.ray_tuner import make_on_ray
 from ovlab.sweeps.search import without_given_up
 from ovlab.sweeps.sources import RANDOM, Sources
-from ovlab.sweeps.tracked_run import Workplace, make_here
+from ovlab.sweeps.tracked_run import make_here
+from ovlab.sweeps.workplace import Workplace
 from ovlab.tracking.provenance import Source
 from ovlab.tracking.spool import SpoolTracker
 from ovlab.tracking.spooled_state import spooled_states
@@ -135,11 +136,12 @@ def test_trials_asked_to_stop_save_their_state_and_the_next_call_continues_to_th
     assert "stopped" in {attempt.status for ofone in attempts for attempt in ofone}
 
 
-def test_device_that_the_cluster_has_not_is_refused(cluster: Cluster, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="has no GPU"):
+@pytest.mark.parametrize(("device", "reason"), [("cuda", "has no GPU"), ("cuda:1", "use cpu, cuda or auto")])
+def test_device_that_a_trial_cannot_have_is_refused(device: str, reason: str, cluster: Cluster, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=reason):
         make_on_ray(
             planned(open_store(str(tmp_path / "store"))),
-            workplace(tmp_path, device="cuda"),
+            workplace(tmp_path, device=device),
             cluster=cluster,
             num_at_once=None,
             new_tracker=lambda: SpoolTracker(tmp_path / "spool"),

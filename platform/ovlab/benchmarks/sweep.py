@@ -23,12 +23,13 @@ from ovlab.results.store import open_store
 from ovlab.specs.suite import SHAPES
 from ovlab.specs.table import Row, Table
 from ovlab.specs.table_file import load_table
+from ovlab.sweeps.failure import Failure
 from ovlab.sweeps.plan import make_plan
 from ovlab.sweeps.planned import Plan
-from ovlab.sweeps.planned_run import Failure
 from ovlab.sweeps.ray_tuner import make_on_ray
 from ovlab.sweeps.sources import RANDOM, Sources
-from ovlab.sweeps.tracked_run import Workplace, make_here
+from ovlab.sweeps.tracked_run import make_here
+from ovlab.sweeps.workplace import Workplace
 from ovlab.tracking.provenance import Source
 from ovlab.tracking.tracker import NullTracker, RunHeader, Status
 

@@ -16,8 +16,8 @@ from ovlab.specs.errors import InputError
 
 if TYPE_CHECKING:
     from ovlab.results.store import Store
+    from ovlab.sweeps.failure import Failure
     from ovlab.sweeps.planned import Plan
-    from ovlab.sweeps.planned_run import Failure
     from ovlab.sweeps.sources import Sources
 
 _EPILOG = """\
@@ -100,8 +100,8 @@ def _make(
     """Make what is missing. Adds what fails to `failures`; raises Stopped after a signal."""
     from ovlab.interruption import stop_on_signals
     from ovlab.sweeps.claim import claimed
-    from ovlab.sweeps.tracked_run import Workplace
     from ovlab.sweeps.tracked_sweep import sweep_of, tracked_sweep
+    from ovlab.sweeps.workplace import Workplace
     from ovlab.tracking.provenance import provenance
     from ovlab.tracking.session import no_tracking, tracking
 
@@ -134,16 +134,10 @@ def _searched(plan: "Plan", store: "Store", tables: list[str]) -> "Plan":
 
 def _pick(arguments: argparse.Namespace, plan: "Plan", stack: ExitStack) -> "Callable[..., None]":
     """What makes the runs: the trials of a Ray that is connected or started, or this process for one at a time."""
-    import torch
+    if arguments.search is None and _is_for_one_process(arguments, len(plan.missing)):
+        from ovlab.sweeps.tracked_run import make_here
 
-    from ovlab.device import pick_device
-    from ovlab.sweeps.tracked_run import make_here
-
-    if "RAY_ADDRESS" not in os.environ or arguments.workers == 1:
-        device = pick_device(arguments.device)
-        num_places = torch.cuda.device_count() if device.type == "cuda" else os.cpu_count() or 1
-        if arguments.search is None and min(arguments.workers or num_places, len(plan.missing)) == 1:
-            return make_here
+        return make_here
     from ovlab.cluster import connect
     from ovlab.sweeps.ray_search import asha, to_the_end
     from ovlab.sweeps.ray_tuner import make_on_ray
@@ -151,3 +145,19 @@ def _pick(arguments: argparse.Namespace, plan: "Plan", stack: ExitStack) -> "Cal
     cluster = stack.enter_context(connect())
     search = to_the_end if arguments.search is None else asha
     return partial(make_on_ray, cluster=cluster, num_at_once=arguments.workers, search=search)
+
+
+def _is_for_one_process(arguments: argparse.Namespace, num_runs: int) -> bool:
+    if arguments.workers == 1:
+        return True
+    if "RAY_ADDRESS" in os.environ:
+        return False
+    if arguments.workers is not None or num_runs == 1:
+        return num_runs == 1
+    # Only here: torch takes seconds, and the process that starts trials has no other need of it.
+    import torch
+
+    from ovlab.device import pick_device
+
+    is_on_gpu = pick_device(arguments.device).type == "cuda"
+    return (torch.cuda.device_count() if is_on_gpu else os.cpu_count() or 1) == 1

@@ -156,14 +156,12 @@ def _train_here(arguments: argparse.Namespace, spec: TrainingSpec, clip_file: Pa
 def _train_into_store(arguments: argparse.Namespace, spec: TrainingSpec, clip_file: Path | None) -> int:
     """Train what the store lacks, in this process or by the workers of a Ray."""
     from ovlab.datasets.opening import open_dataset
-    from ovlab.device import pick_device
     from ovlab.interruption import stop_on_signals
     from ovlab.progress import open_progress
     from ovlab.results.artifacts import weights_uri
     from ovlab.results.store import open_store
     from ovlab.specs.resolved import training_fingerprint
     from ovlab.sweeps.resolve import resolve_training
-    from ovlab.sweeps.run import ensure_training
     from ovlab.tracking.provenance import provenance
 
     store = open_store(arguments.store)
@@ -175,9 +173,8 @@ def _train_into_store(arguments: argparse.Namespace, spec: TrainingSpec, clip_fi
     fingerprint, schedule = training_fingerprint(resolved), spec.schedule
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
-        train: Callable[..., TrainingRecord]
         if arguments.workers == 1 or store.training(fingerprint) is not None:
-            train = partial(ensure_training, dataset=dataset, device=pick_device(arguments.device))
+            train = _this_process(arguments, dataset)
         else:
             train = stack.enter_context(_workers_of_ray(arguments, schedule.batch_size, open_data))
         progress = stack.enter_context(
@@ -198,6 +195,13 @@ def _train_into_store(arguments: argparse.Namespace, spec: TrainingSpec, clip_fi
     outcome = {"status": "finished", "steps": record.num_steps, "fingerprint": fingerprint, "weights": weights}
     print(json.dumps(outcome) if arguments.json else f"in the store after {record.num_steps} steps: {weights}")
     return 0
+
+
+def _this_process(arguments: argparse.Namespace, dataset: "SegmentationDataset") -> "Callable[..., TrainingRecord]":
+    from ovlab.device import pick_device
+    from ovlab.sweeps.run import ensure_training
+
+    return partial(ensure_training, dataset=dataset, device=pick_device(arguments.device))
 
 
 @contextmanager

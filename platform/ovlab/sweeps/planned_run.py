@@ -1,7 +1,6 @@
 """One run of a plan: its training, then its evaluations, each only if the store has it not. What a trial calls."""
 
 import sys
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
@@ -11,7 +10,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from logoseg.errors import ModelError
 from ovlab.evaluation.collection import CountRecord
 from ovlab.evaluation.pictures import keep_pictures
 from ovlab.evaluation.stored_evaluation import EvaluationJob
@@ -20,7 +18,7 @@ from ovlab.results.record import EvaluationRecord, TrainingRecord
 from ovlab.results.store import Store
 from ovlab.specs.errors import InputError, Stopped, WorkError
 from ovlab.specs.resolved import ResolvedTraining
-from ovlab.specs.wording import one_line
+from ovlab.sweeps.failure import Failure, explained
 from ovlab.sweeps.planned import Plan, PlannedRun
 from ovlab.sweeps.run import NO_PROVENANCE, ensure_evaluations, ensure_training, open_trained
 from ovlab.sweeps.sources import Sources
@@ -35,13 +33,6 @@ class RunRecords(NamedTuple):
 
     training: TrainingRecord
     evaluations: tuple[EvaluationRecord, ...]
-
-
-class Failure(NamedTuple):
-    """A run that was not made, and why in one line."""
-
-    run: PlannedRun
-    cause: str
 
 
 @contextmanager
@@ -159,10 +150,3 @@ def run_missing(plan: Plan, run: Callable[[PlannedRun], object], on_failure: Cal
             if report is not None:
                 print(report, file=sys.stderr)
             on_failure(Failure(planned, cause))
-
-
-def explained(error: Exception) -> tuple[str, str | None]:
-    """The cause in one line; of an error that no message was written for, the traceback too."""
-    if isinstance(error, InputError | ModelError | WorkError):
-        return str(error), None
-    return f"{type(error).__name__}: {one_line(error)}", "".join(traceback.format_exception(error))

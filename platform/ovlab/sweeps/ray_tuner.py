@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ray import tune
@@ -24,16 +24,15 @@ from ray.tune.schedulers import TrialScheduler
 from ovlab.cluster import Cluster
 from ovlab.datasets.places import VARIABLE
 from ovlab.specs.errors import InputError, Stopped
+from ovlab.sweeps.failure import Failure
 from ovlab.sweeps.planned import Plan, PlannedRun
-from ovlab.sweeps.planned_run import Failure, explained
 from ovlab.sweeps.ray_search import Search, to_the_end
-from ovlab.sweeps.relay import Deliveries, Message, RelayTracker
-from ovlab.sweeps.tracked_run import Workplace, make_tracked
-from ovlab.sweeps.tracked_sweep import Sweep, sweep_of
-from ovlab.telemetry.ray_metrics import RaySink
+from ovlab.sweeps.ray_trial import Order, trial
+from ovlab.sweeps.relay import Deliveries, Message
+from ovlab.sweeps.tracked_sweep import sweep_of
+from ovlab.sweeps.workplace import Workplace
 from ovlab.tracking.session import NewTracker
-from ovlab.training.ray_mailbox import Correspondent, accompany, open_mailbox
-from ovlab.training.step_log import StepRecord
+from ovlab.training.ray_mailbox import accompany, open_mailbox
 
 MAX_LOST = 3
 
@@ -46,18 +45,6 @@ _SETTINGS = {
     # The last result of a trial says how it ended, and has no loss.
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
 }
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Order:
-    """What every trial is told. data_root is $OVLAB_DATA of the driver; hooks as in a Search."""
-
-    runs: Sequence[PlannedRun]
-    sweep: Sweep
-    at: Workplace
-    mailbox: ActorHandle
-    data_root: str | None
-    hooks: Callable[[int, int], list[Callable[[StepRecord], None]]]
 
 
 def make_on_ray(
@@ -80,7 +67,7 @@ def make_on_ray(
     """
     resources = _resources(at.device, cluster, num_at_once, len(plan.missing))
     mailbox, chosen = open_mailbox(), search(plan.missing)
-    order = _Order(
+    order = Order(
         runs=plan.missing,
         sweep=sweep_of(plan),
         at=replace(at, workdir=at.workdir.resolve(), sources=at.sources.absolute()),
@@ -117,7 +104,9 @@ class _Resources(NamedTuple):
 
 def _resources(device: str, cluster: Cluster, num_at_once: int | None, num_runs: int) -> _Resources:
     """More at once than there are GPUs or processors share them."""
-    on_gpu = device.startswith("cuda") or (device == "auto" and cluster.num_gpus > 0)
+    if device not in ("cpu", "cuda", "auto"):
+        raise InputError(f"--device {device}: a trial has the GPU that Ray gives it; use cpu, cuda or auto.")
+    on_gpu = device == "cuda" or (device == "auto" and cluster.num_gpus > 0)
     if on_gpu and not cluster.num_gpus:
         raise InputError(f"--device {device}: the Ray at {cluster.address} has no GPU; use cpu or auto.")
     num_places = cluster.num_gpus if on_gpu else cluster.num_cpus
@@ -128,9 +117,9 @@ def _resources(device: str, cluster: Cluster, num_at_once: int | None, num_runs:
     return _Resources(number, of_one)
 
 
-def _tuner(order: _Order, scheduler: TrialScheduler, resources: _Resources, scratch: str) -> tune.Tuner:
+def _tuner(order: Order, scheduler: TrialScheduler, resources: _Resources, scratch: str) -> tune.Tuner:
     os.environ.update(_SETTINGS)
-    trainable = tune.with_resources(tune.with_parameters(_trial, order=order), resources.of_one)
+    trainable = tune.with_resources(tune.with_parameters(trial, order=order), resources.of_one)
     return tune.Tuner(
         trainable,
         param_space={"number": tune.grid_search(list(range(len(order.runs))))},
@@ -187,31 +176,3 @@ def _announce(message: Message, name: str) -> None:
             print(f"{name}: begins", file=sys.stderr)
         case Message(method="end", arguments=(status, reason)):
             print(f"{name}: {status}{reason and f' ({reason})'}", file=sys.stderr)
-
-
-def _trial(config: dict[str, Any], *, order: _Order) -> dict[str, Any]:
-    """One run. What went wrong is returned: whatever a trial raises, Tune tries again."""
-    if order.data_root is not None:
-        os.environ.setdefault(VARIABLE, order.data_root)
-    run, correspondent = order.runs[config["number"]], Correspondent(order.mailbox)
-    try:
-        if correspondent.flush():
-            return {"cause": None, "stopped": True}
-        make_tracked(
-            run,
-            order.sweep,
-            order.at,
-            RelayTracker(correspondent.tell),
-            stop=correspondent.asked_to_stop,
-            on_step=order.hooks(config["number"], run.training.spec.schedule.steps),
-            sink=RaySink(),
-        )
-    except Stopped:
-        # Or given up by a search, which is an end.
-        return {"cause": None, "stopped": correspondent.is_to_stop}
-    except Exception as error:  # whatever it is, it is the end of this run and of no other
-        cause, report = explained(error)
-        return {"cause": cause, "report": report}
-    finally:
-        correspondent.flush()
-    return {"cause": None}

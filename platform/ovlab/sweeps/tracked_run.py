@@ -6,8 +6,7 @@ which stands under the one that worked on it last.
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict
 
 from ovlab.device import pick_device
 from ovlab.progress import open_progress
@@ -16,23 +15,17 @@ from ovlab.results.store import Store, open_store
 from ovlab.specs.evaluation import protocol_hash
 from ovlab.specs.resolved import ResolvedTraining, training_fingerprint
 from ovlab.sweeps.claim import claimed
+from ovlab.sweeps.failure import Failure
 from ovlab.sweeps.planned import Plan, PlannedRun
-from ovlab.sweeps.planned_run import (
-    Failure,
-    OpenProgress,
-    RunRecords,
-    no_progress,
-    require_resolved,
-    run_missing,
-    run_one,
-)
+from ovlab.sweeps.planned_run import OpenProgress, RunRecords, no_progress, require_resolved, run_missing, run_one
 from ovlab.sweeps.run_telling import record_teller, step_teller
 from ovlab.sweeps.sources import Sources
 from ovlab.sweeps.tracked_sweep import Sweep, sweep_of
+from ovlab.sweeps.workplace import Workplace
 from ovlab.telemetry.hooks import NullSink, Sink, evaluation_metrics, training_metrics
 from ovlab.tracking.lifecycle import tracked
 from ovlab.tracking.params import flat_params
-from ovlab.tracking.provenance import Provenance, Source, provenance
+from ovlab.tracking.provenance import Provenance, provenance
 from ovlab.tracking.session import NewTracker
 from ovlab.tracking.system_metrics import SystemMetrics
 from ovlab.tracking.tags import run_tags
@@ -42,26 +35,6 @@ from ovlab.training.step_log import StepRecord
 SILENT = NullSink()
 # In which a process that was killed ends and lets its run go.
 PATIENCE = 60.0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Workplace:
-    """Where and how runs are made, which is no part of what they are. It travels to other processes.
-
-    device: cpu, cuda or auto, for the process that makes a run. source: the code that the command was given in.
-    """
-
-    store: str
-    workdir: Path
-    sources: Sources
-    device: str
-    source: Source
-    num_loader_workers: int = 1
-    checkpoint_every: int = 500
-
-    def claim(self, run: str) -> Path:
-        """The lock of a run or a sweep."""
-        return self.workdir / "claims" / f"{run}.lock"
 
 
 def make_here(

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from ovlab.results.store import Store
 from ovlab.specs.fingerprint import fingerprint
+from ovlab.sweeps.failure import Failure
 from ovlab.sweeps.planned import Plan
-from ovlab.sweeps.planned_run import Failure
 from ovlab.tracking.lifecycle import tracked
 from ovlab.tracking.params import flat_params
 from ovlab.tracking.provenance import Source, provenance

@@ -8,71 +8,33 @@ A worker that is lost is replaced, MAX_LOST_WORKERS times. An error of the train
 would meet again, ends it at once.
 """
 
-import os
 import tempfile
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ray
 import ray.train
-import ray.train.torch
-import torch.distributed as dist
 from ray import cloudpickle
 from ray.actor import ActorHandle
-from ray.exceptions import RayActorError
 from ray.train import FailureConfig, LoggingConfig, RunConfig, ScalingConfig, UserCallback
 from ray.train.torch import TorchTrainer
 
-from logoseg.errors import ModelError
-from ovlab.datasets.digest import data_digest
 from ovlab.datasets.sample import SegmentationDataset
 from ovlab.progress import Progress, Silent
-from ovlab.results.artifacts import file_sha256
 from ovlab.results.record import TrainingRecord
 from ovlab.results.store import Store
-from ovlab.specs.errors import InputError, Stopped, WorkError
+from ovlab.specs.errors import Stopped, WorkError
 from ovlab.specs.resolved import ResolvedTraining, training_fingerprint
-from ovlab.training.build import build_model, class_text
-from ovlab.training.loop import follow
-from ovlab.training.ray_mailbox import Correspondent, accompany, open_mailbox
-from ovlab.training.run_folder import wait_until_free
+from ovlab.training.ray_mailbox import accompany, open_mailbox
+from ovlab.training.ray_worker import Order, TrainingError, work
 from ovlab.training.step_log import StepRecord
-from ovlab.training.stored_training import train_into_store
-from ovlab.training.team import distributed_team, require_shares
+from ovlab.training.team import require_shares
 
 MAX_LOST_WORKERS = 10
 # Each lasts `ovlab.cluster.WORKER_GROUP_START_TIMEOUT`, in which the cluster had no room for the workers.
 MAX_FAILED_STARTS = 12
-# Seconds in which a process that was killed ends and lets its run folder go.
-PATIENCE = 60.0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Order:
-    """What a worker is told. It travels to other machines."""
-
-    resolved: ResolvedTraining
-    store: Store
-    workdir: Path
-    open_data: Callable[[], SegmentationDataset]
-    clip_file: Path | None
-    num_loader_workers: int
-    checkpoint_every: int
-    provenance: Mapping[str, Any]
-    mlflow_run_id: str | None
-    mailbox: ActorHandle
-
-
-class TrainingError(Exception):
-    """An error that a lost worker does not explain. `report` is its traceback."""
-
-    def __init__(self, rank: int, report: str, pickled: bytes | None) -> None:
-        super().__init__(rank, report, pickled)
-        self.rank, self.report, self.pickled = rank, report, pickled
 
 
 class _NoRetry(UserCallback):
@@ -117,7 +79,7 @@ def train_on_workers(
         return record
     require_shares(resolved.spec.schedule.batch_size, num_workers)
     mailbox = open_mailbox()
-    order = _Order(
+    order = Order(
         resolved=resolved,
         store=store,
         workdir=workdir.resolve(),
@@ -132,7 +94,7 @@ def train_on_workers(
     # Checkpoints go into the run folder and the store; Ray Train only wants a place where it could put some.
     with tempfile.TemporaryDirectory() as unused:
         trainer = TorchTrainer(
-            _work,
+            work,
             train_loop_config={"order": order},
             scaling_config=ScalingConfig(num_workers=num_workers, use_gpu=use_gpu),
             run_config=RunConfig(
@@ -192,72 +154,3 @@ def _raise_cause(ended: "Future[Any]") -> None:
         raise RuntimeError(f"worker {cause.rank} failed:\n{cause.report}")
     lines = [line for line in str(cause).splitlines() if line.strip()]
     raise WorkError(f"the workers were lost, and too often: {' '.join(lines[:3])} The same command continues.")
-
-
-def _work(config: dict[str, Any]) -> None:
-    """What each worker does."""
-    rank = ray.train.get_context().get_world_rank()
-    try:
-        _train_as(rank, config["order"])
-    except Stopped:
-        return
-    except Exception as error:
-        if _is_loss(error):
-            raise
-        told = isinstance(error, InputError | ModelError | WorkError)
-        pickled = cloudpickle.dumps(error) if told else None
-        raise TrainingError(rank, traceback.format_exc(), pickled) from None
-
-
-def _train_as(rank: int, order: _Order) -> None:
-    device = ray.train.torch.get_device()
-    team = distributed_team(device)
-    spec = order.resolved.spec
-    dataset = order.open_data()
-    _require_planned(order, dataset)
-    if rank > 0:
-        model = build_model(spec, order.clip_file, device)
-        text = class_text(model, dataset)
-        follow(spec, model, text, dataset, device=device, num_loader_workers=order.num_loader_workers, team=team)
-        return
-    run_folder = order.workdir / training_fingerprint(order.resolved)
-    wait_until_free(run_folder, seconds=PATIENCE)
-    correspondent = Correspondent(order.mailbox)
-    try:
-        train_into_store(
-            order.resolved,
-            order.store,
-            run_folder,
-            dataset=dataset,
-            clip_file=order.clip_file,
-            device=device,
-            num_loader_workers=order.num_loader_workers,
-            checkpoint_every=order.checkpoint_every,
-            progress=None,
-            stop=correspondent.asked_to_stop,
-            on_step=[correspondent.tell],
-            on_checkpoint=(),
-            provenance=order.provenance,
-            mlflow_run_id=order.mlflow_run_id,
-            team=team,
-        )
-    finally:
-        correspondent.flush()
-
-
-def _require_planned(order: _Order, dataset: SegmentationDataset) -> None:
-    host = os.uname().nodename
-    if data_digest(dataset) != order.resolved.data_digest:
-        raise InputError(f"{dataset.name}: its data on {host} are not those the training was planned with.")
-    if order.clip_file is not None:
-        if not order.clip_file.is_file():
-            raise InputError(f"{order.clip_file}: no such file on {host}; put it where every worker finds it.")
-        if file_sha256(order.clip_file) != order.resolved.weights_digest:
-            raise InputError(f"{order.clip_file}: on {host} these are not the CLIP weights it was planned with.")
-
-
-def _is_loss(error: Exception) -> bool:
-    """Whether it says that another process is gone. Gloo has no type of its own, but names its source file."""
-    if isinstance(error, RayActorError | dist.DistError):
-        return True
-    return isinstance(error, RuntimeError) and "gloo" in str(error)

@@ -12,9 +12,10 @@ from ovlab.specs.errors import InputError, Stopped, WorkError
 from ovlab.specs.suite import SHAPES
 from ovlab.specs.table import SIX_BENCHMARKS, Row, Table, Variation
 from ovlab.sweeps import planned_run
+from ovlab.sweeps.failure import Failure
 from ovlab.sweeps.plan import make_plan
 from ovlab.sweeps.planned import Plan, PlannedRun
-from ovlab.sweeps.planned_run import Failure, run_missing, run_one
+from ovlab.sweeps.planned_run import run_missing, run_one
 from ovlab.sweeps.sources import RANDOM, Sources
 
 CPU = torch.device("cpu")

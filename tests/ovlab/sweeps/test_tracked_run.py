@@ -9,12 +9,13 @@ from micro_table import TABLE
 from ovlab.results.store import Store, open_store
 from ovlab.specs.errors import Stopped
 from ovlab.specs.suite import SHAPES
+from ovlab.sweeps.failure import Failure
 from ovlab.sweeps.plan import make_plan
 from ovlab.sweeps.planned import Plan
-from ovlab.sweeps.planned_run import Failure
 from ovlab.sweeps.sources import RANDOM, Sources
-from ovlab.sweeps.tracked_run import Workplace, make_here
+from ovlab.sweeps.tracked_run import make_here
 from ovlab.sweeps.tracked_sweep import sweep_of, tracked_sweep
+from ovlab.sweeps.workplace import Workplace
 from ovlab.tracking.provenance import Source
 from ovlab.tracking.spool import Event, SpoolTracker, read_events
 from ovlab.tracking.spooled_state import SpooledState, spooled_states
