@@ -12,15 +12,12 @@ from ray.cluster_utils import Cluster
 
 import cluster_run
 import micro_training as micro
-from logoseg.checkpoint import save_weights
-from logoseg.network import LoGoSeg
 from ovlab.cluster import connect
 from ovlab.evaluation.ray_evaluator import ensure_evaluations_on_ray
 from ovlab.results import shards
 from ovlab.results.store import open_store
 from ovlab.sweeps.run import ensure_evaluations
 from ovlab.training.step_log import StepRecord
-from ovlab.weights import open_model
 
 CPU = torch.device("cpu")
 
@@ -84,10 +81,7 @@ def test_training_goes_on_from_the_store_when_its_node_is_lost(nodes: Nodes, tmp
 
 
 def test_evaluation_ends_with_the_figures_of_one_process_when_its_node_is_lost(nodes: Nodes, tmp_path: Path) -> None:
-    resolved = micro.resolved()
-    weights = tmp_path / "weights.safetensors"
-    save_weights(LoGoSeg(resolved.spec.model).eval(), resolved.spec.model, ("thing",), weights)
-    opener = partial(open_model, str(weights))
+    opener = partial(cluster_run.open_model, str(cluster_run.save_subject(tmp_path)))
     lost: list[int] = []
 
     class LoseNode:
