@@ -45,6 +45,16 @@ def test_help_imports_neither_torch_nor_ray() -> None:
     assert "usage: ovlab" in result.stdout
 
 
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [("ovlab.sweeps.ray_tuner", ("torch", "open_clip")), ("ovlab.training.ray_trainer", ("open_clip",))],
+)
+def test_who_starts_work_does_not_import_it(module: str, heavy: tuple[str, ...]) -> None:
+    result = run_python(f"import sys, {module}; print([name for name in {heavy} if name in sys.modules])")
+
+    assert (result.returncode, result.stdout.strip()) == (0, "[]"), result.stderr
+
+
 def test_help_answers_in_under_a_second() -> None:
     def seconds() -> float:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
