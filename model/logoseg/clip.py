@@ -4,8 +4,6 @@ Names are those of open_clip and of the files in clip_configs/, which are in ope
 are read by logoseg.checkpoint.
 """
 
-from pathlib import Path
-
 import open_clip
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -13,9 +11,8 @@ from torch import Tensor, nn
 import logoseg.small_convnext  # noqa: F401  timm knows them by name from here on
 from logoseg.config import ClipConfig
 from logoseg.errors import ModelError
+from logoseg.shipped import CLIP_CONFIGS
 from logoseg.tokenizer import build_tokenizer
-
-_OWN_CONFIGS = Path(__file__).parent / "clip_configs"
 
 
 def build_clip(config: ClipConfig) -> open_clip.CLIP:
@@ -25,9 +22,9 @@ def build_clip(config: ClipConfig) -> open_clip.CLIP:
 
     Raises ModelError when the name is unknown.
     """
-    open_clip.add_model_config(_OWN_CONFIGS)
+    open_clip.add_model_config(CLIP_CONFIGS)
     if config.name not in open_clip.list_models():
-        own = ", ".join(sorted(path.stem for path in _OWN_CONFIGS.glob("*.json")))
+        own = ", ".join(sorted(path.stem for path in CLIP_CONFIGS.glob("*.json")))
         raise ModelError(f"ClipConfig.name is {config.name!r}: neither an open_clip model nor one of {own}.")
     model_config = open_clip.get_model_config(config.name)
     model_config["vision_cfg"]["image_size"] = config.image_size

@@ -1,13 +1,30 @@
-"""The small CLIPs that come with the package; clip_weights/README.md is their model card. No torch here."""
+"""Which CLIP weights belong to a model: the small ones that come with the package, and the released ones by name.
+
+clip_weights/README.md is the model card of the former. No torch here.
+"""
 
 from pathlib import Path
 
 from logoseg.config import ClipConfig
 
 CLIP_WEIGHTS = Path(__file__).parent / "clip_weights"
+# In open_clip's own format.
+CLIP_CONFIGS = Path(__file__).parent / "clip_configs"
+# Those that the presets of the paper mean (the ViTs of CAT-Seg, the ConvNeXts of SED), as open_clip calls them.
+RELEASED = {
+    "ViT-B-16-quickgelu": "openai",
+    "ViT-L-14-336-quickgelu": "openai",
+    "convnext_base_w_320": "laion_aesthetic_s13b_b82k",
+    "convnext_large_d_320": "laion2b_s29b_b131k_ft_soup",
+}
 
 
 def shipped_clip(config: ClipConfig) -> Path | None:
     """The file of weights in open_clip's format that comes with the package for `config.name`, if there is one."""
     path = CLIP_WEIGHTS / f"{config.name}.safetensors"
     return path if path.is_file() else None
+
+
+def starts_from_random(config: ClipConfig) -> bool:
+    """Whether it is a model of ours that was never pre-trained; any other is made for weights."""
+    return (CLIP_CONFIGS / f"{config.name}.json").is_file() and shipped_clip(config) is None

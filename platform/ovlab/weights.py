@@ -8,6 +8,7 @@ from logoseg.dense_clip import DenseClip
 from logoseg.network import LoGoSeg
 from logoseg.presets import PRESETS
 from logoseg.shipped import shipped_clip
+from ovlab.clip_files import missing
 from ovlab.specs.errors import InputError
 
 CLIP_ALONE = "clip:"
@@ -46,7 +47,7 @@ def clip_alone(name: str, clip_file: Path | None = None) -> tuple[ModelConfig, P
     config = PRESETS[preset]()
     file = clip_file or shipped_clip(config.clip)
     if file is None:
-        raise InputError(f"{name}: CLIP weights of {config.clip.name} do not come with the package; give --clip FILE.")
+        raise InputError(f"{name}: {missing(config.clip)}; give --clip FILE.")
     if not file.is_file():
         raise InputError(f"{file}: no such file. Give the path of a CLIP checkpoint.")
     return config, file

@@ -12,6 +12,7 @@ from ray.util.state import list_actors
 
 from micro_sweep import assert_same, made_in
 from micro_table import SMALL, TABLE
+from ovlab.clip_files import RANDOM
 from ovlab.cluster import Cluster, connect
 from ovlab.results.attempts import attempts_at
 from ovlab.results.store import Store, open_store
@@ -24,7 +25,7 @@ from ovlab.sweeps.planned import Plan
 from ovlab.sweeps.ray_search import asha
 from ovlab.sweeps.ray_tuner import make_on_ray
 from ovlab.sweeps.search import without_given_up
-from ovlab.sweeps.sources import RANDOM, Sources
+from ovlab.sweeps.sources import Sources
 from ovlab.sweeps.tracked_run import make_here
 from ovlab.sweeps.workplace import Workplace
 from ovlab.tracking.provenance import Source

@@ -234,6 +234,7 @@ def test_train_on_a_damaged_folder_says_which_file_and_writes_nothing(
         (["train", "--data", "x", "--out", "run", "--set", "model.prior_weight=2.0"], "in [0, 1]"),
         (["train", "--data", "shapes-coco", "--out", "run", "--device", "abacus"], "--device abacus"),
         (["train", "--data", "shapes-coco", "--out", "run", "--clip", "nothing.pt"], "nothing.pt: no such file"),
+        (["train", "--data", "shapes-coco", "--out", "run", "--preset", "vit-b16"], "--clip none"),
         (["evaluate", "nowhere", "--data", "shapes-pc-59"], "nowhere: no such run"),
         (["predict", "photo.jpg", "--weights", "nowhere", "--classes", "road"], "photo.jpg: no such file"),
         (["predict", "photo.jpg", "--weights", "nowhere", "--classes", " , "], "--classes is empty"),

@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 
 from ovlab.benchmarks.report import Report, Value
+from ovlab.clip_files import RANDOM
 from ovlab.cluster import connect
 from ovlab.results.store import open_store
 from ovlab.specs.suite import SHAPES
@@ -27,7 +28,7 @@ from ovlab.sweeps.failure import Failure
 from ovlab.sweeps.plan import make_plan
 from ovlab.sweeps.planned import Plan
 from ovlab.sweeps.ray_tuner import make_on_ray
-from ovlab.sweeps.sources import RANDOM, Sources
+from ovlab.sweeps.sources import Sources
 from ovlab.sweeps.tracked_run import make_here
 from ovlab.sweeps.workplace import Workplace
 from ovlab.tracking.provenance import Source

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from logoseg.presets import PRESETS
-from logoseg.shipped import shipped_clip
+from ovlab.clip_files import clip_file
 from ovlab.specs.augmentation import AugmentationSpec
 from ovlab.specs.errors import InputError
 from ovlab.specs.suite import SHAPES
@@ -50,9 +50,9 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser.add_argument("--preset", default="tiny", choices=sorted(PRESETS), help="model to start from (default: tiny)")
     parser.add_argument(
         "--clip",
-        type=Path,
         metavar="FILE",
-        help="released CLIP weights (OpenAI's or open_clip's file); the presets of the shapes suite come with theirs",
+        help="released CLIP weights (OpenAI's or open_clip's file), or `none` for random ones; the presets of the "
+        "shapes suite come with theirs, tiny has none",
     )
     parser.add_argument("--steps", type=int, default=1000, help="optimiser updates (default: 1000)")
     parser.add_argument("--batch-size", type=int, default=4, help="images an update (default: 4, as in the paper)")
@@ -81,7 +81,7 @@ def training_spec(arguments: argparse.Namespace) -> TrainingSpec:
     from ovlab.specs.overrides import apply_overrides  # pydantic, which --help does not need
 
     model = PRESETS[arguments.preset]()
-    from_released = arguments.clip is not None or shipped_clip(model.clip) is not None
+    is_pretrained = clip_file(arguments.preset, model.clip, arguments.clip) is not None
     spec = TrainingSpec(
         model=model,
         dataset=arguments.data,
@@ -90,8 +90,8 @@ def training_spec(arguments: argparse.Namespace) -> TrainingSpec:
         schedule=ScheduleSpec(
             steps=arguments.steps,
             batch_size=arguments.batch_size,
-            # Without released weights there is nothing to fine-tune gently: the encoder learns at the full rate.
-            image_encoder_scale=0.01 if from_released else 1.0,
+            # Of random weights there is nothing to fine-tune gently: the encoder learns at the full rate.
+            image_encoder_scale=0.01 if is_pretrained else 1.0,
         ),
     )
     return apply_overrides(spec, arguments.set)
@@ -107,9 +107,8 @@ def _augmentation(data: str, crop_size: int) -> AugmentationSpec:
 def execute(arguments: argparse.Namespace) -> int:
     _require_consistent(arguments)
     spec = training_spec(arguments)
-    clip_file = arguments.clip or shipped_clip(spec.model.clip)
     train = _train_here if arguments.store is None else _train_into_store
-    return train(arguments, spec, clip_file)
+    return train(arguments, spec, clip_file(arguments.preset, spec.model.clip, arguments.clip))
 
 
 def _require_consistent(arguments: argparse.Namespace) -> None:
@@ -119,7 +118,7 @@ def _require_consistent(arguments: argparse.Namespace) -> None:
         raise InputError("--workers: several workers train into a store; give --store STORE too.")
 
 
-def _train_here(arguments: argparse.Namespace, spec: TrainingSpec, clip_file: Path | None) -> int:
+def _train_here(arguments: argparse.Namespace, spec: TrainingSpec, clip: Path | None) -> int:
     from ovlab.datasets.opening import open_dataset
     from ovlab.device import pick_device
     from ovlab.interruption import stop_on_signals
@@ -129,7 +128,7 @@ def _train_here(arguments: argparse.Namespace, spec: TrainingSpec, clip_file: Pa
 
     device = pick_device(arguments.device)
     dataset = open_dataset(spec.dataset, spec.split)
-    model = build_model(spec, clip_file, device)
+    model = build_model(spec, clip, device)
     text = class_text(model, dataset)
     schedule = spec.schedule
     with (
@@ -153,7 +152,7 @@ def _train_here(arguments: argparse.Namespace, spec: TrainingSpec, clip_file: Pa
     return 0 if result.status != "stopped" else 1
 
 
-def _train_into_store(arguments: argparse.Namespace, spec: TrainingSpec, clip_file: Path | None) -> int:
+def _train_into_store(arguments: argparse.Namespace, spec: TrainingSpec, clip: Path | None) -> int:
     """Train what the store lacks, in this process or by the workers of a Ray."""
     from ovlab.datasets.opening import open_dataset
     from ovlab.interruption import stop_on_signals
@@ -169,7 +168,7 @@ def _train_into_store(arguments: argparse.Namespace, spec: TrainingSpec, clip_fi
     place = str(Path(spec.dataset).resolve()) if Path(spec.dataset).is_dir() else spec.dataset
     open_data = partial(open_dataset, place, spec.split)
     dataset = open_data()
-    resolved = resolve_training(spec, dataset, clip_file)
+    resolved = resolve_training(spec, dataset, clip)
     fingerprint, schedule = training_fingerprint(resolved), spec.schedule
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
@@ -184,7 +183,7 @@ def _train_into_store(arguments: argparse.Namespace, spec: TrainingSpec, clip_fi
             resolved,
             store,
             arguments.out or Path("runs"),
-            clip_file=clip_file,
+            clip_file=clip,
             num_loader_workers=arguments.loader_workers,
             checkpoint_every=arguments.checkpoint_every,
             progress=progress,

@@ -6,13 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from logoseg.presets import PRESETS
-from logoseg.shipped import shipped_clip
+from ovlab.clip_files import RANDOM, clip_file
 from ovlab.datasets.places import open_named
 from ovlab.datasets.sample import SegmentationDataset
 from ovlab.specs.errors import InputError
-
-# In place of a file: the run starts from random weights of its seed.
-RANDOM = "none"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,25 +32,8 @@ class Sources:
         return open_named(name, split, self.places)
 
     def clip_file(self, preset: str) -> Path | None:
-        """The CLIP weights that a training of `preset` starts from; None for random ones.
-
-        Raises InputError where no file is given and none comes with the package, and for one that is not there.
-        """
-        given = self.clip_files.get(preset)
-        if given == RANDOM:
-            return None
-        if given is not None:
-            if not Path(given).is_file():
-                raise InputError(f"--clip {preset}={given}: no such file.")
-            return Path(given)
-        clip = PRESETS[preset]().clip
-        shipped = shipped_clip(clip)
-        if shipped is None:
-            raise InputError(
-                f"{preset}: CLIP weights of {clip.name} do not come with the package; give --clip {preset}=FILE, or "
-                f"--clip {preset}={RANDOM} for random ones."
-            )
-        return shipped
+        """The CLIP weights that a training of `preset` starts from; see `ovlab.clip_files`."""
+        return clip_file(preset, PRESETS[preset]().clip, self.clip_files.get(preset), option=f"--clip {preset}=")
 
 
 def parse_clip_files(options: Iterable[str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ovlab.clip_files import RANDOM
 from ovlab.datasets.digest import data_digest
 from ovlab.datasets.sample import SegmentationDataset
 from ovlab.results.artifacts import keep_checkpoint
@@ -20,7 +21,7 @@ from ovlab.specs.table import SIX_BENCHMARKS, Row, Table, Variation
 from ovlab.sweeps import plan, resolve
 from ovlab.sweeps.plan import make_plan
 from ovlab.sweeps.planned import Plan, PlannedEvaluation, PlannedRun
-from ovlab.sweeps.sources import RANDOM, Sources, parse_clip_files
+from ovlab.sweeps.sources import Sources, parse_clip_files
 
 # A training of 300 steps, and two evaluations of 300 images.
 TABLE = Table(

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from ovlab.clip_files import RANDOM
 from ovlab.results.store import Store, open_store
 from ovlab.specs.errors import InputError, Stopped, WorkError
 from ovlab.specs.suite import SHAPES
@@ -16,7 +17,7 @@ from ovlab.sweeps.failure import Failure
 from ovlab.sweeps.plan import make_plan
 from ovlab.sweeps.planned import Plan, PlannedRun
 from ovlab.sweeps.planned_run import run_missing, run_one
-from ovlab.sweeps.sources import RANDOM, Sources
+from ovlab.sweeps.sources import Sources
 
 CPU = torch.device("cpu")
 SOURCES = Sources(clip_files={"shapes-vit-s": RANDOM})

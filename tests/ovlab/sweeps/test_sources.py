@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from ovlab.sweeps.sources import RANDOM, Sources
+from ovlab.clip_files import RANDOM
+from ovlab.sweeps.sources import Sources
 
 
 def test_absolute_places_mean_the_same_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,13 +6,14 @@ import pytest
 from PIL import Image
 
 from micro_table import TABLE
+from ovlab.clip_files import RANDOM
 from ovlab.results.store import Store, open_store
 from ovlab.specs.errors import Stopped
 from ovlab.specs.suite import SHAPES
 from ovlab.sweeps.failure import Failure
 from ovlab.sweeps.plan import make_plan
 from ovlab.sweeps.planned import Plan
-from ovlab.sweeps.sources import RANDOM, Sources
+from ovlab.sweeps.sources import Sources
 from ovlab.sweeps.tracked_run import make_here
 from ovlab.sweeps.tracked_sweep import sweep_of, tracked_sweep
 from ovlab.sweeps.workplace import Workplace

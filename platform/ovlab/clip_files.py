@@ -1,0 +1,34 @@
+"""The CLIP weights that a training starts from: a file that was given, those of the package, or random ones."""
+
+from pathlib import Path
+
+from logoseg.config import ClipConfig
+from logoseg.shipped import RELEASED, shipped_clip, starts_from_random
+from ovlab.specs.errors import InputError
+
+# In place of a file: random weights of the run's seed.
+RANDOM = "none"
+
+
+def clip_file(preset: str, clip: ClipConfig, given: str | None, *, option: str = "--clip ") -> Path | None:
+    """The file, or None for random weights: where `given` is RANDOM, and for a model that was never pre-trained.
+
+    `option` is what stands before the file in the command. Raises InputError for a file that is not there, and where
+    none is given of a model whose released weights do not come with the package.
+    """
+    if given == RANDOM:
+        return None
+    if given is not None:
+        if not Path(given).is_file():
+            raise InputError(f"{option}{given}: no such file.")
+        return Path(given)
+    if shipped_clip(clip) is None and not starts_from_random(clip):
+        raise InputError(f"{preset}: {missing(clip)}; give {option}FILE, or {option}{RANDOM} for random ones.")
+    return shipped_clip(clip)
+
+
+def missing(clip: ClipConfig) -> str:
+    """That the weights are not here, and which those of the paper are."""
+    tag = RELEASED.get(clip.name)
+    meant = "" if tag is None else f' (in open_clip "{tag}"; see "Released CLIP weights" in model/README.md)'
+    return f"CLIP weights of {clip.name} do not come with the package{meant}"
