@@ -80,6 +80,7 @@ def test_training_goes_on_from_the_store_when_its_node_is_lost(nodes: Nodes, tmp
     assert len(record.cost.attempts) == 2
 
 
+@pytest.mark.long
 def test_evaluation_ends_with_the_figures_of_one_process_when_its_node_is_lost(nodes: Nodes, tmp_path: Path) -> None:
     opener = partial(cluster_run.open_model, str(cluster_run.save_subject(tmp_path)))
     lost: list[int] = []

@@ -89,7 +89,10 @@ def test_training_goes_on_when_a_worker_is_killed_whether_it_leads_or_follows(
 
     assert killer.to_kill == []
     assert killer.heard[-1] == record.num_steps == micro.NUM_STEPS
-    assert [attempt.status for attempt in record.cost.attempts] == ["running", "failed", "finished"]
+    led, followed, ended = (attempt.status for attempt in record.cost.attempts)
+    assert (led, ended) == ("running", "finished")
+    # The one that leads fails by the loss of the other, where Ray does not end it before it could say so.
+    assert followed in ("failed", "running")
     assert_same_weights(disturbed, undisturbed)
 
 
