@@ -25,6 +25,6 @@ def shipped_clip(config: ClipConfig) -> Path | None:
     return path if path.is_file() else None
 
 
-def starts_from_random(config: ClipConfig) -> bool:
-    """Whether it is a model of ours that was never pre-trained; any other is made for weights."""
-    return (CLIP_CONFIGS / f"{config.name}.json").is_file() and shipped_clip(config) is None
+def is_own(config: ClipConfig) -> bool:
+    """Whether the package defines the model; any other is one of open_clip's, made for released weights."""
+    return (CLIP_CONFIGS / f"{config.name}.json").is_file()

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from logoseg.config import ClipConfig
-from logoseg.shipped import RELEASED, shipped_clip, starts_from_random
+from logoseg.shipped import RELEASED, is_own, shipped_clip
 from ovlab.specs.errors import InputError
 
 # In place of a file: random weights of the run's seed.
@@ -11,7 +11,7 @@ RANDOM = "none"
 
 
 def clip_file(preset: str, clip: ClipConfig, given: str | None, *, option: str = "--clip ") -> Path | None:
-    """The file, or None for random weights: where `given` is RANDOM, and for a model that was never pre-trained.
+    """The file, or None for random weights: where `given` is RANDOM, and for a model of the package without weights.
 
     `option` is what stands before the file in the command. Raises InputError for a file that is not there, and where
     none is given of a model whose released weights do not come with the package.
@@ -22,9 +22,10 @@ def clip_file(preset: str, clip: ClipConfig, given: str | None, *, option: str =
         if not Path(given).is_file():
             raise InputError(f"{option}{given}: no such file.")
         return Path(given)
-    if shipped_clip(clip) is None and not starts_from_random(clip):
+    shipped = shipped_clip(clip)
+    if shipped is None and not is_own(clip):
         raise InputError(f"{preset}: {missing(clip)}; give {option}FILE, or {option}{RANDOM} for random ones.")
-    return shipped_clip(clip)
+    return shipped
 
 
 def missing(clip: ClipConfig) -> str:

@@ -10,6 +10,7 @@ from ovlab.commands.count_option import at_least_one
 def add_action(
     actions: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, effect: str, epilog: str
 ) -> argparse.ArgumentParser:
+    """The parser of an action that has --json; `effect` is what it does, as a phrase."""
     parser = actions.add_parser(
         name,
         help=effect,
@@ -22,6 +23,7 @@ def add_action(
 
 
 def add_workers(parser: argparse.ArgumentParser) -> None:
+    """--workers, by default one a core that this process may use."""
     num_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     parser.add_argument(
         "--workers",
@@ -33,6 +35,7 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
 
 
 def worker_died(consequence: str) -> int:
+    """Say so, and what follows from it; returns the exit code."""
     print(
         f"ovlab: a worker process was killed, perhaps for want of memory; {consequence}. Try fewer --workers.",
         file=sys.stderr,

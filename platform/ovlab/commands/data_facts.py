@@ -7,6 +7,7 @@ if TYPE_CHECKING:
 
 
 def facts(uri: str, manifest: "Manifest") -> dict[str, Any]:
+    """What a manifest says of the split at `uri`, for JSON."""
     return {
         "uri": uri,
         "name": manifest.identity.name,
@@ -22,6 +23,7 @@ def facts(uri: str, manifest: "Manifest") -> dict[str, Any]:
 
 
 def amount(of: dict[str, Any]) -> str:
+    """The sizes among the facts, in one line."""
     counts = f"{of['num_samples']:,} of {of['num_expected_samples']:,} samples"
     bad = f", {of['num_bad_samples']:,} bad ones listed in bad.jsonl" if of["num_bad_samples"] else ""
     return f"{counts}{bad}, {of['num_shards']:,} shards, {of['num_bytes'] / 2**20:,.1f} MiB"

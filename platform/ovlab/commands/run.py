@@ -152,8 +152,10 @@ def _is_for_one_process(arguments: argparse.Namespace, num_runs: int) -> bool:
         return True
     if "RAY_ADDRESS" in os.environ:
         return False
-    if arguments.workers is not None or num_runs == 1:
-        return num_runs == 1
+    if num_runs == 1:
+        return True
+    if arguments.workers is not None:
+        return False
     # Only here: torch takes seconds, and the process that starts trials has no other need of it.
     import torch
 
