@@ -47,7 +47,7 @@ def test_help_imports_neither_torch_nor_ray() -> None:
 
 @pytest.mark.parametrize(
     ("module", "heavy"),
-    [("ovlab.sweeps.ray_tuner", ("torch", "open_clip")), ("ovlab.training.ray_trainer", ("open_clip",))],
+    [("ovlab.ray.tuner", ("torch", "open_clip")), ("ovlab.ray.trainer", ("open_clip",))],
 )
 def test_who_starts_work_does_not_import_it(module: str, heavy: tuple[str, ...]) -> None:
     result = run_python(f"import sys, {module}; print([name for name in {heavy} if name in sys.modules])")
@@ -82,13 +82,25 @@ def test_imports_run_one_way() -> None:
     assert result.returncode == 0, result.stdout
 
 
-def test_only_ray_files_import_ray_and_only_mlflow_files_import_mlflow() -> None:
+def test_only_the_ray_folder_imports_ray_and_only_tracking_imports_mlflow() -> None:
     for path in (ROOT / "platform" / "ovlab").rglob("*.py"):
         text = path.read_text()
-        if not (path.name.startswith("ray_") or path.name == "cluster.py"):
+        if path.parent.name != "ray":
             assert "import ray" not in text, path
             assert "from ray" not in text, path
-        # MLflow runs the code of a model from a copy, outside the package
-        if not (path.name.startswith("mlflow_") or path.name == "pyfunc_model.py"):
+        if path.parent.name != "tracking":
             assert "import mlflow" not in text, path
             assert "from mlflow" not in text, path
+
+
+def test_no_module_name_is_there_twice() -> None:
+    modules = [path for root in ("platform", "model") for path in (ROOT / root).rglob("*.py") if path.stem[0] != "_"]
+    stems = [path.stem for path in modules]
+
+    assert {stem for stem in stems if stems.count(stem) > 1} == set()
+
+
+def test_ovlab_holds_no_loose_module_but_its_command_line() -> None:
+    loose = {path.name for path in (ROOT / "platform" / "ovlab").glob("*.py")}
+
+    assert loose == {"__init__.py", "__main__.py", "cli.py"}

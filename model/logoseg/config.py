@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from logoseg.errors import ModelError
+from logoseg.model_error import ModelError
 from logoseg.prompts import PAPER
 
 
@@ -15,7 +15,7 @@ from logoseg.prompts import PAPER
 class ClipConfig:
     """The vision-language model underneath, and which of its activations are used."""
 
-    # An open_clip model name, or the name of a file in logoseg/clip_configs.
+    # An open_clip model name, or the name of a file in logoseg/clip/clip_configs.
     name: str
     # Side in pixels of the square at which the image tower runs.
     image_size: int

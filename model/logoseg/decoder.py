@@ -26,7 +26,7 @@ from jaxtyping import Float
 from torch import Tensor, channels_last, nn
 
 from logoseg.decoder_stage import GROUP_CHANNELS, DecoderStage, StageOperands
-from logoseg.errors import ModelError
+from logoseg.model_error import ModelError
 
 # The cosines of one image differ by hundredths; CLIP's own temperature brings them to the size of everything else.
 COSINE_SCALE = 1 / 0.07

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, channels_last, nn
 
-from logoseg.errors import ModelError
+from logoseg.model_error import ModelError
 
 # A GroupNorm has groups of this many channels.
 GROUP_CHANNELS = 8

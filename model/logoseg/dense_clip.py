@@ -9,11 +9,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from logoseg.clip import build_clip
+from logoseg.clip.text_encoder import TextEncoder
+from logoseg.clip.towers import build_clip
 from logoseg.config import ModelConfig
 from logoseg.image_encoder import build_image_encoder
 from logoseg.network import clip_cosines
-from logoseg.text_encoder import TextEncoder
 
 
 class DenseClip(nn.Module):

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from logoseg.config import ModelConfig
-from logoseg.linear_attention import linear_attention
-from logoseg.rectangular_attention import RectangularAttention
+from logoseg.ops.linear_attention import linear_attention
+from logoseg.ops.rectangular_attention import RectangularAttention
 from logoseg.state_space import SS2D
 
 

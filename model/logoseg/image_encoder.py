@@ -15,9 +15,9 @@ from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from logoseg.clip import ConvolutionStem
+from logoseg.clip.towers import ConvolutionStem
 from logoseg.config import ClipConfig
-from logoseg.errors import ModelError
+from logoseg.model_error import ModelError
 
 
 class ImageFeatures(NamedTuple):

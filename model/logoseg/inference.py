@@ -15,8 +15,8 @@ from jaxtyping import Float, Int32
 from torch import Tensor
 
 from logoseg.config import Inference, SlidingWindow
-from logoseg.sliding_window import winners_from_windows
-from logoseg.upsample_argmax import MEMORY_LIMIT_BYTES, Winners, upsample_max
+from logoseg.ops.sliding_window import winners_from_windows
+from logoseg.ops.upsample_argmax import MEMORY_LIMIT_BYTES, Winners, upsample_max
 from logoseg.views import views, window_offsets
 
 LogitsOf = Callable[[Float[Tensor, "V 3 height width"]], Float[Tensor, "V N h w"]]

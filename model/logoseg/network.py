@@ -14,13 +14,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from logoseg.alignment import PlainGuidance, RegionAlignment
-from logoseg.clip import build_clip
+from logoseg.clip.text_encoder import TextEncoder
+from logoseg.clip.towers import build_clip
 from logoseg.config import ModelConfig
 from logoseg.decoder import ClassVolumeDecoder, PixelEmbeddingDecoder
 from logoseg.fusion import CrossModalFusion, PlainProjection
 from logoseg.image_encoder import ImageFeatures, build_image_encoder
 from logoseg.prior import ObjectPrior
-from logoseg.text_encoder import TextEncoder
 
 # The logit of a class that is padding or beyond the class cap: its sigmoid is 0 in float32.
 REJECTED = -100.0
@@ -87,7 +87,7 @@ class LoGoSeg(nn.Module):
         return self.image_encoder(images)
 
     def encode_text(self, class_names: Sequence[str]) -> Float[Tensor, "N P C"]:
-        """T for plain class names; for synonyms and the disk cache see logoseg.text_encoder."""
+        """T for plain class names; for synonyms and the disk cache see logoseg.clip.text_encoder."""
         return self.text_encoder([(name,) for name in class_names], self.config.prompt_templates)
 
     def head(

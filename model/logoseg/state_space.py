@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from logoseg.selective_scan import selective_scan
+from logoseg.ops.selective_scan import selective_scan
 
 NUM_PATHS = 4
 # Step sizes at initialisation, as in Mamba: log-uniform in this range, so that channels forget at many rates.

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from logoseg.errors import ModelError
+from logoseg.model_error import ModelError
 from ovlab.commands import (
     bench,
     compare,

@@ -13,13 +13,13 @@ import pytest
 import torch
 
 import cluster_run
-from ovlab.cluster import connect
-from ovlab.evaluation.ray_evaluator import ensure_evaluations_on_ray
-from ovlab.results import shards
-from ovlab.results.shards import counts_of
-from ovlab.results.store import open_store
-from ovlab.sweeps.run import ensure_evaluations
-from ovlab.weights import open_model
+from ovlab.ray.cluster import connect
+from ovlab.ray.pipeline import ensure_evaluations_on_ray
+from ovlab.runs.ensure import ensure_evaluations
+from ovlab.runs.weights import open_model
+from ovlab.store import count_shards as shards
+from ovlab.store.count_shards import counts_of
+from ovlab.store.store import open_store
 
 CPU = torch.device("cpu")
 

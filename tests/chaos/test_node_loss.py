@@ -12,11 +12,11 @@ from ray.cluster_utils import Cluster
 
 import cluster_run
 import micro_training as micro
-from ovlab.cluster import connect
-from ovlab.evaluation.ray_evaluator import ensure_evaluations_on_ray
-from ovlab.results import shards
-from ovlab.results.store import open_store
-from ovlab.sweeps.run import ensure_evaluations
+from ovlab.ray.cluster import connect
+from ovlab.ray.pipeline import ensure_evaluations_on_ray
+from ovlab.runs.ensure import ensure_evaluations
+from ovlab.store import count_shards as shards
+from ovlab.store.store import open_store
 from ovlab.training.step_log import StepRecord
 
 CPU = torch.device("cpu")

@@ -15,10 +15,10 @@ import torch
 from safetensors.torch import load_file
 
 import micro_training as micro
-from ovlab.cluster import connect
-from ovlab.results.artifacts import fetch_weights
-from ovlab.results.record import TrainingRecord
-from ovlab.results.store import open_store
+from ovlab.ray.cluster import connect
+from ovlab.store.artifacts import fetch_weights
+from ovlab.store.record import TrainingRecord
+from ovlab.store.store import open_store
 from ovlab.training.run_folder import LOCK
 from ovlab.training.step_log import StepRecord
 

@@ -22,9 +22,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 import live_run
-from ovlab.telemetry.dashboards import SERVICE_DISCOVERY, prometheus_yml
-from ovlab.telemetry.metrics import METRICS
-from ovlab.telemetry.panels import DASHBOARDS, HEALTH, Panel
+from ovlab.ray.gauges import METRICS
+from ovlab.ray.grafana import SERVICE_DISCOVERY, prometheus_yml
+from ovlab.ray.panels import DASHBOARDS, HEALTH, Panel
 
 pytestmark = pytest.mark.long
 

@@ -12,18 +12,18 @@ import torch
 from PIL import Image
 
 import cluster_run
-from ovlab.cluster import Cluster, connect
 from ovlab.datasets.opening import open_dataset
-from ovlab.evaluation.ray_evaluator import ensure_evaluations_on_ray
-from ovlab.evaluation.stored_evaluation import EvaluationJob
-from ovlab.results import shards
-from ovlab.results.record import EvaluationRecord
-from ovlab.results.shards import counts_of
-from ovlab.results.store import Store, open_store
+from ovlab.ray.cluster import Cluster, connect
+from ovlab.ray.pipeline import ensure_evaluations_on_ray
+from ovlab.runs.ensure import ensure_evaluations
+from ovlab.runs.identity import resolve_evaluation
+from ovlab.runs.stored_evaluation import EvaluationJob
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import whole
-from ovlab.sweeps.resolve import resolve_evaluation
-from ovlab.sweeps.run import ensure_evaluations
+from ovlab.store import count_shards as shards
+from ovlab.store.count_shards import counts_of
+from ovlab.store.record import EvaluationRecord
+from ovlab.store.store import Store, open_store
 
 CPU = torch.device("cpu")
 

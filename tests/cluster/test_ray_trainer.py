@@ -1,4 +1,4 @@
-"""ovlab.training.ray_trainer: two workers on one Ray, against one process."""
+"""ovlab.ray.trainer: two workers on one Ray, against one process."""
 
 import time
 from collections.abc import Iterator
@@ -12,16 +12,16 @@ import torch
 from safetensors.torch import load_file
 
 import micro_training as micro
-from ovlab.cluster import connect
-from ovlab.datasets.shapes import open_shapes
-from ovlab.results.artifacts import STEP_LOG, fetch_weights
-from ovlab.results.attempts import attempts_at
-from ovlab.results.record import TrainingRecord
-from ovlab.results.store import Store, open_store
+from ovlab.ray import mailbox as ray_mailbox
+from ovlab.ray.cluster import connect
+from ovlab.runs.ensure import ensure_training
+from ovlab.shapes.dataset import open_shapes
 from ovlab.specs.errors import InputError, Stopped
 from ovlab.specs.resolved import training_fingerprint
-from ovlab.sweeps.run import ensure_training
-from ovlab.training import ray_mailbox
+from ovlab.store.artifacts import STEP_LOG, fetch_weights
+from ovlab.store.attempts import attempts_at
+from ovlab.store.record import TrainingRecord
+from ovlab.store.store import Store, open_store
 from ovlab.training.step_log import StepRecord, read_step_log
 
 pytestmark = pytest.mark.long

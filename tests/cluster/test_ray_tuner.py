@@ -1,4 +1,4 @@
-"""ovlab.sweeps.ray_tuner: trials on one Ray, against one process."""
+"""ovlab.ray.tuner: trials on one Ray, against one process."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -12,22 +12,22 @@ from ray.util.state import list_actors
 
 from micro_sweep import assert_same, made_in
 from micro_table import SMALL, TABLE
-from ovlab.clip_files import RANDOM
-from ovlab.cluster import Cluster, connect
-from ovlab.results.attempts import attempts_at
-from ovlab.results.store import Store, open_store
+from ovlab.ray.asha import asha
+from ovlab.ray.cluster import Cluster, connect
+from ovlab.ray.tuner import make_on_ray
+from ovlab.runs.clip_files import RANDOM
+from ovlab.runs.failure import Failure
+from ovlab.runs.planned import Plan
+from ovlab.runs.sources import Sources
+from ovlab.runs.workplace import Workplace
 from ovlab.specs.errors import InputError, Stopped
 from ovlab.specs.suite import SHAPES
 from ovlab.specs.table import Row, Variation
-from ovlab.sweeps.failure import Failure
-from ovlab.sweeps.plan import make_plan
-from ovlab.sweeps.planned import Plan
-from ovlab.sweeps.ray_search import asha
-from ovlab.sweeps.ray_tuner import make_on_ray
+from ovlab.store.attempts import attempts_at
+from ovlab.store.store import Store, open_store
+from ovlab.sweeps.planner import make_plan
 from ovlab.sweeps.search import without_given_up
-from ovlab.sweeps.sources import Sources
 from ovlab.sweeps.tracked_run import make_here
-from ovlab.sweeps.workplace import Workplace
 from ovlab.tracking.provenance import Source
 from ovlab.tracking.spool import SpoolTracker
 from ovlab.tracking.spooled_state import spooled_states

@@ -69,8 +69,8 @@ def test_job_imports_what_was_sent_and_is_stamped(head: Head, tmp_path: Path, mo
     for name, value in {**head.environment(), "RAY_AUTH_MODE": "token"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("RAY_API_SERVER_ADDRESS", raising=False)
-    from ovlab.jobs import job_environment, source_package
-    from ovlab.ray_jobs import Jobs
+    from ovlab.ray.jobs import Jobs
+    from ovlab.ray.upload import job_environment, source_package
     from ovlab.tracking.provenance import Source, stamp
 
     program = (
@@ -142,8 +142,8 @@ def test_submit_interrupted_leaves_the_job_running(head: Head, tmp_path: Path) -
 
 
 def test_ray_job_submit_of_the_checkout_makes_a_table_by_trials(head: Head, tmp_path: Path) -> None:
-    from ovlab.jobs import source_package
-    from ovlab.results.store import open_store
+    from ovlab.ray.upload import source_package
+    from ovlab.store.store import open_store
 
     # The sources of the checkout without what else may lie in it, and a table of one's own beside them.
     source_package().copy_to(tmp_path / "checkout")

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from logoseg.network import LoGoSeg
+from logoseg.ops.selective_scan import backend_for, mamba_ssm_kernel, selective_scan
 from logoseg.presets import tiny
-from logoseg.selective_scan import backend_for, mamba_ssm_kernel, selective_scan
 
 pytestmark = [
     pytest.mark.gpu,

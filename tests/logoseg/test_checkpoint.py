@@ -8,11 +8,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from logoseg.checkpoint import load_clip, load_weights, read_clip_state, save_weights
-from logoseg.clip import build_clip
+from logoseg.checkpoint import load_weights, save_weights
+from logoseg.clip.released_weights import load_clip, read_clip_state
+from logoseg.clip.towers import build_clip
 from logoseg.config import ClipConfig, ModelConfig
-from logoseg.errors import ModelError
 from logoseg.image_encoder import build_image_encoder
+from logoseg.model_error import ModelError
 from logoseg.network import LoGoSeg
 
 NAMES = ("road", "tree")

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from logoseg.decoder import COSINE_SCALE, ClassVolumeDecoder, PixelEmbeddingDecoder, SimilarityRefinement
 from logoseg.decoder_stage import GROUP_CHANNELS, DecoderStage
-from logoseg.errors import ModelError
+from logoseg.model_error import ModelError
 
 Decoder = ClassVolumeDecoder | PixelEmbeddingDecoder
 Inputs = tuple[Tensor, Tensor, Tensor, tuple[Tensor, Tensor]]

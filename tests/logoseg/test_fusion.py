@@ -7,7 +7,7 @@ import torch
 
 from logoseg.config import ClipConfig, ModelConfig
 from logoseg.fusion import ChannelAdaptation, CrossModalFusion, FusionLayer, PlainProjection, QueryAttention
-from logoseg.linear_attention import linear_attention
+from logoseg.ops.linear_attention import linear_attention
 
 CLIP = ClipConfig(name="logoseg-tiny", image_size=384, middle_layer=4, guidance_layers="stem", stem="convolutions")
 CONFIG = ModelConfig(clip=CLIP, guidance_dim=16, attention_heads=2, stripe_width=2, state_dim=4, fusion_depth=1)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from logoseg.checkpoint import load_clip
-from logoseg.clip import build_clip
+from logoseg.clip.released_weights import load_clip
+from logoseg.clip.towers import build_clip
 from logoseg.network import LoGoSeg
 from logoseg.presets import PRESETS
 

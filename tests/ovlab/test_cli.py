@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from ovlab.cli import main
-from ovlab.results.store import open_store
+from ovlab.store.store import open_store
 
 # A network of a second, on images of 64 px.
 MICRO = [

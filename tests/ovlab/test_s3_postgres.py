@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ovlab.results.store import Store, open_store
+from ovlab.store.store import Store, open_store
 
 # A LoGoSeg of some 100,000 weights, from random ones.
 SMALL = [
@@ -115,10 +115,10 @@ def score(store: Store, place: str, workdir: Path) -> dict:
     import torch
 
     from ovlab.datasets.places import open_named
-    from ovlab.evaluation.stored_evaluation import EvaluationJob
+    from ovlab.runs.ensure import ensure_evaluations, open_trained
+    from ovlab.runs.identity import resolve_evaluation
+    from ovlab.runs.stored_evaluation import EvaluationJob
     from ovlab.specs.evaluation import whole
-    from ovlab.sweeps.resolve import resolve_evaluation
-    from ovlab.sweeps.run import ensure_evaluations, open_trained
 
     (training,) = store.trainings()
     dataset = open_named("a-150", "val", {"a-150": place})

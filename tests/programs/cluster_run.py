@@ -13,15 +13,15 @@ import torch
 from logoseg.checkpoint import save_weights
 from logoseg.network import LoGoSeg
 from logoseg.presets import tiny
-from ovlab.cluster import connect
 from ovlab.datasets.opening import open_dataset
-from ovlab.evaluation.ray_evaluator import ensure_evaluations_on_ray
-from ovlab.evaluation.stored_evaluation import EvaluationJob
-from ovlab.results import shards
-from ovlab.results.store import open_store
+from ovlab.ray.cluster import connect
+from ovlab.ray.pipeline import ensure_evaluations_on_ray
+from ovlab.runs.identity import resolve_evaluation
+from ovlab.runs.stored_evaluation import EvaluationJob
+from ovlab.runs.weights import open_model
 from ovlab.specs.evaluation import whole
-from ovlab.sweeps.resolve import resolve_evaluation
-from ovlab.weights import open_model
+from ovlab.store import count_shards as shards
+from ovlab.store.store import open_store
 
 SUBJECT = "a" * 64
 WEIGHTS = "weights.safetensors"

@@ -13,15 +13,15 @@ from typing import Any
 import ray
 
 import micro_run as micro
-from ovlab.cluster import connect
-from ovlab.evaluation.collection import collecting
-from ovlab.evaluation.here import count_here
-from ovlab.evaluation.passes import Counter
-from ovlab.results.record import TrainingRecord
-from ovlab.results.store import open_store
-from ovlab.sweeps.run import open_trained
-from ovlab.telemetry.hooks import evaluation_metrics, training_metrics
-from ovlab.telemetry.ray_metrics import RaySink
+from ovlab.ray.cluster import connect
+from ovlab.ray.hooks import evaluation_metrics, training_metrics
+from ovlab.ray.ray_sink import RaySink
+from ovlab.runs.collection import collecting
+from ovlab.runs.ensure import open_trained
+from ovlab.runs.here import count_here
+from ovlab.runs.passes import Counter
+from ovlab.store.record import TrainingRecord
+from ovlab.store.store import open_store
 
 # Between two signs of a run, so that several scrapes see it at work.
 PAUSE_SECONDS = 1.5

@@ -18,19 +18,18 @@ from typing import Any
 import torch
 
 from logoseg.presets import tiny
-from ovlab.datasets.shapes import ShapesDataset, open_shapes
-from ovlab.evaluation import passes
-from ovlab.evaluation.stored_evaluation import EvaluationJob
-from ovlab.results import shards
-from ovlab.results.record import EvaluationRecord, TrainingRecord
-from ovlab.results.store import Store, open_store
+from ovlab.runs import ensure as run
+from ovlab.runs import passes, stored_run
+from ovlab.runs.identity import resolve_evaluation, resolve_training
+from ovlab.runs.stored_evaluation import EvaluationJob
+from ovlab.shapes.dataset import ShapesDataset, open_shapes
 from ovlab.specs.augmentation import AugmentationSpec
 from ovlab.specs.evaluation import whole
 from ovlab.specs.resolved import ResolvedTraining
 from ovlab.specs.training import ScheduleSpec, TrainingSpec
-from ovlab.sweeps import run
-from ovlab.sweeps.resolve import resolve_evaluation, resolve_training
-from ovlab.training import stored_run
+from ovlab.store import count_shards as shards
+from ovlab.store.record import EvaluationRecord, TrainingRecord
+from ovlab.store.store import Store, open_store
 
 CPU = torch.device("cpu")
 NUM_IMAGES = 5

@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from ovlab.results.artifacts import fetch_weights
-from ovlab.results.store import open_store
+from ovlab.store.artifacts import fetch_weights
+from ovlab.store.store import open_store
 from ovlab.tracking.destination import destination
 from ovlab.tracking.spooled_state import spooled_states
 

@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from logoseg.presets import tiny
-from ovlab.cluster import connect
-from ovlab.datasets.shapes import ShapesDataset, open_shapes
-from ovlab.results.record import TrainingRecord
-from ovlab.results.store import Store, open_store
+from ovlab.ray.cluster import connect
+from ovlab.ray.trainer import train_on_workers
+from ovlab.runs.identity import resolve_training
+from ovlab.shapes.dataset import ShapesDataset, open_shapes
 from ovlab.specs.augmentation import AugmentationSpec
 from ovlab.specs.resolved import ResolvedTraining
 from ovlab.specs.training import ScheduleSpec, TrainingSpec
-from ovlab.sweeps.resolve import resolve_training
-from ovlab.training.ray_trainer import train_on_workers
+from ovlab.store.record import TrainingRecord
+from ovlab.store.store import Store, open_store
 
 NUM_STEPS = 50
 open_data: Callable[[], ShapesDataset] = partial(open_shapes, "shapes-pc-59", "train", num_samples=5)

@@ -17,8 +17,8 @@ import torch.distributed as dist
 from torch import nn
 
 from ovlab.training.loop import follow, train
+from ovlab.training.process_group import ALONE, distributed_team
 from ovlab.training.step_log import StepRecord
-from ovlab.training.team import ALONE, distributed_team
 from tiny_run import SPEC, Pictures, TinyNetwork, tiny_text
 
 CPU = torch.device("cpu")

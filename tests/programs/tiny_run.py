@@ -23,7 +23,8 @@ from logoseg.presets import tiny
 from ovlab.datasets.sample import IGNORE_INDEX, Sample
 from ovlab.specs.augmentation import AugmentationSpec
 from ovlab.specs.training import ScheduleSpec, TrainingSpec
-from ovlab.training import checkpoint, loop
+from ovlab.training import loop
+from ovlab.training import training_state as checkpoint
 
 SPEC = TrainingSpec(
     model=ModelConfig(clip=ClipConfig(name="none", image_size=16, middle_layer=1, guidance_layers=(0, 1))),

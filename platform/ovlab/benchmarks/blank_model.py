@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from logoseg.text_encoder import TextEncoder
+from logoseg.clip.text_encoder import TextEncoder
 
 
 class BlankModel(nn.Module):

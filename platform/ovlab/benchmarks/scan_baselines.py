@@ -1,6 +1,6 @@
 """What the selective scan is compared with, and what it must agree with.
 
-Each takes the arguments of `logoseg.selective_scan.selective_scan` with B and C of shape (batch, state, length).
+Each takes the arguments of `logoseg.ops.selective_scan.selective_scan` with B and C of shape (batch, state, length).
 """
 
 import torch

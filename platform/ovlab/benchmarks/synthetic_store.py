@@ -10,19 +10,19 @@ import numpy as np
 from jaxtyping import Int64
 
 from ovlab.benchmarks.synthetic_counts import synthetic_runs
-from ovlab.datasets.shapes_benchmarks import ShapesBenchmark, shapes_benchmark
 from ovlab.metrics.counting import SparseCounts
 from ovlab.metrics.evaluation_counts import ImageCounts, sum_counts
 from ovlab.metrics.summary import summary
-from ovlab.results.attempts import Attempt
-from ovlab.results.counts import pack_counts
-from ovlab.results.record import ClassFigures, EvaluationRecord, StoredFile, TrainingRecord, cost_of, pack_record
-from ovlab.results.shards import plan_shards
-from ovlab.results.store import RECORD, evaluation_folder, training_folder
+from ovlab.shapes.shapes_benchmarks import ShapesBenchmark, shapes_benchmark
 from ovlab.specs.evaluation import EvaluationSpec, Protocol, evaluation_fingerprint, protocol_hash, scoring_hash
 from ovlab.specs.resolved import ResolvedTraining, training_fingerprint
 from ovlab.specs.suite import EVALUATION_SPLIT, SHAPES
 from ovlab.specs.table import Table, Variation
+from ovlab.store.attempts import Attempt
+from ovlab.store.count_shards import plan_shards
+from ovlab.store.counts import pack_counts
+from ovlab.store.record import ClassFigures, EvaluationRecord, StoredFile, TrainingRecord, cost_of, pack_record
+from ovlab.store.store import RECORD, evaluation_folder, training_folder
 
 _TIME = "2026-01-02T03:04:05+00:00"
 _ATTEMPT = Attempt(

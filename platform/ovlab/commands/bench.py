@@ -6,7 +6,7 @@ import sys
 
 from ovlab.specs.errors import InputError
 
-# Each is a module of ovlab.benchmarks with add_arguments(parser) and run(arguments) -> Report.
+# Each is a module NAME_speed of ovlab.benchmarks with add_arguments(parser) and run(arguments) -> Report.
 BENCHMARKS = {
     "scan": "the selective scan against mamba-ssm's reference and mambapy",
     "postprocess": "up-sampling and argmax in one go against the two steps",
@@ -51,11 +51,11 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    from ovlab.benchmarks.report import print_report
+    from ovlab.benchmarks.outcome import print_report
 
     if not sys.platform.startswith("linux"):
         raise InputError("ovlab bench reads peak memory from /proc, which only Linux has.")
-    module = importlib.import_module(f"ovlab.benchmarks.{arguments.benchmark}")
+    module = importlib.import_module(f"ovlab.benchmarks.{arguments.benchmark}_speed")
     parser = argparse.ArgumentParser(
         prog=f"ovlab bench {arguments.benchmark}",
         description=module.__doc__,

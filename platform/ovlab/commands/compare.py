@@ -51,11 +51,11 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def compared(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """One entry a pair of runs and benchmark, with every score; the p-values of `arguments.score` corrected."""
-    from ovlab.evaluation.seen_classes import seen_classes
+    from ovlab.datasets.seen_classes import seen_classes
     from ovlab.metrics.multiple import holm
     from ovlab.metrics.paired import compare_runs
-    from ovlab.results.pairs import common_cells, evaluations_of, stored_tables
-    from ovlab.results.store import open_store
+    from ovlab.store.pairs import common_cells, evaluations_of, stored_tables
+    from ovlab.store.store import open_store
 
     store = open_store(arguments.store)
     records = [

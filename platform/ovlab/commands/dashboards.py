@@ -17,7 +17,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    from ovlab.telemetry.dashboards import write_files
+    from ovlab.ray.grafana import write_files
 
     for path in write_files(arguments.out):
         print(path)

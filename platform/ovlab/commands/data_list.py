@@ -60,7 +60,7 @@ def _execute(arguments: argparse.Namespace) -> int:
 def _prepared_at(place: str) -> list[dict[str, Any]]:
     """The prepared splits in `place`: it may be one itself, or hold some in its folders."""
     from ovlab.datasets.manifest import MANIFEST, load_manifest
-    from ovlab.storage import Folder
+    from ovlab.files.storage import Folder
 
     root = Folder(place)
     candidates = [root, *(Folder(root.locate(name)) for name in root.folders())]

@@ -40,7 +40,7 @@ def configure(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 def _execute(arguments: argparse.Namespace) -> int:
     from ovlab.datasets.prepare import prepare
-    from ovlab.progress import open_progress
+    from ovlab.runs.progress import open_progress
 
     split = _open_source(arguments.name, arguments.source, arguments.split)
     _print_notes(split)
@@ -67,9 +67,9 @@ def _execute(arguments: argparse.Namespace) -> int:
 def _open_source(name: str, source: Path | None, split: str) -> "OriginalSplit":
     """The split to pack. Raises InputError where there is no such split, or no source where one is needed."""
     from ovlab.datasets.catalog import lookup
-    from ovlab.datasets.shapes import open_shapes
-    from ovlab.datasets.shapes_benchmarks import SHAPES_NAMES
-    from ovlab.datasets.shapes_split import ShapesSplit
+    from ovlab.shapes.dataset import open_shapes
+    from ovlab.shapes.shapes_benchmarks import SHAPES_NAMES
+    from ovlab.shapes.split import ShapesSplit
 
     if name in SHAPES_NAMES:
         return ShapesSplit(open_shapes(name, split))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ovlab.commands.data_action import add_action, add_workers, worker_died
 
 if TYPE_CHECKING:
-    from ovlab.evaluation.verify import Verification
+    from ovlab.datasets.verify import Verification
 
 _EPILOG = """\
 examples:
@@ -30,8 +30,8 @@ def configure(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 def _execute(arguments: argparse.Namespace) -> int:
     from ovlab.datasets.sharded import open_shards
-    from ovlab.evaluation.verify import verify
-    from ovlab.progress import open_progress
+    from ovlab.datasets.verify import verify
+    from ovlab.runs.progress import open_progress
 
     try:
         with open_progress("verify", total=len(open_shards(arguments.uri)), unit="image") as progress:

@@ -10,7 +10,7 @@ from ovlab.commands import evaluate, predict, report, run
 from ovlab.specs.suite import SHAPES
 
 if TYPE_CHECKING:
-    from ovlab.results.store import Store
+    from ovlab.store.store import Store
 
 _EPILOG = """\
 example:
@@ -84,7 +84,7 @@ def _write_unseen_scene(path: Path) -> list[str]:
     import numpy as np
     from PIL import Image
 
-    from ovlab.datasets.shapes import open_shapes
+    from ovlab.shapes.dataset import open_shapes
 
     dataset = open_shapes("shapes-a-847", "val")
     seen = np.array(dataset.seen)
@@ -105,7 +105,7 @@ def _print_comparison(place: Path, steps: int, limit: int) -> str:
     from rich.console import Console
     from rich.table import Table
 
-    from ovlab.results.store import open_store
+    from ovlab.store.store import open_store
 
     store = open_store(str(place))
     steps = min(steps, SHAPES.schedule.steps)
@@ -133,13 +133,13 @@ def _figures(store: "Store", limit: int) -> dict[tuple[str, str], dict[str, Any]
 
 def _write_gallery(weights: Path, path: Path) -> None:
     """Five scenes of the middle benchmark: image, ground truth, prediction, difference."""
-    from ovlab.atomic_file import replacing
-    from ovlab.datasets.shapes import open_shapes
-    from ovlab.device import pick_device
-    from ovlab.gallery import GalleryRow, gallery
-    from ovlab.predict import predict_photograph
+    from ovlab.evaluation.prediction import predict_photograph
+    from ovlab.files.atomic_file import replacing
+    from ovlab.report.gallery import GalleryRow, gallery
+    from ovlab.runs.device import pick_device
+    from ovlab.runs.weights import open_model
+    from ovlab.shapes.dataset import open_shapes
     from ovlab.specs.evaluation import whole
-    from ovlab.weights import open_model
 
     model = open_model(str(weights))
     dataset = open_shapes("shapes-a-150", "val")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ovlab.commands.store_option import add_store
 
 if TYPE_CHECKING:
-    from ovlab.doctor import Finding
+    from ovlab.checks.installation import Finding
 
 _EPILOG = """\
 examples:
@@ -45,7 +45,7 @@ def execute(arguments: argparse.Namespace) -> int:
     findings = [*_machine(), *_places(arguments.store, arguments.data)]
     address = arguments.address or os.environ.get("RAY_ADDRESS")
     if arguments.ray or address:
-        from ovlab.ray_doctor import check_ray
+        from ovlab.ray.node_checks import check_ray
 
         findings += check_ray(address, arguments.store)
     if arguments.json:
@@ -62,8 +62,8 @@ def line(finding: "Finding") -> str:
 
 
 def _machine() -> "list[Finding]":
-    from ovlab import doctor
-    from ovlab.torch_probe import probe_torch
+    from ovlab.checks import installation as doctor
+    from ovlab.checks.torch_probe import probe_torch
     from ovlab.tracking.provenance import devices
 
     print("importing torch in a process of its own, which takes a while", file=sys.stderr)
@@ -81,7 +81,7 @@ def _machine() -> "list[Finding]":
 
 
 def _places(store: str, options: list[str]) -> "list[Finding]":
-    from ovlab import doctor
+    from ovlab.checks import installation as doctor
     from ovlab.datasets.places import parse_places
 
     return [doctor.store(store), doctor.mlflow(store), *doctor.data(parse_places(options), os.environ)]

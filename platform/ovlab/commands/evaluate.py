@@ -100,7 +100,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def _folder(arguments: argparse.Namespace) -> Path | None:
     """Where the figures go: beside the weights by default; None for CLIP alone, which has no folder."""
-    from ovlab.weights import CLIP_ALONE, weights_file
+    from ovlab.runs.weights import CLIP_ALONE, weights_file
 
     if arguments.out is not None or arguments.weights.startswith(CLIP_ALONE):
         return arguments.out
@@ -108,7 +108,7 @@ def _folder(arguments: argparse.Namespace) -> Path | None:
 
 
 def _write(figures: dict[str, Any], folder: Path | None, arguments: argparse.Namespace) -> dict[str, Any]:
-    from ovlab.atomic_file import write_text
+    from ovlab.files.atomic_file import write_text
 
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)

@@ -9,10 +9,9 @@ from ovlab.commands.store_option import add_store
 from ovlab.specs.suite import SUITES, suite_named
 
 if TYPE_CHECKING:
-    from ovlab.results.store import Store
-    from ovlab.sweeps.planned import Plan, PlannedEvaluation, PlannedRun, PlannedTraining
-    from ovlab.sweeps.sources import Sources
-    from ovlab.sweeps.speed import Estimate
+    from ovlab.runs.planned import Estimate, Plan, PlannedEvaluation, PlannedRun, PlannedTraining
+    from ovlab.runs.sources import Sources
+    from ovlab.store.store import Store
 
 # Digits by which a run is shown.
 _SHORT = 12
@@ -72,10 +71,10 @@ def execute(arguments: argparse.Namespace) -> int:
 def planned(arguments: argparse.Namespace) -> "tuple[Plan, Store, Sources]":
     """The plan that the arguments ask for, with the store it was held against and the places it was made from."""
     from ovlab.datasets.places import parse_places
-    from ovlab.results.store import open_store
+    from ovlab.runs.sources import Sources, parse_clip_files
     from ovlab.specs.table_file import load_table
-    from ovlab.sweeps.plan import make_plan
-    from ovlab.sweeps.sources import Sources, parse_clip_files
+    from ovlab.store.store import open_store
+    from ovlab.sweeps.planner import make_plan
 
     store = open_store(arguments.store)
     sources = Sources(places=parse_places(arguments.data), clip_files=parse_clip_files(arguments.clip))

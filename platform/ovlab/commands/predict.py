@@ -38,10 +38,10 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 def execute(arguments: argparse.Namespace) -> int:
     words = parse_words(arguments.classes)
-    from ovlab.device import pick_device
-    from ovlab.predict import predict_photograph, read_image, write_prediction
+    from ovlab.evaluation.prediction import predict_photograph, read_image, write_prediction
+    from ovlab.runs.device import pick_device
+    from ovlab.runs.weights import open_model
     from ovlab.specs.evaluation import whole
-    from ovlab.weights import open_model
 
     image = read_image(arguments.photograph)
     model = open_model(arguments.weights)

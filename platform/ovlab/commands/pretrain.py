@@ -37,14 +37,14 @@ def execute(arguments: argparse.Namespace) -> int:
     from ovlab.specs.overrides import apply_overrides
 
     spec = apply_overrides(SMALL_CLIPS[arguments.clip](), arguments.set)
-    from logoseg.checkpoint import load_clip
-    from ovlab.atomic_file import write_text
-    from ovlab.datasets.shapes_world import SEEN_COMPOSITIONS, UNSEEN_COMPOSITIONS
-    from ovlab.device import pick_device
-    from ovlab.interruption import stop_on_signals
-    from ovlab.pretraining.loop import pretrain
+    from logoseg.clip.released_weights import load_clip
+    from ovlab.files.atomic_file import write_text
+    from ovlab.pretraining.stages import pretrain
     from ovlab.pretraining.zero_shot import zero_shot_accuracy
-    from ovlab.progress import open_progress
+    from ovlab.runs.device import pick_device
+    from ovlab.runs.interruption import stop_on_signals
+    from ovlab.runs.progress import open_progress
+    from ovlab.shapes.world import SEEN_COMPOSITIONS, UNSEEN_COMPOSITIONS
 
     device = pick_device(arguments.device)
     batch_size = spec.mosaics.batch_size

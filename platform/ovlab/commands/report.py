@@ -50,12 +50,12 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    from ovlab.report.build import table_views
+    from ovlab.report.assembly import table_views
+    from ovlab.report.cells import read_records
     from ovlab.report.formats import FORMATS, write_tables
     from ovlab.report.site import write_site
-    from ovlab.results.cells import read_records
-    from ovlab.results.store import open_store
     from ovlab.specs.table_file import load_table
+    from ovlab.store.store import open_store
 
     store = open_store(arguments.store)
     records = read_records(store)

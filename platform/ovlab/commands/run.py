@@ -15,10 +15,10 @@ from ovlab.commands.plan import add_table_arguments, plan_json, planned, print_p
 from ovlab.specs.errors import InputError
 
 if TYPE_CHECKING:
-    from ovlab.results.store import Store
-    from ovlab.sweeps.failure import Failure
-    from ovlab.sweeps.planned import Plan
-    from ovlab.sweeps.sources import Sources
+    from ovlab.runs.failure import Failure
+    from ovlab.runs.planned import Plan
+    from ovlab.runs.sources import Sources
+    from ovlab.store.store import Store
 
 _EPILOG = """\
 examples:
@@ -98,10 +98,10 @@ def _make(
     plan: "Plan", store: "Store", sources: "Sources", arguments: argparse.Namespace, failures: "list[Failure]"
 ) -> None:
     """Make what is missing. Adds what fails to `failures`; raises Stopped after a signal."""
-    from ovlab.interruption import stop_on_signals
-    from ovlab.sweeps.claim import claimed
+    from ovlab.files.claim import claimed
+    from ovlab.runs.interruption import stop_on_signals
+    from ovlab.runs.workplace import Workplace
     from ovlab.sweeps.tracked_sweep import sweep_of, tracked_sweep
-    from ovlab.sweeps.workplace import Workplace
     from ovlab.tracking.provenance import provenance
     from ovlab.tracking.session import no_tracking, tracking
 
@@ -138,9 +138,9 @@ def _pick(arguments: argparse.Namespace, plan: "Plan", stack: ExitStack) -> "Cal
         from ovlab.sweeps.tracked_run import make_here
 
         return make_here
-    from ovlab.cluster import connect
-    from ovlab.sweeps.ray_search import asha, to_the_end
-    from ovlab.sweeps.ray_tuner import make_on_ray
+    from ovlab.ray.asha import asha, to_the_end
+    from ovlab.ray.cluster import connect
+    from ovlab.ray.tuner import make_on_ray
 
     cluster = stack.enter_context(connect())
     search = to_the_end if arguments.search is None else asha
@@ -159,7 +159,7 @@ def _is_for_one_process(arguments: argparse.Namespace, num_runs: int) -> bool:
     # Only here: torch takes seconds, and the process that starts trials has no other need of it.
     import torch
 
-    from ovlab.device import pick_device
+    from ovlab.runs.device import pick_device
 
     is_on_gpu = pick_device(arguments.device).type == "cuda"
     return (torch.cuda.device_count() if is_on_gpu else os.cpu_count() or 1) == 1

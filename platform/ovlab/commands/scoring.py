@@ -10,28 +10,28 @@ from typing import Any
 
 import torch
 
+from logoseg.clip.text_encoder import cached_text
 from logoseg.config import ModelConfig
-from logoseg.text_encoder import cached_text
-from ovlab.cache import text_cache_folder
+from ovlab.datasets.label_space import label_space
 from ovlab.datasets.opening import open_dataset
 from ovlab.datasets.sample import SegmentationDataset
 from ovlab.datasets.selection import first_samples
-from ovlab.device import pick_device
 from ovlab.evaluation.evaluator import evaluate
-from ovlab.evaluation.label_space import label_space
-from ovlab.evaluation.stored_evaluation import EvaluationJob
-from ovlab.evaluation.subject import find_subject
-from ovlab.interruption import stop_on_signals
+from ovlab.files.cache import text_cache_folder
 from ovlab.metrics.evaluation_counts import sum_counts
 from ovlab.metrics.summary import summary
-from ovlab.progress import open_progress
-from ovlab.results.record import EvaluationRecord
-from ovlab.results.store import open_store
+from ovlab.runs.device import pick_device
+from ovlab.runs.ensure import ensure_evaluations
+from ovlab.runs.identity import resolve_evaluation
+from ovlab.runs.interruption import stop_on_signals
+from ovlab.runs.progress import open_progress
+from ovlab.runs.stored_evaluation import EvaluationJob
+from ovlab.runs.subject import find_subject
+from ovlab.runs.weights import open_model
 from ovlab.specs.evaluation import Protocol, protocol_hash, sliding_window, whole, whole_768
-from ovlab.sweeps.resolve import resolve_evaluation
-from ovlab.sweeps.run import ensure_evaluations
+from ovlab.store.record import EvaluationRecord
+from ovlab.store.store import open_store
 from ovlab.tracking.provenance import provenance
-from ovlab.weights import open_model
 
 
 def score_here(arguments: argparse.Namespace, names: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -47,11 +47,16 @@ def score_here(arguments: argparse.Namespace, names: Sequence[str]) -> Iterator[
         text = cached_text(model.text_encoder, labels.asked, protocol.prompt_templates, text_cache_folder())
         asked = replace(protocol, scoring=replace(protocol.scoring, collapse=labels.collapse))
         with open_progress(f"evaluate {Path(dataset.name).name}", total=len(dataset), unit="image") as progress:
-            images = evaluate(
-                model, text, dataset, asked, num_label_classes=len(labels.scored), device=device, progress=progress
-            )
-            counts = sum_counts((image.counts for image in images), len(labels.scored))
+            images = evaluate(model, text, dataset, asked, num_label_classes=len(labels.scored), device=device)
+            counted = progress_over(images, progress)
+            counts = sum_counts((image.counts for image in counted), len(labels.scored))
         yield _heading(arguments, dataset.name, asked) | summary(counts, labels.scored, labels.seen)
+
+
+def progress_over(images: Any, progress: Any) -> Iterator[Any]:
+    for done, image in enumerate(images, start=1):
+        progress.update(done)
+        yield image
 
 
 def score_into_store(arguments: argparse.Namespace, names: Sequence[str]) -> list[dict[str, Any]]:
@@ -68,7 +73,7 @@ def score_into_store(arguments: argparse.Namespace, names: Sequence[str]) -> lis
     if arguments.workers == 1:
         make = partial(ensure_evaluations, open_model=subject.open_model, device=pick_device(arguments.device))
     else:
-        from ovlab.evaluation.ray_evaluator import ensure_evaluations_on_ray
+        from ovlab.ray.pipeline import ensure_evaluations_on_ray
 
         make = partial(
             ensure_evaluations_on_ray,

@@ -3,7 +3,7 @@
 import argparse
 import os
 
-from ovlab.jobs import STORE
+from ovlab.ray.upload import STORE
 
 
 def add_store(parser: argparse.ArgumentParser) -> None:

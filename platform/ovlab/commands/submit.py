@@ -41,7 +41,14 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 
 def execute(arguments: argparse.Namespace, *, parsers: dict[str, argparse.ArgumentParser]) -> int:
-    from ovlab.jobs import authentication, cluster_address, entrypoint, job_command, job_environment, source_package
+    from ovlab.ray.upload import (
+        authentication,
+        cluster_address,
+        entrypoint,
+        job_command,
+        job_environment,
+        source_package,
+    )
     from ovlab.tracking.provenance import provenance, stamp
 
     if arguments.command[0] == "submit":
@@ -54,7 +61,7 @@ def execute(arguments: argparse.Namespace, *, parsers: dict[str, argparse.Argume
     variables = job_environment(stamp(source), arguments.env)
 
     os.environ.update(authentication(os.environ, Path.home()))
-    from ovlab.ray_jobs import Jobs
+    from ovlab.ray.jobs import Jobs
 
     jobs = Jobs(address)
     with tempfile.TemporaryDirectory() as folder:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from logoseg.presets import PRESETS
-from ovlab.clip_files import clip_file
+from ovlab.runs.clip_files import clip_file
 from ovlab.specs.augmentation import AugmentationSpec
 from ovlab.specs.errors import InputError
 from ovlab.specs.suite import SHAPES
@@ -19,7 +19,7 @@ from ovlab.specs.training import ScheduleSpec, TrainingSpec
 
 if TYPE_CHECKING:
     from ovlab.datasets.sample import SegmentationDataset
-    from ovlab.results.record import TrainingRecord
+    from ovlab.store.record import TrainingRecord
 
 _EPILOG = """\
 examples:
@@ -120,10 +120,10 @@ def _require_consistent(arguments: argparse.Namespace) -> None:
 
 def _train_here(arguments: argparse.Namespace, spec: TrainingSpec, clip: Path | None) -> int:
     from ovlab.datasets.opening import open_dataset
-    from ovlab.device import pick_device
-    from ovlab.interruption import stop_on_signals
-    from ovlab.progress import open_progress
-    from ovlab.training.build import build_model, class_text
+    from ovlab.runs.build import build_model, class_text
+    from ovlab.runs.device import pick_device
+    from ovlab.runs.interruption import stop_on_signals
+    from ovlab.runs.progress import open_progress
     from ovlab.training.loop import train
 
     device = pick_device(arguments.device)
@@ -144,7 +144,7 @@ def _train_here(arguments: argparse.Namespace, spec: TrainingSpec, clip: Path | 
             device=device,
             num_loader_workers=arguments.loader_workers,
             checkpoint_every=arguments.checkpoint_every,
-            progress=progress,
+            on_step=[lambda record: progress.update(record.step, loss=record.loss)],
             stop=stop,
         )
     outcome = {"status": result.status, "steps": result.num_steps, "run": str(arguments.out)}
@@ -155,12 +155,12 @@ def _train_here(arguments: argparse.Namespace, spec: TrainingSpec, clip: Path | 
 def _train_into_store(arguments: argparse.Namespace, spec: TrainingSpec, clip: Path | None) -> int:
     """Train what the store lacks, in this process or by the workers of a Ray."""
     from ovlab.datasets.opening import open_dataset
-    from ovlab.interruption import stop_on_signals
-    from ovlab.progress import open_progress
-    from ovlab.results.artifacts import weights_uri
-    from ovlab.results.store import open_store
+    from ovlab.runs.identity import resolve_training
+    from ovlab.runs.interruption import stop_on_signals
+    from ovlab.runs.progress import open_progress
     from ovlab.specs.resolved import training_fingerprint
-    from ovlab.sweeps.resolve import resolve_training
+    from ovlab.store.artifacts import weights_uri
+    from ovlab.store.store import open_store
     from ovlab.tracking.provenance import provenance
 
     store = open_store(arguments.store)
@@ -197,8 +197,8 @@ def _train_into_store(arguments: argparse.Namespace, spec: TrainingSpec, clip: P
 
 
 def _this_process(arguments: argparse.Namespace, dataset: "SegmentationDataset") -> "Callable[..., TrainingRecord]":
-    from ovlab.device import pick_device
-    from ovlab.sweeps.run import ensure_training
+    from ovlab.runs.device import pick_device
+    from ovlab.runs.ensure import ensure_training
 
     return partial(ensure_training, dataset=dataset, device=pick_device(arguments.device))
 
@@ -208,9 +208,9 @@ def _workers_of_ray(
     arguments: argparse.Namespace, batch_size: int, open_data: "Callable[[], SegmentationDataset]"
 ) -> "Iterator[Callable[..., TrainingRecord]]":
     """What trains over the workers of the Ray of RAY_ADDRESS, or of one that is there for the block."""
-    from ovlab.cluster import connect
-    from ovlab.training.ray_trainer import train_on_workers
-    from ovlab.training.team import require_shares
+    from ovlab.ray.cluster import connect
+    from ovlab.ray.trainer import train_on_workers
+    from ovlab.training.process_group import require_shares
 
     require_shares(batch_size, arguments.workers)
     fewest = arguments.workers if isinstance(arguments.workers, int) else arguments.workers[0]

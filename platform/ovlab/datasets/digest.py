@@ -10,8 +10,8 @@ from functools import singledispatch
 from ovlab.datasets.folder import FolderDataset
 from ovlab.datasets.manifest import names_digest
 from ovlab.datasets.sample import SegmentationDataset
-from ovlab.datasets.shapes import ShapesDataset
 from ovlab.datasets.sharded import ShardedDataset
+from ovlab.shapes.dataset import ShapesDataset
 from ovlab.specs.fingerprint import fingerprint
 
 # Raised whenever the painter would paint the same recipe otherwise; test_shapes.py holds the hash of its scenes.

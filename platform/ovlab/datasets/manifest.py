@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ovlab.columns import int32_column, string_column
+from ovlab.files.columns import int32_column, string_column
+from ovlab.files.storage import Folder
 from ovlab.specs.errors import InputError
-from ovlab.storage import Folder
 
 MANIFEST = "manifest.json"
 INDEX = "index.parquet"

@@ -5,8 +5,8 @@ from pathlib import Path
 from ovlab.datasets.catalog import DATASETS
 from ovlab.datasets.folder import open_folder
 from ovlab.datasets.sample import SegmentationDataset
-from ovlab.datasets.shapes import open_shapes
 from ovlab.datasets.sharded import open_shards
+from ovlab.shapes.dataset import open_shapes
 from ovlab.specs.errors import InputError
 
 

@@ -13,8 +13,8 @@ from ovlab.datasets.manifest import IndexEntry, ShardEntry, to_json
 from ovlab.datasets.original import OriginalSplit
 from ovlab.datasets.sample import IGNORE_INDEX
 from ovlab.datasets.shards import Row, pack_shard, shard_name
+from ovlab.files.storage import Folder
 from ovlab.specs.errors import InputError
-from ovlab.storage import Folder
 
 # Where the records are until the manifest is written.
 UNFINISHED = "unfinished"

@@ -7,9 +7,9 @@ from pathlib import Path
 from ovlab.datasets.manifest import MANIFEST
 from ovlab.datasets.opening import open_dataset
 from ovlab.datasets.sample import SegmentationDataset
-from ovlab.datasets.shapes_benchmarks import SHAPES_NAMES
+from ovlab.files.storage import Folder
+from ovlab.shapes.shapes_benchmarks import SHAPES_NAMES
 from ovlab.specs.errors import InputError
-from ovlab.storage import Folder
 
 VARIABLE = "OVLAB_DATA"
 

@@ -36,8 +36,8 @@ from ovlab.datasets.manifest import (
 from ovlab.datasets.original import OriginalSplit
 from ovlab.datasets.pack import UNFINISHED, Packing, ShardRecord, record_from_json, record_name, write_shard
 from ovlab.datasets.workers import run_tasks
+from ovlab.files.storage import Folder
 from ovlab.specs.errors import InputError
-from ovlab.storage import Folder
 
 CLAIM = f"{UNFINISHED}/identity.json"
 NUM_PROBES = 3

@@ -15,8 +15,8 @@ import pyarrow as pa
 from ovlab.datasets.manifest import IndexEntry, Manifest, load_index, load_manifest
 from ovlab.datasets.sample import Sample
 from ovlab.datasets.shards import Row, Shard
+from ovlab.files.storage import Folder
 from ovlab.specs.errors import InputError
-from ovlab.storage import Folder
 
 # An open shard holds one file and the parsed footer of 64 samples, some 0.4 MB; its samples are not kept.
 MAX_OPEN_SHARDS = 64

@@ -15,9 +15,9 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ovlab.columns import binary_column, int32_column, string_column
 from ovlab.datasets.encoding import decode_image, decode_label
 from ovlab.datasets.sample import Sample
+from ovlab.files.columns import binary_column, int32_column, string_column
 from ovlab.specs.errors import InputError
 from ovlab.specs.wording import one_line
 

@@ -21,7 +21,6 @@ from logoseg.views import views
 from ovlab.datasets.sample import Sample, SegmentationDataset
 from ovlab.metrics.counting import collapse, sparse_counts
 from ovlab.metrics.evaluation_counts import ImageCounts
-from ovlab.progress import Progress, Silent
 from ovlab.specs.evaluation import Protocol
 
 # Photographs that are decoded ahead of the network.
@@ -45,18 +44,15 @@ def evaluate(
     *,
     num_label_classes: int,
     device: torch.device,
-    progress: Progress | None = None,
 ) -> Iterator[ImageCounts]:
     """The counts of every image of `dataset`, in its order.
 
     `model` maps views (V 3 S S) and `text`, the features of the names asked for, to logits; the rest as in Question.
     Raises InputError for a label out of range.
     """
-    progress = Silent() if progress is None else progress
     question = Question(text, protocol, num_label_classes)
-    for done, (image,) in enumerate(evaluate_together(model, [question], [dataset], device=device), start=1):
+    for (image,) in evaluate_together(model, [question], [dataset], device=device):
         yield image
-        progress.update(done)
 
 
 def evaluate_together(

@@ -18,8 +18,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional as F
 
-from ovlab.datasets.shapes_world import SHAPES, TEXTURES
 from ovlab.pretraining.targets import KINDS
+from ovlab.shapes.world import SHAPES, TEXTURES
 
 # r: between the mean (0) and the maximum over tokens.
 SHARPNESS = 12.0

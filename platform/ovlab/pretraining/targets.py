@@ -15,7 +15,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional as F
 
-from ovlab.datasets.shapes_world import COLOURS, SHAPES, STUFF, TEXTURES
+from ovlab.shapes.world import COLOURS, SHAPES, STUFF, TEXTURES
 
 KINDS = (COLOURS, TEXTURES, SHAPES, STUFF)
 _WORDS = {word: number for number, word in enumerate(word for words in KINDS for word in words)}

@@ -10,9 +10,9 @@ from open_clip import CLIP
 from torch.nn import functional as F
 
 from logoseg.image_encoder import ImageNormalisation
-from ovlab.datasets.shapes_captions import with_article
-from ovlab.datasets.shapes_pretraining import close_up
-from ovlab.datasets.shapes_world import COMPOSITIONS
+from ovlab.shapes.captions import with_article
+from ovlab.shapes.close_ups import close_up
+from ovlab.shapes.world import COMPOSITIONS
 
 # No training draws from it.
 HELD_OUT_SEED = 999_331

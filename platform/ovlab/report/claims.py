@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from ovlab.metrics.multiple import holm
+from ovlab.report.cells import Grid
 from ovlab.report.differences import LOWER_IS_BETTER, Advantage, advantage
 from ovlab.report.samples import Samples
-from ovlab.results.cells import Grid
 from ovlab.specs.suite import PAPER
 from ovlab.specs.table import Claim, Column
 

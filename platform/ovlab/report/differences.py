@@ -13,8 +13,8 @@ from jaxtyping import Float64
 from ovlab.metrics.intervals import Interval, interval_about
 from ovlab.metrics.paired import p_value
 from ovlab.metrics.seeds import SeedDifference, seed_difference
+from ovlab.report.cells import Cell
 from ovlab.report.samples import Samples
-from ovlab.results.cells import Cell
 
 # Scores of which less is better.
 LOWER_IS_BETTER = frozenset({"hallucination_rate"})

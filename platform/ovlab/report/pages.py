@@ -13,8 +13,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ovlab.report import text
-from ovlab.results.record import Cost
 from ovlab.specs.errors import InputError
+from ovlab.store.record import Cost
 
 ASSETS = ("style.css", "script.js")
 

@@ -1,8 +1,8 @@
 """The words around a table: its footnotes with their numbers, and what holds for all of it."""
 
 from ovlab.metrics.seeds import MIN_SEEDS
+from ovlab.report.cells import Grid
 from ovlab.report.table_view import NoteView
-from ovlab.results.cells import Grid
 from ovlab.specs.suite import PAPER, Suite
 from ovlab.specs.table import Note, Table
 

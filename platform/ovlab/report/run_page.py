@@ -8,18 +8,18 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.json as pajson
 
-from ovlab.evaluation.seen_classes import seen_classes
+from ovlab.datasets.seen_classes import seen_classes
 from ovlab.metrics.counting import SparseCounts
 from ovlab.metrics.image_scores import best_and_worst, image_mious
 from ovlab.report.charts import Panel, curve_panel
 from ovlab.report.confusions import Confused, most_confused
-from ovlab.results.artifacts import STEP_LOG
-from ovlab.results.pairs import SHORT, stored_counts, tables
-from ovlab.results.pictures import Picture, PictureClass, Pictures, pictures_of
-from ovlab.results.record import DamagedError, EvaluationRecord, TrainingRecord
-from ovlab.results.store import Store, training_folder
 from ovlab.specs.errors import InputError
 from ovlab.specs.fields import leaves
+from ovlab.store.artifacts import STEP_LOG
+from ovlab.store.pairs import SHORT, stored_counts, tables
+from ovlab.store.pictures import Picture, PictureClass, Pictures, pictures_of
+from ovlab.store.record import DamagedError, EvaluationRecord, TrainingRecord
+from ovlab.store.store import Store, training_folder
 
 NUM_CONFUSED = 15
 NUM_EXTREMES = 8

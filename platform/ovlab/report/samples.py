@@ -12,14 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from jaxtyping import Float64
 
-from ovlab.evaluation.seen_classes import seen_classes
+from ovlab.datasets.seen_classes import seen_classes
 from ovlab.metrics.per_image import PerImageCounts
 from ovlab.metrics.resampling import resample
 from ovlab.metrics.scores import Scores
-from ovlab.results.cells import Cell
-from ovlab.results.pairs import SHORT, stored_tables
-from ovlab.results.record import DamagedError, EvaluationRecord
-from ovlab.results.store import Store
+from ovlab.report.cells import Cell
+from ovlab.store.pairs import SHORT, stored_tables
+from ovlab.store.record import DamagedError, EvaluationRecord
+from ovlab.store.store import Store
 
 # More than the 2000 of a single interval: the smallest p-value is 2 / (B + 1), and Holm's correction multiplies it by
 # the number of comparisons in a table, 54 in Table 4.

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ovlab.report.ablations import Ablation, ablations
+from ovlab.report.cells import Records
 from ovlab.report.pages import copy_assets, put_file, write_page
 from ovlab.report.run_page import Place, RunPage, Sibling, anchor, page_name, run_page
 from ovlab.report.table_view import RowView, TableView
-from ovlab.results.cells import Records
-from ovlab.results.pictures import Pictures, read_pictures
-from ovlab.results.record import Cost, EvaluationRecord, TrainingRecord
-from ovlab.results.store import Store
+from ovlab.store.pictures import Pictures, read_pictures
+from ovlab.store.record import Cost, EvaluationRecord, TrainingRecord
+from ovlab.store.store import Store
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,7 +7,7 @@ differs from the suite's.
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import Protocol
@@ -202,3 +202,12 @@ def _require_known(what: str, names: Iterable[str], known: Sequence[str], kind: 
     for name in names:
         if name not in known:
             raise InputError(f"{what} {name!r}. {kind} are {', '.join(known)}.")
+
+
+class CellName(NamedTuple):
+    """A place in a table, by the table's name, the row's key and the column's title, for one seed."""
+
+    table: str
+    row: str
+    column: str
+    seed: int

@@ -2,22 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import Protocol
 from ovlab.specs.suite import Suite
-from ovlab.specs.table import Table, require_seeds
+from ovlab.specs.table import CellName, Table, require_seeds
 from ovlab.specs.training import TrainingSpec
-
-
-class CellName(NamedTuple):
-    """A place in a table, by the table's name, the row's key and the column's title, for one seed."""
-
-    table: str
-    row: str
-    column: str
-    seed: int
 
 
 @dataclass(frozen=True, slots=True)

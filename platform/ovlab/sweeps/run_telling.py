@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from ovlab.results.artifacts import weights_uri
-from ovlab.results.contact_sheet import contact_sheet
-from ovlab.results.record import EvaluationRecord, TrainingRecord
-from ovlab.results.store import Store
+from ovlab.store.artifacts import weights_uri
+from ovlab.store.contact_sheet import contact_sheet
+from ovlab.store.record import EvaluationRecord, TrainingRecord
+from ovlab.store.store import Store
 from ovlab.tracking.tracker import TrackedModel, Tracker
 from ovlab.training.step_log import StepRecord
 
@@ -29,7 +29,7 @@ def step_teller(tracker: Tracker, num_steps: int) -> Callable[[StepRecord], None
 
 
 def record_teller(tracker: Tracker, store: Store) -> Callable[[TrainingRecord | EvaluationRecord], None]:
-    """A hook of `ovlab.sweeps.planned_run.run_one`, whose evaluations have their pictures when it is called."""
+    """A hook of `ovlab.runs.planned_run.run_one`, whose evaluations have their pictures when it is called."""
     steps = 0
 
     def tell(record: TrainingRecord | EvaluationRecord) -> None:

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ovlab.results.attempts import attempts_at
-from ovlab.results.store import Store
+from ovlab.runs.planned import Plan, PlannedRun
 from ovlab.specs.errors import InputError
 from ovlab.specs.table import Table
-from ovlab.sweeps.planned import Plan, PlannedRun
+from ovlab.store.attempts import attempts_at
+from ovlab.store.store import Store
 
 # How the ledger of a run begins to say that a search gave it up.
 EARLY = "stopped early"

@@ -2,22 +2,15 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from statistics import median
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from logoseg.config import ModelConfig
-from ovlab.results.record import Cost, EvaluationRecord, TrainingRecord
+from ovlab.runs.planned import Estimate
 from ovlab.specs.evaluation import EvaluationSpec
 from ovlab.specs.training import TrainingSpec
+from ovlab.store.record import Cost, EvaluationRecord, TrainingRecord
 
 Run = TypeVar("Run", TrainingRecord, EvaluationRecord)
-
-
-class Estimate(NamedTuple):
-    """On a machine like `device`, where the measured runs ran. Work that was lost there is not counted."""
-
-    seconds: float
-    gpu_seconds: float
-    device: str
 
 
 class Speeds:

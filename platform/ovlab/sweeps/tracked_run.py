@@ -8,21 +8,21 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 
-from ovlab.device import pick_device
-from ovlab.progress import open_progress
-from ovlab.results.attempts import attempts_at
-from ovlab.results.store import Store, open_store
+from ovlab.files.claim import claimed
+from ovlab.ray.hooks import NullSink, Sink, evaluation_metrics, training_metrics
+from ovlab.runs.device import pick_device
+from ovlab.runs.failure import Failure
+from ovlab.runs.planned import Plan, PlannedRun
+from ovlab.runs.planned_run import OpenProgress, RunRecords, no_progress, require_resolved, run_missing, run_one
+from ovlab.runs.progress import open_progress
+from ovlab.runs.sources import Sources
+from ovlab.runs.workplace import Workplace
 from ovlab.specs.evaluation import protocol_hash
 from ovlab.specs.resolved import ResolvedTraining, training_fingerprint
-from ovlab.sweeps.claim import claimed
-from ovlab.sweeps.failure import Failure
-from ovlab.sweeps.planned import Plan, PlannedRun
-from ovlab.sweeps.planned_run import OpenProgress, RunRecords, no_progress, require_resolved, run_missing, run_one
+from ovlab.store.attempts import attempts_at
+from ovlab.store.store import Store, open_store
 from ovlab.sweeps.run_telling import record_teller, step_teller
-from ovlab.sweeps.sources import Sources
 from ovlab.sweeps.tracked_sweep import Sweep, sweep_of
-from ovlab.sweeps.workplace import Workplace
-from ovlab.telemetry.hooks import NullSink, Sink, evaluation_metrics, training_metrics
 from ovlab.tracking.lifecycle import tracked
 from ovlab.tracking.params import flat_params
 from ovlab.tracking.provenance import Provenance, provenance

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from ovlab.results.store import Store
+from ovlab.runs.failure import Failure
+from ovlab.runs.planned import Plan
 from ovlab.specs.fingerprint import fingerprint
-from ovlab.sweeps.failure import Failure
-from ovlab.sweeps.planned import Plan
+from ovlab.store.store import Store
 from ovlab.tracking.lifecycle import tracked
 from ovlab.tracking.params import flat_params
 from ovlab.tracking.provenance import Source, provenance

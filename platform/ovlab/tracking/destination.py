@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ovlab.cache import cache_folder
+from ovlab.files.cache import cache_folder
 from ovlab.specs.errors import InputError
 
 

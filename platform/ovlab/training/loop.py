@@ -26,11 +26,15 @@ from torch.optim import AdamW
 
 from logoseg.checkpoint import save_weights
 from ovlab.datasets.sample import SegmentationDataset
-from ovlab.progress import Progress, Silent
 from ovlab.specs.errors import InputError
 from ovlab.specs.training import TrainingSpec
 from ovlab.training.batches import Batch, batches
-from ovlab.training.checkpoint import (
+from ovlab.training.optimizer import build_optimizer, set_learning_rate
+from ovlab.training.process_group import ALONE, Team
+from ovlab.training.run_folder import RunFolder, RunIdentity, open_run_folder
+from ovlab.training.step import autocast, train_step
+from ovlab.training.step_log import StepRecord, open_step_log
+from ovlab.training.training_state import (
     TrainingState,
     capture,
     frozen_digest,
@@ -39,11 +43,6 @@ from ovlab.training.checkpoint import (
     save_state,
     seed_step,
 )
-from ovlab.training.optimizer import build_optimizer, set_learning_rate
-from ovlab.training.run_folder import RunFolder, RunIdentity, open_run_folder
-from ovlab.training.step import autocast, train_step
-from ovlab.training.step_log import StepRecord, open_step_log
-from ovlab.training.team import ALONE, Team
 
 
 class TrainingResult(NamedTuple):
@@ -68,7 +67,6 @@ def train(
     device: torch.device,
     num_loader_workers: int = 0,
     checkpoint_every: int = 500,
-    progress: Progress | None = None,
     stop: Callable[[], bool] = lambda: False,
     on_step: Sequence[Callable[[StepRecord], None]] = (),
     on_checkpoint: Sequence[Callable[[int, Path], None]] = (),
@@ -88,7 +86,6 @@ def train(
         raise InputError(f"checkpoint_every must be at least 1, got {checkpoint_every}.")
     schedule = spec.schedule
     autocast(device, schedule.precision)  # refuses what the device cannot do before anything is written
-    progress = Silent() if progress is None else progress
     model, text = model.to(device), text.to(device)
     optimizer = build_optimizer(model, schedule)
     identity = run_identity(spec, model, dataset)
@@ -102,13 +99,11 @@ def train(
         first = next(stream)  # data that cannot be read are refused before anything is written
         folder.begin(identity)
         ready = chain([first], stream)
-        progress.update(start)
         with closing(stream), open_step_log(folder.steps, num_done=start) as log:
             for step in range(start, schedule.steps):
                 record = update(step, ready)
                 done, position = record.step, position + schedule.batch_size
                 log.write(record)
-                progress.update(done, loss=record.loss)
                 for hook in on_step:
                     hook(record)
                 stopping = team.agree(done < schedule.steps and stop())

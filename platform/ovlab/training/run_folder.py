@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ovlab.atomic_file import PARTIAL, remove_partials, write_text
+from ovlab.files.atomic_file import PARTIAL, remove_partials, write_text
 from ovlab.specs.errors import InputError
 from ovlab.specs.fields import differences
 from ovlab.specs.fingerprint import fingerprint

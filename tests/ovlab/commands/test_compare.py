@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 
 from ovlab.cli import main
-from ovlab.evaluation.seen_classes import seen_classes
+from ovlab.datasets.seen_classes import seen_classes
 from ovlab.metrics.counting import SparseCounts
 from ovlab.metrics.evaluation_counts import ImageCounts
 from ovlab.metrics.paired import compare_runs
 from ovlab.metrics.per_image import tables_of
-from ovlab.results.attempts import Attempt
-from ovlab.results.record import ClassFigures, EvaluationRecord, cost_of
-from ovlab.results.shards import commit_shard, plan_shards
-from ovlab.results.store import Store, open_store
 from ovlab.specs.evaluation import EvaluationSpec, Scoring, evaluation_fingerprint, protocol_hash, scoring_hash, whole
+from ovlab.store.attempts import Attempt
+from ovlab.store.count_shards import commit_shard, plan_shards
+from ovlab.store.record import ClassFigures, EvaluationRecord, cost_of
+from ovlab.store.store import Store, open_store
 
 NUM_CLASSES = 20
 IDS = [f"{number:03d}" for number in range(40)]

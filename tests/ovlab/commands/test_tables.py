@@ -10,9 +10,9 @@ import pytest
 
 from ovlab.cli import build_parser, main
 from ovlab.commands.plan import planned
-from ovlab.results.store import open_store
-from ovlab.sweeps import planned_run
-from ovlab.sweeps.claim import claimed
+from ovlab.files.claim import claimed
+from ovlab.runs import planned_run
+from ovlab.store.store import open_store
 from ovlab.sweeps.tracked_sweep import sweep_of
 
 # Two rows that are one run, and one whose loss is no number after the first update unless it is mended.
@@ -121,7 +121,7 @@ def test_run_with_everything_done_starts_no_ray_and_tells_nobody(
 ) -> None:
     (place / "mine.py").write_text(TABLE.replace("BROKEN", "{}"))
     assert made(capsys)[0] == 0
-    monkeypatch.setitem(sys.modules, "ovlab.cluster", None)
+    monkeypatch.setitem(sys.modules, "ovlab.ray.cluster", None)
     monkeypatch.setitem(sys.modules, "ovlab.tracking.session", None)
 
     assert main(["run", "./mine.py", *OPTIONS, "--workers", "2"]) == 0

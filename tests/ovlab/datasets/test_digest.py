@@ -16,8 +16,8 @@ from ovlab.datasets.folder import open_folder
 from ovlab.datasets.original import FolderSplit
 from ovlab.datasets.prepare import prepare
 from ovlab.datasets.sample import Sample
-from ovlab.datasets.shapes import open_shapes
 from ovlab.datasets.sharded import ShardedDataset, open_shards
+from ovlab.shapes.dataset import open_shapes
 
 
 def write_folder(root: Path, names: str = '["sky", "road"]', stems: str = "ab", side: int = 8) -> Path:
@@ -96,7 +96,7 @@ def test_data_digest_of_shapes_sets_is_one_for_each_split_and_length() -> None:
 @pytest.mark.parametrize("hash_seed", ["1", "2"])
 def test_data_digest_another_process_and_hash_seed_is_equal(hash_seed: str) -> None:
     program = (
-        "from ovlab.datasets.digest import data_digest; from ovlab.datasets.shapes import open_shapes\n"
+        "from ovlab.datasets.digest import data_digest; from ovlab.shapes.dataset import open_shapes\n"
         "print(data_digest(open_shapes('shapes-a-847', 'val')))"
     )
     found = subprocess.run(

@@ -16,7 +16,7 @@ from ovlab.datasets.manifest import content_digest, load_index, load_manifest
 from ovlab.datasets.original import FolderSplit
 from ovlab.datasets.prepare import prepare
 from ovlab.datasets.sample import IGNORE_INDEX
-from ovlab.storage import Folder
+from ovlab.files.storage import Folder
 
 MakeDownload = Callable[..., FolderSplit]
 Contents = Callable[[Path], dict[str, bytes]]

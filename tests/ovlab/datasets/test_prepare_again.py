@@ -12,8 +12,8 @@ import pytest
 
 from ovlab.datasets.original import FolderSplit
 from ovlab.datasets.prepare import prepare
+from ovlab.files.storage import Folder
 from ovlab.specs.errors import InputError
-from ovlab.storage import Folder
 
 MakeDownload = Callable[..., FolderSplit]
 Contents = Callable[[Path], dict[str, bytes]]

@@ -5,7 +5,7 @@ import pytest
 
 from ovlab.datasets.sample import SegmentationDataset
 from ovlab.datasets.selection import Selection, first_samples
-from ovlab.datasets.shapes import open_shapes
+from ovlab.shapes.dataset import open_shapes
 
 
 def test_selection_gives_the_samples_in_its_own_order() -> None:

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from ovlab.datasets.shapes_world import COLOURS, SHAPES, STUFF, TEXTURES
 from ovlab.pretraining.located_words import located_loss, smooth_maximum
 from ovlab.pretraining.targets import caption_targets, word_directions
+from ovlab.shapes.world import COLOURS, SHAPES, STUFF, TEXTURES
 
 DIRECTIONS = word_directions(64)
 ATTRIBUTES = torch.tensor([[0, 1, 1, 1]])  # red striped star, grass

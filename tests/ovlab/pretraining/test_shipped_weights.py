@@ -5,11 +5,11 @@ import re
 
 import pytest
 
-from logoseg.checkpoint import load_clip
+from logoseg.clip.released_weights import load_clip
+from logoseg.clip.shipped import CLIP_WEIGHTS, shipped_clip
 from logoseg.presets import PRESETS
-from logoseg.shipped import CLIP_WEIGHTS, shipped_clip
-from ovlab.datasets.shapes_world import UNSEEN_COMPOSITIONS
 from ovlab.pretraining.zero_shot import zero_shot_accuracy
+from ovlab.shapes.world import UNSEEN_COMPOSITIONS
 
 FILES = sorted(CLIP_WEIGHTS.glob("*.safetensors"))
 

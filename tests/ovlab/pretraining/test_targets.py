@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from ovlab.datasets.shapes_world import COLOURS, SHAPES, STUFF, TEXTURES
 from ovlab.pretraining.targets import (
     attribute_loss,
     caption_loss,
@@ -14,6 +13,7 @@ from ovlab.pretraining.targets import (
     cells,
     word_directions,
 )
+from ovlab.shapes.world import COLOURS, SHAPES, STUFF, TEXTURES
 
 NUM_WORDS = len(COLOURS) + len(TEXTURES) + len(SHAPES) + len(STUFF)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from logoseg.clip import build_clip
+from logoseg.clip.towers import build_clip
 from logoseg.image_encoder import ImageNormalisation, build_image_encoder
 from logoseg.presets import shapes_convnext_s, shapes_vit_s
 from ovlab.pretraining.tokens import read_tokens

@@ -7,19 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ovlab.evaluation.seen_classes import seen_classes
+from ovlab.datasets.seen_classes import seen_classes
 from ovlab.metrics.counting import SparseCounts
 from ovlab.metrics.evaluation_counts import ImageCounts, sum_counts
 from ovlab.metrics.summary import summary
-from ovlab.results.attempts import Attempt
-from ovlab.results.cells import Grid, cells_of, read_records
-from ovlab.results.record import ClassFigures, EvaluationRecord, StoredFile, TrainingRecord, cost_of
-from ovlab.results.shards import commit_shard, plan_shards
-from ovlab.results.store import Store, open_store
+from ovlab.report.cells import Grid, cells_of, read_records
 from ovlab.specs.evaluation import EvaluationSpec, Scoring, evaluation_fingerprint, protocol_hash, scoring_hash
 from ovlab.specs.resolved import ResolvedTraining, training_fingerprint
 from ovlab.specs.suite import SHAPES, Suite
 from ovlab.specs.table import Column, Published, Row, Table, Variation
+from ovlab.store.attempts import Attempt
+from ovlab.store.count_shards import commit_shard, plan_shards
+from ovlab.store.record import ClassFigures, EvaluationRecord, StoredFile, TrainingRecord, cost_of
+from ovlab.store.store import Store, open_store
 
 TIME = "2026-01-02T03:04:05+00:00"
 ATTEMPT = Attempt(

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from ovlab.results.attempts import Attempt
-from ovlab.results.record import ClassFigures, EvaluationRecord, StoredFile, TrainingRecord, cost_of
-from ovlab.results.store import Store, open_store
 from ovlab.specs.evaluation import EvaluationSpec, evaluation_fingerprint, protocol_hash, scoring_hash
 from ovlab.specs.resolved import ResolvedTraining, training_fingerprint
 from ovlab.specs.suite import PAPER
+from ovlab.store.attempts import Attempt
+from ovlab.store.record import ClassFigures, EvaluationRecord, StoredFile, TrainingRecord, cost_of
+from ovlab.store.store import Store, open_store
 
 ATTEMPT = Attempt(
     id="20260102T030405-1",

@@ -10,7 +10,7 @@ import pytest
 from logoseg.config import SlidingWindow, WholeImage
 from logoseg.presets import PRESETS
 from ovlab.datasets.catalog import DATASETS
-from ovlab.datasets.shapes_benchmarks import SHAPES_NAMES
+from ovlab.shapes.shapes_benchmarks import SHAPES_NAMES
 from ovlab.specs.errors import InputError
 from ovlab.specs.suite import PAPER, SHAPES, SUITES, Suite, suite_named
 

@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ovlab.results import shards
+from ovlab.store import count_shards as shards
 
 
 @pytest.fixture(autouse=True, scope="module")

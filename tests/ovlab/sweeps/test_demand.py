@@ -4,9 +4,9 @@ import pytest
 
 from ovlab.specs.errors import InputError
 from ovlab.specs.suite import PAPER, SHAPES
-from ovlab.specs.table import SIX_BENCHMARKS, Column, Row, Table, Variation
+from ovlab.specs.table import SIX_BENCHMARKS, CellName, Column, Row, Table, Variation
 from ovlab.specs.table_file import load_table
-from ovlab.sweeps.demand import CellName, demands
+from ovlab.sweeps.demand import demands
 
 FULL, HALF = Variation(model={"prior_weight": 1.0}), Variation(model={"prior_weight": 0.5})
 

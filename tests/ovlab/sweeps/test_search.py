@@ -6,14 +6,14 @@ import pytest
 
 from micro_table import TABLE
 from ovlab.cli import main
-from ovlab.clip_files import RANDOM
-from ovlab.results.attempts import attempt
-from ovlab.results.store import open_store
+from ovlab.runs.clip_files import RANDOM
+from ovlab.runs.sources import Sources
 from ovlab.specs.errors import Stopped
 from ovlab.specs.suite import SHAPES
-from ovlab.sweeps.plan import make_plan
+from ovlab.store.attempts import attempt
+from ovlab.store.store import open_store
+from ovlab.sweeps.planner import make_plan
 from ovlab.sweeps.search import EARLY, require_searchable, without_given_up
-from ovlab.sweeps.sources import Sources
 
 
 def test_search_in_a_table_of_the_paper_is_a_wrong_call(

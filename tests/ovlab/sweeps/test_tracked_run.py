@@ -6,17 +6,17 @@ import pytest
 from PIL import Image
 
 from micro_table import TABLE
-from ovlab.clip_files import RANDOM
-from ovlab.results.store import Store, open_store
+from ovlab.runs.clip_files import RANDOM
+from ovlab.runs.failure import Failure
+from ovlab.runs.planned import Plan
+from ovlab.runs.sources import Sources
+from ovlab.runs.workplace import Workplace
 from ovlab.specs.errors import Stopped
 from ovlab.specs.suite import SHAPES
-from ovlab.sweeps.failure import Failure
-from ovlab.sweeps.plan import make_plan
-from ovlab.sweeps.planned import Plan
-from ovlab.sweeps.sources import Sources
+from ovlab.store.store import Store, open_store
+from ovlab.sweeps.planner import make_plan
 from ovlab.sweeps.tracked_run import make_here
 from ovlab.sweeps.tracked_sweep import sweep_of, tracked_sweep
-from ovlab.sweeps.workplace import Workplace
 from ovlab.tracking.provenance import Source
 from ovlab.tracking.spool import Event, SpoolTracker, read_events
 from ovlab.tracking.spooled_state import SpooledState, spooled_states

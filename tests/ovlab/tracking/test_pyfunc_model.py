@@ -15,7 +15,7 @@ from PIL import Image
 from logoseg.checkpoint import save_weights
 from logoseg.network import LoGoSeg
 from logoseg.presets import tiny
-from ovlab.predict import predict_photograph
+from ovlab.evaluation.prediction import predict_photograph
 from ovlab.specs.evaluation import whole
 from ovlab.tracking.destination import Destination
 from ovlab.tracking.mlflow_tracker import MlflowServer

@@ -27,7 +27,7 @@ def test_events_come_back_in_order_with_what_was_told(tmp_path: Path) -> None:
 
     tracker.start(HEADER)
     tracker.metrics(3, {"loss": 0.25, "miou": np.float64(0.5)})
-    tracker.tags({"ovlab.device": "cpu"})
+    tracker.tags({"ovlab.runs.device": "cpu"})
     tracker.artifact(picture, "pictures")
     picture.write_bytes(b"another picture")
     tracker.table("per_class.json", {"class": ["road"], "iou": [math.nan]})

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ovlab.report.build import table_views
+from ovlab.report.assembly import table_views
+from ovlab.report.cells import read_records
 from ovlab.report.site import write_site
-from ovlab.results.cells import read_records
-from ovlab.results.pictures import KINDS, Picture, PictureClass, Pictures, put_picture, put_pictures
-from ovlab.results.record import EvaluationRecord
-from ovlab.results.store import Store, training_folder
 from ovlab.specs.suite import SHAPES
 from ovlab.specs.table import Table, Variation
+from ovlab.store.pictures import KINDS, Picture, PictureClass, Pictures, put_picture, put_pictures
+from ovlab.store.record import EvaluationRecord
+from ovlab.store.store import Store, training_folder
 
 
 def put_loss(store: Store, training: str, losses: list[float]) -> None:

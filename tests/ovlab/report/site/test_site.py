@@ -9,15 +9,15 @@ from urllib.parse import unquote, urldefrag
 
 import pytest
 
-from ovlab.report.build import table_views
+from ovlab.report.assembly import table_views
+from ovlab.report.cells import read_records
 from ovlab.report.run_page import anchor, page_name
 from ovlab.report.site import write_site
-from ovlab.results.cells import read_records
-from ovlab.results.pictures import Pictures
-from ovlab.results.record import EvaluationRecord
-from ovlab.results.store import evaluation_folder, open_store, training_folder
 from ovlab.specs.suite import SHAPES
 from ovlab.specs.table import Table
+from ovlab.store.pictures import Pictures
+from ovlab.store.record import EvaluationRecord
+from ovlab.store.store import evaluation_folder, open_store, training_folder
 
 
 class Page(HTMLParser):

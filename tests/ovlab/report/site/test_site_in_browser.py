@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from ovlab.report.run_page import anchor, page_name
-from ovlab.results.record import EvaluationRecord
+from ovlab.store.record import EvaluationRecord
 
 CHROMIUM = Path(os.environ.get("OVLAB_CHROMIUM", "/usr/bin/chromium"))
 ARGUMENTS = (

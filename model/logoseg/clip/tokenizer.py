@@ -1,0 +1,73 @@
+"""Words to the numbers a text tower reads: open_clip's byte-pair tokenizer, whole or reduced to a short list of words.
+
+The embedding of the whole table would be nine tenths of a small model's weights. A reduced tokenizer keeps the token of
+each listed word and gives it a small number; the end of a text stays the largest number, since open_clip pools there.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from logoseg.model_error import ModelError
+
+_WORD_LISTS = Path(__file__).parent / "clip_configs"
+
+Tokenizer = Callable[[Sequence[str]], Int64[Tensor, "prompts length"]]
+
+
+def build_tokenizer(text_config: dict[str, Any]) -> Tokenizer:
+    """The tokenizer that belongs to the `text_cfg` of an open_clip model; a reduced one where it names a word list."""
+    context_length = text_config["context_length"]
+    words = (text_config.get("tokenizer_kwargs") or {}).get("words")
+    if words is None:
+        return open_clip.SimpleTokenizer(context_length=context_length)
+    return ReducedTokenizer(known_words(words), context_length)
+
+
+@lru_cache
+def known_words(name: str) -> tuple[str, ...]:
+    """The words of a list in clip_configs/, one a line."""
+    return tuple((_WORD_LISTS / f"{name}.txt").read_text(encoding="utf-8").split())
+
+
+class ReducedTokenizer:
+    """Knows the given words only. 0 is padding, words count from 1, then start and end of text."""
+
+    def __init__(self, words: Sequence[str], context_length: int) -> None:
+        self._whole = open_clip.SimpleTokenizer(context_length=context_length)
+        self._words = frozenset(words)
+        self._context_length = context_length
+        tokens = dict.fromkeys(token for word in words for token in self._whole.encode(word))
+        self._small = {token: number for number, token in enumerate(tokens, start=1)}
+        self._start, self._end = len(tokens) + 1, len(tokens) + 2
+
+    @property
+    def vocab_size(self) -> int:
+        """How many rows the embedding needs."""
+        return self._end + 1
+
+    def __call__(self, texts: Sequence[str]) -> Int64[Tensor, "prompts length"]:
+        """Raises ModelError for a word that is not known, and for a text longer than the context."""
+        tokens = torch.zeros(len(texts), self._context_length, dtype=torch.int64)
+        for row, text in zip(tokens, texts, strict=True):
+            numbers = [self._start, *self._numbers(text), self._end]
+            if len(numbers) > self._context_length:
+                raise ModelError(f"{text!r} has {len(numbers)} tokens; this text tower reads {self._context_length}.")
+            row[: len(numbers)] = torch.tensor(numbers)
+        return tokens
+
+    def _numbers(self, text: str) -> list[int]:
+        words = "".join(letter if letter.isalnum() else " " for letter in text.lower()).split()
+        unknown = [word for word in words if word not in self._words]
+        if unknown:
+            raise ModelError(
+                f"{text!r}: this small CLIP does not know {', '.join(map(repr, unknown))}. "
+                f"It knows {', '.join(sorted(self._words))}."
+            )
+        return [self._small[token] for word in words for token in self._whole.encode(word)]

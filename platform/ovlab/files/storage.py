@@ -1,0 +1,224 @@
+"""A folder of files on this machine or in an S3 bucket, where a file is there whole or not at all."""
+
+import contextlib
+import errno
+import fcntl
+import io
+import os
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import fsspec
+import pyarrow as pa
+from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
+
+from ovlab.files.concurrent_file import PARTIAL, create, writing
+from ovlab.specs.errors import InputError
+from ovlab.specs.wording import one_line
+
+
+@dataclass(frozen=True)
+class Folder:
+    """`uri` is a path, file:///path or s3://bucket/prefix. Every name below is relative to it, with forward slashes.
+
+    A missing file or bucket, refused access and an unreachable store raise InputError naming the place.
+    """
+
+    uri: str
+    # The file system and the path in it, by process: connections and event loops survive neither pickling nor a fork.
+    _roots: dict[int, tuple[fsspec.AbstractFileSystem, str]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def __post_init__(self) -> None:
+        scheme, separator, _ = self.uri.partition("://")
+        if not self.uri or (separator and scheme not in ("file", "s3")):
+            raise InputError(f"{self.uri!r}: not a place for data. Give a folder, or s3://bucket/prefix.")
+
+    def __reduce__(self) -> tuple[type["Folder"], tuple[str]]:
+        # The same place in a process with another current folder.
+        return Folder, (self.uri if "://" in self.uri else str(Path(self.uri).resolve()),)
+
+    def __str__(self) -> str:
+        return self.uri
+
+    @property
+    def is_local(self) -> bool:
+        return not self.uri.startswith("s3://")
+
+    def locate(self, name: str) -> str:
+        """The full address of a file, for messages."""
+        return f"{self.uri.rstrip('/')}/{name}"
+
+    def read(self, name: str) -> bytes:
+        with self._input_errors(name):
+            return self._fs.cat_file(self._path(name))
+
+    def read_many(self, names: Iterable[str]) -> list[bytes]:
+        """The files in the order of `names`; from a bucket, several at a time."""
+        names = list(names)
+        found = self.read_existing(names)
+        for name in names:
+            if name not in found:
+                raise InputError(f"{self.locate(name)}: not found.")
+        return [found[name] for name in names]
+
+    def read_existing(self, names: Iterable[str]) -> dict[str, bytes]:
+        """Those of the files that are there, by name; from a bucket, several at a time."""
+        paths = {self._path(name): name for name in names}
+        if not paths:
+            return {}
+        with self._input_errors(""):
+            found = self._fs.cat(list(paths), on_error="return")
+            for content in found.values():
+                if not isinstance(content, bytes | FileNotFoundError):
+                    raise content
+        return {paths[path]: content for path, content in found.items() if isinstance(content, bytes)}
+
+    def open(self, name: str, num_bytes: int) -> io.IOBase | pa.NativeFile:
+        """A seekable file of known size, read in exactly the ranges that are asked for."""
+        with self._input_errors(name):
+            if self.is_local:
+                return pa.OSFile(self._path(name), "rb")
+            return self._fs.open(self._path(name), "rb", cache_type="none", size=num_bytes)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Put the whole file there at once, over one of the same name."""
+        with self._input_errors(name):
+            if self.is_local:
+                with writing(Path(self._path(name))) as partial:
+                    partial.write_bytes(content)
+            else:
+                self._fs.pipe_file(self._path(name), content)
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Put the whole file there unless one of that name exists. Says whether this call did.
+
+        Of several writers at once, one gets True. A bucket decides by the header If-None-Match, as S3 knows it since
+        2024; a store that passes over it lets the last writer win, so read back what is there.
+        """
+        with self._input_errors(name):
+            if self.is_local:
+                return create(Path(self._path(name)), content)
+            return _put_new(self._fs, self._path(name), content)
+
+    def upload(self, source: Path, name: str) -> None:
+        """Copy a file of this machine to there at once, over one of the same name; it need not fit into memory."""
+        with self._input_errors(name):
+            if self.is_local:
+                with writing(Path(self._path(name))) as partial:
+                    shutil.copyfile(source, partial)
+            else:
+                self._fs.put_file(str(source), self._path(name))
+
+    def download(self, name: str, target: Path) -> None:
+        """Copy a file to `target` on this machine. What is at `target` meanwhile, or after an error, is not whole."""
+        with self._input_errors(name):
+            self._fs.get_file(self._path(name), str(target))
+
+    def remove(self, name: str) -> None:
+        """Remove a file; nothing if it is not there."""
+        with self._input_errors(name), contextlib.suppress(FileNotFoundError):
+            self._fs.rm_file(self._path(name))
+
+    def sizes(self, folder: str = "") -> dict[str, int]:
+        """Bytes of each file of `folder` itself, by name relative to it; partial files are left out."""
+        with self._input_errors(folder):
+            try:
+                entries = self._fs.ls(self._path(folder), detail=True)
+            except (FileNotFoundError, NotADirectoryError):
+                return {}
+        files = {entry["name"].rsplit("/", 1)[-1]: entry["size"] for entry in entries if entry["type"] == "file"}
+        return {name: size for name, size in files.items() if not name.endswith(PARTIAL)}
+
+    def folders(self, folder: str = "") -> list[str]:
+        """The names of the folders in `folder`, sorted."""
+        with self._input_errors(folder):
+            try:
+                entries = self._fs.ls(self._path(folder), detail=True)
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+        return sorted(entry["name"].rstrip("/").rsplit("/", 1)[-1] for entry in entries if entry["type"] == "directory")
+
+    def is_empty(self) -> bool:
+        """Whether no file is here or in a folder of this folder."""
+        with self._input_errors(""):
+            return not self._fs.find(self._path(""), maxdepth=2)
+
+    def remove_folder(self, folder: str) -> None:
+        """Remove `folder` and all in it; nothing if it is not there."""
+        with self._input_errors(folder), contextlib.suppress(FileNotFoundError):
+            self._fs.rm(self._path(folder), recursive=True)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder against a second writer, and sweep what a killed one left half written.
+
+        Only on this machine: in a bucket a file is put whole, so that two writers of equal files do no harm.
+        """
+        if not self.is_local:
+            yield
+            return
+        path = Path(self._path(""))
+        with self._input_errors(""):
+            path.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(f"{self.uri}: another process is writing here; wait for it, or end it.") from None
+            for partial in path.rglob(f"*{PARTIAL}"):
+                partial.unlink(missing_ok=True)
+            yield
+        finally:
+            os.close(descriptor)
+
+    @property
+    def _fs(self) -> fsspec.AbstractFileSystem:
+        return self._open_root()[0]
+
+    def _path(self, name: str) -> str:
+        return f"{self._open_root()[1].rstrip('/')}/{name}".rstrip("/")
+
+    def _open_root(self) -> tuple[fsspec.AbstractFileSystem, str]:
+        process = os.getpid()
+        if process not in self._roots:
+            # fsspec's own cache of file systems knows nothing of a changed AWS_ENDPOINT_URL; listings change under our
+            # hands, by the workers of this very preparation.
+            options = {} if self.is_local else {"use_listings_cache": False, "skip_instance_cache": True}
+            self._roots[process] = fsspec.core.url_to_fs(self.uri, **options)
+        return self._roots[process]
+
+    @contextlib.contextmanager
+    def _input_errors(self, name: str) -> Iterator[None]:
+        place = self.locate(name) if name else self.uri
+        try:
+            yield
+        except FileNotFoundError:
+            raise InputError(f"{place}: not found.") from None
+        except (PermissionError, NotADirectoryError, FileExistsError, IsADirectoryError) as error:
+            raise InputError(f"{place}: {error.strerror or error}.") from None
+        except (BotoCoreError, ClientError) as error:
+            raise InputError(
+                f"{place}: the store answers: {one_line(error)} Check credentials and AWS_ENDPOINT_URL."
+            ) from None
+
+
+def _put_new(file_system: fsspec.AbstractFileSystem, path: str, content: bytes) -> bool:
+    for wait in (0.1, 0.3, 1.0, 3.0, None):
+        try:
+            file_system.pipe_file(path, content, mode="create")
+        except FileExistsError:
+            return False
+        except OSError as error:
+            # 409: another writer's request for the same name is under way.
+            if error.errno != errno.EBUSY or wait is None:
+                raise
+            time.sleep(wait)
+        else:
+            return True
+    return False

@@ -1,0 +1,183 @@
+"""The Ray that the work runs on: the one that RAY_ADDRESS or the caller names, or a local one for as long as it lasts.
+
+Every process of a session gets the same environment: one thread for each worker's arithmetic, the address of this Ray
+(a second one on the machine would confuse Ray Train's cleaner of placement groups), and a path by which it imports
+these very sources.
+"""
+
+import json
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import ray
+
+import logoseg
+from ovlab.specs.errors import InputError, WorkError
+
+# What travels are manifests, counts and weights; Ray would otherwise reserve a third of the memory.
+OBJECT_STORE_BYTES = 256 * 2**20
+# The start of two workers that import torch takes 20 s on two cores; Ray gives up after 60.
+WORKER_GROUP_START_TIMEOUT = 300
+
+# Where `ray job submit` leaves the environment of the job, which a driver may add to but not repeat.
+_JOB_CONFIG = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+# Ray's own 10 s are not enough for its agents, Python programs, on a machine at work.
+_AGENT_START_MS = "30000"
+# Ray gives its raylet 30 s, whatever it is told; on a machine at work that is not always enough.
+_NUM_STARTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A connection to Ray. `started`: whether this process started it, and so ends it."""
+
+    address: str
+    num_cpus: float
+    num_gpus: float
+    started: bool
+
+
+@contextmanager
+def connect(
+    address: str | None = None, *, num_cpus: int | None = None, object_store_bytes: int = OBJECT_STORE_BYTES
+) -> Iterator[Cluster]:
+    """Connect to the Ray at `address` ("host:port", "auto"), by default to that of RAY_ADDRESS; without either, start
+    a local one with `num_cpus` logical CPUs (default: as many as there are) and end it after the block.
+
+    What was there before stays: a Ray that others started, and a connection that this process has already. Raises
+    InputError where nothing answers at the address, and WorkError where no Ray could be started.
+    """
+    if ray.is_initialized():
+        yield _cluster(ray.get_runtime_context().gcs_address, started=False)
+        return
+    address = address or os.environ.get("RAY_ADDRESS")
+    with _signal_handlers_kept():
+        found = _start_patiently(num_cpus, object_store_bytes) if address in (None, "local") else _join(str(address))
+    try:
+        yield found
+    finally:
+        ray.shutdown()
+
+
+def worker_environment(address: str) -> dict[str, str]:
+    """The variables that every process of a session has; `address` is that of its Ray, as host:port."""
+    return {
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join(_source_folders()),
+        "RAY_ADDRESS": address,
+        "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": str(WORKER_GROUP_START_TIMEOUT),
+    }
+
+
+def _start_patiently(num_cpus: int | None, object_store_bytes: int) -> Cluster:
+    for _ in range(_NUM_STARTS):
+        try:
+            return _start(num_cpus, object_store_bytes)
+        except Exception as error:  # ray.init raises bare ones
+            cause = error
+    reason = str(cause).split("\n")[0].strip() or "its dashboard did not answer in time."
+    raise WorkError(f"Ray did not start on this machine: {reason} Wait until it has less to do.") from cause
+
+
+def _start(num_cpus: int | None, object_store_bytes: int) -> Cluster:
+    # Chosen beforehand, because the environment of the workers holds it.
+    port = _free_port()
+    address = f"{ray.util.get_node_ip_address()}:{port}"
+    start = {"RAY_GCS_SERVER_PORT": str(port), "RAY_agent_register_timeout_ms": _AGENT_START_MS}
+    # Inherited by the workers. An environment of the session's own would leave those that Ray starts beforehand unused,
+    # and make every other one start in two steps.
+    with _environment(start | worker_environment(address)), _ended_with_its_start():
+        ray.init(
+            "local",
+            num_cpus=num_cpus,
+            object_store_memory=object_store_bytes,
+            # Ray Train's cleaner asks it what is left behind.
+            include_dashboard=True,
+            log_to_driver=False,
+            logging_level="warning",
+        )
+    return _cluster(ray.get_runtime_context().gcs_address, started=True)
+
+
+def _join(address: str) -> Cluster:
+    given = _job_variables()
+    known = "" if address == "auto" else address
+    # In a job, the sources are those that were uploaded, wherever this process found them.
+    wanted = {name: value for name, value in worker_environment(known).items() if value and name not in given}
+    try:
+        ray.init(address, log_to_driver=False, logging_level="warning", runtime_env={"env_vars": wanted})
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"no Ray at {address}: {reason} Start one there, or unset RAY_ADDRESS.") from None
+    return _cluster(ray.get_runtime_context().gcs_address, started=False)
+
+
+def _cluster(address: str, *, started: bool) -> Cluster:
+    resources = ray.cluster_resources()
+    return Cluster(address, resources.get("CPU", 0.0), resources.get("GPU", 0.0), started)
+
+
+def _job_variables() -> Mapping[str, str]:
+    config = json.loads(os.environ.get(_JOB_CONFIG, "{}"))
+    return (config.get("runtime_env") or {}).get("env_vars") or {}
+
+
+def _source_folders() -> list[str]:
+    """The folders that hold the packages ovlab and logoseg."""
+    packages = (Path(__file__).parents[1], Path(str(logoseg.__file__)).parent)
+    folders = [str(package.resolve().parent) for package in packages]
+    return list(dict.fromkeys(folders))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _ended_with_its_start() -> Iterator[None]:
+    """A Ray that started in part leaves processes behind, which would disturb the next one."""
+    before = set(psutil.Process().children(recursive=True))
+    try:
+        yield
+    except Exception:
+        ray.shutdown()
+        for process in set(psutil.Process().children(recursive=True)) - before:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        raise
+
+
+@contextmanager
+def _signal_handlers_kept() -> Iterator[None]:
+    """ray.init puts a handler of its own in the place of whatever SIGTERM meant before."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

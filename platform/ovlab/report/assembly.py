@@ -1,0 +1,230 @@
+"""From the cells of a table, and the counts behind them, to its view."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from ovlab.metrics.intervals import Interval, interval_about, within_0_and_1
+from ovlab.metrics.seeds import SeedSummary, summarise_seeds
+from ovlab.report.cells import Cell, Grid, Records, cells_of
+from ovlab.report.claims import claim_views
+from ovlab.report.differences import LOWER_IS_BETTER, advantage
+from ovlab.report.marks import Mark, comparable, marks_among
+from ovlab.report.remarks import footnotes_of, note_views, remarks_on
+from ovlab.report.samples import Samples
+from ovlab.report.table_view import CellView, ColumnView, Origin, Part, RowView, RunView, TableView
+from ovlab.specs.suite import PAPER, Suite, suite_named
+from ovlab.specs.table import Column, Row, Table
+from ovlab.store.store import Store
+
+QUOTED_TITLE = "As published"
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Line:
+    """A row of a view to be: the row of the table, and which of its two kinds of cells it shows."""
+
+    row: Row
+    origin: Origin
+
+
+def table_views(
+    tables: Iterable[Table],
+    suite: Suite,
+    records: Records,
+    store: Store,
+    *,
+    limit_steps: int | None = None,
+    limit_images: int | None = None,
+) -> tuple[TableView, ...]:
+    """The views of several tables from the records of one store, whose counts are read once.
+
+    Damaged counts are named in a warning. Raises InputError as `cells_of` does, before any count is read.
+    """
+    tables = tuple(tables)
+    samples = Samples(store, {column.score for table in tables for column in table.columns})
+    grids = [cells_of(table, suite, records, limit_steps=limit_steps, limit_images=limit_images) for table in tables]
+    samples.prepare(run.evaluation for grid in grids for cell in grid.cells.values() for run in cell.runs)
+    return tuple(table_view(grid, samples) for grid in grids)
+
+
+def table_view(grid: Grid, samples: Samples) -> TableView:
+    """The view of one table: marks, intervals and verdicts as marks.py, metrics and claims.py define them."""
+    table, suite = grid.table, suite_named(grid.suite)
+    is_measured = any(cell.origin == "measured" for cell in grid.cells.values())
+    quoted = [_Line(row, "quoted") for row in table.rows if row.quoted is not None]
+    # Of a table of which nothing is measured, what is quoted is all there is to see.
+    measured = [
+        _Line(row, "measured") for row in table.rows if row.run is not None and (is_measured or row.quoted is None)
+    ]
+    if suite == PAPER:
+        order = {row.key: position for position, row in enumerate(table.rows)}
+        lines = sorted([*quoted, *measured], key=lambda line: order[line.row.key])
+        parts = [_part("", lines, grid, suite, samples)]
+    else:
+        titles = (QUOTED_TITLE, _miniature_title(measured, suite))
+        parts = [
+            _part(title, lines, grid, suite, samples)
+            for title, lines in zip(titles, (quoted, measured), strict=True)
+            if lines
+        ]
+    return TableView(
+        name=table.name,
+        title=table.title,
+        suite=suite.name,
+        is_measured=is_measured,
+        parts=tuple(parts),
+        notes=note_views(table),
+        remarks=remarks_on(grid, suite, samples.num_resamples),
+        claims=claim_views(grid, samples),
+    )
+
+
+def _part(title: str, lines: Sequence[_Line], grid: Grid, suite: Suite, samples: Samples) -> Part:
+    table = grid.table
+    is_miniature = suite != PAPER and all(line.origin == "measured" for line in lines)
+    is_mixed = len({line.origin for line in lines}) > 1
+    # Where one thing stands for all rows, the title says it.
+    stand_in_title = ("Stand-in",) if is_miniature and len(_stand_ins(lines, suite)) > 1 else ()
+    # A column of details in which no row of this part has an entry is left out.
+    details = {name: title for name, title in table.details.items() if any(_detail(line.row, name) for line in lines)}
+    cells = {(line, column.title): _cell(line, column, grid) for line in lines for column in table.columns}
+    marks = _marks(lines, cells, table, samples)
+    cell_views = {
+        (line, column.title): _cell_view(
+            cells[line, column.title],
+            column,
+            samples,
+            mark=marks.get((line, column.title)),
+            footnotes=footnotes_of(table, row=line.row.key, column=column.title),
+            has_delta=suite == PAPER,
+        )
+        for line in lines
+        for column in table.columns
+    }
+    rows = tuple(
+        RowView(
+            key=line.row.key,
+            label=f"{line.row.label}, measured here" if is_mixed and line.origin == "measured" else line.row.label,
+            group=line.row.group,
+            origin=line.origin,
+            details=(
+                *(_detail(line.row, name) for name in details),
+                *(stand_in(line.row, suite) for _ in stand_in_title),
+            ),
+            cells=tuple(cell_views[line, column.title] for column in table.columns),
+            footnotes=footnotes_of(table, row=line.row.key),
+        )
+        for line in lines
+    )
+    columns = tuple(_column_view(column, table, suite, is_miniature) for column in table.columns)
+    return Part(title=title, details=(*details.values(), *stand_in_title), columns=columns, rows=rows)
+
+
+def stand_in(row: Row, suite: Suite) -> str:
+    """What a suite trains for a row, in its own names: "shapes-vit-s on shapes-coco, 3×3 regions"."""
+    if row.run is None:
+        return ""
+    trained = f"{row.run.preset(suite)} on {suite.training_sets[row.run.training_set]}"
+    if row.run.region_grid is None:
+        return trained
+    side = suite.region_grid(row.run.region_grid)
+    return f"{trained}, {side}×{side} regions"
+
+
+def _stand_ins(lines: Iterable[_Line], suite: Suite) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(stand_in(line.row, suite) for line in lines))
+
+
+def _miniature_title(lines: Sequence[_Line], suite: Suite) -> str:
+    title, stand_ins = f"In the miniature (suite {suite.name})", _stand_ins(lines, suite)
+    return f"{title}: {stand_ins[0]}" if len(stand_ins) == 1 else title
+
+
+def _cell(line: _Line, column: Column, grid: Grid) -> Cell:
+    cell = grid.cells[line.row.key, column.title]
+    if line.origin == "measured":
+        return cell
+    return Cell(origin="quoted", value=cell.published, published=cell.published)
+
+
+def _marks(
+    lines: Sequence[_Line], cells: dict[tuple[_Line, str], Cell], table: Table, samples: Samples
+) -> dict[tuple[_Line, str], Mark]:
+    found: dict[tuple[_Line, str], Mark] = {}
+    for column in table.columns:
+        sign = -1 if column.score in LOWER_IS_BETTER else 1
+        for kind in dict.fromkeys((line.origin, line.row.group) for line in lines):
+            valued = {
+                line: cell
+                for line in lines
+                if (line.origin, line.row.group) == kind and (cell := cells[line, column.title]).value is not None
+            }
+            competing = comparable({line: frozenset(table.notes_of(line.row.key, column.title)) for line in valued})
+            ranks = {line: sign * value for line in competing if (value := valued[line].value) is not None}
+            marks = marks_among(ranks, partial(_is_tied, valued, column.score, samples))
+            found |= {(line, column.title): mark for line, mark in marks.items()}
+    return found
+
+
+def _is_tied(cells: Mapping[_Line, Cell], score: str, samples: Samples, first: _Line, second: _Line) -> bool:
+    found = advantage(cells[first], cells[second], score, samples)
+    return found is not None and found.is_within_noise
+
+
+def _cell_view(
+    cell: Cell, column: Column, samples: Samples, *, mark: Mark | None, footnotes: tuple[int, ...], has_delta: bool
+) -> CellView:
+    seeds = _seeds(cell)
+    return CellView(
+        origin=cell.origin,
+        value=cell.value,
+        published=cell.published,
+        delta=_delta(cell) if has_delta else None,
+        mark=mark,
+        image_interval=_image_interval(cell, column, samples),
+        seed_interval=None if seeds is None else seeds.interval,
+        seed_sd=None if seeds is None else seeds.sd,
+        runs=tuple(
+            RunView(run.seed, run.value, run.training.fingerprint, run.evaluation.fingerprint) for run in cell.runs
+        ),
+        missing_seeds=cell.missing_seeds,
+        footnotes=footnotes,
+    )
+
+
+def _delta(cell: Cell) -> float | None:
+    if cell.origin != "measured" or cell.value is None or cell.published is None:
+        return None
+    return cell.value - cell.published
+
+
+def _seeds(cell: Cell) -> SeedSummary | None:
+    runs = {run.seed: run.value for run in cell.runs if run.value is not None}
+    return summarise_seeds(runs) if runs else None
+
+
+def _image_interval(cell: Cell, column: Column, samples: Samples) -> Interval | None:
+    if not cell.runs or cell.value is None:
+        return None
+    resampled = samples.of_cell(cell, column.score)
+    return None if resampled is None else within_0_and_1(interval_about(cell.value, resampled))
+
+
+def _column_view(column: Column, table: Table, suite: Suite, is_miniature: bool) -> ColumnView:
+    return ColumnView(
+        key=column.title,
+        title=f"{suite.name} {column.title}" if is_miniature else column.title,
+        benchmark=suite.benchmark(column.benchmark),
+        score=column.score,
+        footnotes=footnotes_of(table, column=column.title),
+    )
+
+
+def _detail(row: Row, name: str) -> str:
+    value = row.detail(name)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return "" if value is None else str(value)

@@ -1,0 +1,202 @@
+"""From a table, a suite and the records of a store to the cells: quoted, measured, or missing, which is never a number.
+
+Records are found by what was trained and evaluated, without the data: a report needs none. Of two records of one cell
+the later counts. Figures that do not mean the same are refused in one column, by name, rather than shown side by side.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import Literal, NamedTuple
+
+from ovlab.specs.errors import InputError
+from ovlab.specs.evaluation import Protocol, Scoring
+from ovlab.specs.suite import EVALUATION_SPLIT, Suite
+from ovlab.specs.table import Column, Row, Table
+from ovlab.specs.training import TrainingSpec
+from ovlab.store.record import EvaluationRecord, TrainingRecord
+from ovlab.store.store import Store
+
+# Digits by which a message names a run or a hash.
+_SHORT = 12
+
+_ANY_SCORING = Scoring()
+
+
+class CellRun(NamedTuple):
+    """One seed of a measured cell; `value` is a fraction, None where nothing was counted."""
+
+    seed: int
+    value: float | None
+    training: TrainingRecord
+    evaluation: EvaluationRecord
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cell:
+    """value: a fraction; the mean over `runs` of a measured cell; None for one that is missing, and for a dash.
+
+    published: what the paper prints there, as a fraction, also beside a measured or a missing value. missing_seeds:
+    those of the table that no run was found for. scoring_hash: of all its runs.
+    """
+
+    origin: Literal["quoted", "measured", "missing"]
+    value: float | None
+    published: float | None
+    runs: tuple[CellRun, ...] = ()
+    missing_seeds: tuple[int, ...] = ()
+
+    @property
+    def scoring_hash(self) -> str | None:
+        return self.runs[0].evaluation.scoring_hash if self.runs else None
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return tuple(run.seed for run in self.runs)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Grid:
+    """The cells of a table in a suite, by the row's key and the column's title."""
+
+    table: Table
+    suite: str
+    cells: Mapping[tuple[str, str], Cell]
+
+    def row(self, key: str) -> tuple[Cell, ...]:
+        """In the order of the columns."""
+        return tuple(self.cells[key, column.title] for column in self.table.columns)
+
+
+class Records:
+    """The records of a store, in its order and by what they are of; read once for any number of tables."""
+
+    def __init__(self, trainings: Iterable[TrainingRecord], evaluations: Iterable[EvaluationRecord]) -> None:
+        self.trainings, self.evaluations = tuple(trainings), tuple(evaluations)
+        self._of_spec: dict[TrainingSpec, list[TrainingRecord]] = {}
+        self._of_subject: dict[tuple[str, str], list[EvaluationRecord]] = {}
+        for training in self.trainings:
+            self._of_spec.setdefault(training.training.spec, []).append(training)
+        for evaluation in self.evaluations:
+            key = (evaluation.evaluation.subject, evaluation.evaluation.benchmark)
+            self._of_subject.setdefault(key, []).append(evaluation)
+
+    def evaluation(
+        self, spec: TrainingSpec, benchmark: str, protocol: Protocol, limit_images: int | None
+    ) -> tuple[TrainingRecord, EvaluationRecord] | None:
+        """The latest evaluation of a training, whatever its scoring; None where there is none."""
+        found = [
+            (training, evaluation)
+            for training in self._of_spec.get(spec, ())
+            for evaluation in self._of_subject.get((training.fingerprint, benchmark), ())
+            if evaluation.evaluation.split == EVALUATION_SPLIT
+            and _is_limited_to(evaluation, limit_images)
+            and replace(evaluation.evaluation.protocol, scoring=_ANY_SCORING) == replace(protocol, scoring=_ANY_SCORING)
+        ]
+        return max(found, key=lambda pair: (pair[1].finished, pair[1].fingerprint), default=None)
+
+
+def read_records(store: Store) -> Records:
+    """All records of the store; damaged ones are named in a warning and left out."""
+    return Records(store.trainings(), store.evaluations())
+
+
+def cells_of(
+    table: Table,
+    suite: Suite,
+    records: Records,
+    *,
+    seeds: Sequence[int] | None = None,
+    limit_steps: int | None = None,
+    limit_images: int | None = None,
+) -> Grid:
+    """The cells of `table` for its seeds, or for `seeds`; with limits, those of a limited run of it.
+
+    Raises InputError, naming two runs, where one column mixes ways of scoring or versions of the data, or one table
+    CLIP weights or versions of the training data.
+    """
+    cells = {
+        (row.key, column.title): _cell(row, column, suite, records, seeds or table.seeds, limit_steps, limit_images)
+        for row in table.rows
+        for column in table.columns
+    }
+    _require_comparable(table, cells)
+    return Grid(table=table, suite=suite.name, cells=cells)
+
+
+def _cell(
+    row: Row,
+    column: Column,
+    suite: Suite,
+    records: Records,
+    seeds: Sequence[int],
+    limit_steps: int | None,
+    limit_images: int | None,
+) -> Cell:
+    percent = None if row.quoted is None else row.quoted.values.get(column.title)
+    # The fraction nearest to what is printed: 16.9 / 100 is a little less than 0.169.
+    published = None if percent is None else round(percent / 100, 6)
+    if row.run is None:
+        return Cell(origin="quoted", value=published, published=published)
+    runs = []
+    for seed in seeds:
+        spec = row.run.training(suite, seed, limit_steps=limit_steps)
+        protocol = row.run.protocol(suite, spec)
+        found = records.evaluation(spec, suite.benchmark(column.benchmark), protocol, limit_images)
+        if found is not None:
+            runs.append(CellRun(seed, found[1].figures.get(column.score), *found))
+    values = [run.value for run in runs if run.value is not None]
+    return Cell(
+        origin="measured" if runs else "missing",
+        value=fmean(values) if values else None,
+        published=published,
+        runs=tuple(runs),
+        missing_seeds=tuple(seed for seed in seeds if seed not in {run.seed for run in runs}),
+    )
+
+
+def _is_limited_to(record: EvaluationRecord, limit_images: int | None) -> bool:
+    """Whether it scored the first `limit_images` images: so many, or all of a split that has no more."""
+    if record.evaluation.num_images == limit_images:
+        return True
+    num_images = record.figures.get("num_images") or 0
+    return record.evaluation.num_images is None and limit_images is not None and num_images <= limit_images
+
+
+def _require_comparable(table: Table, cells: Mapping[tuple[str, str], Cell]) -> None:
+    clip = _Agreement(f"{table.name}: trained from different CLIP weights")
+    data = _Agreement(f"{table.name}: trained on different versions of the data")
+    for column in table.columns:
+        rules = _Agreement(f"{table.name}, column {column.title!r}: scored by different rules")
+        images = _Agreement(f"{table.name}, column {column.title!r}: scored on different data")
+        for row in table.rows:
+            for run in cells[row.key, column.title].runs:
+                training = run.training.training
+                rules.add(column.title, run.evaluation.scoring_hash, row, run, _rules(run.evaluation))
+                images.add(column.title, run.evaluation.evaluation.data_digest, row, run)
+                clip.add(training.spec.model.clip.name, training.weights_digest, row, run)
+                data.add(training.spec.dataset, training.data_digest, row, run)
+
+
+class _Agreement:
+    """Every run of one kind has one value, or it is refused with that of an earlier run."""
+
+    def __init__(self, complaint: str) -> None:
+        self.complaint = complaint
+        self.first: dict[str, tuple[str | None, str]] = {}
+
+    def add(self, kind: str, value: str | None, row: Row, run: CellRun, words: str = "") -> None:
+        name = f"row {row.key!r} (run {run.training.fingerprint[:_SHORT]}, {_short(value)}{words})"
+        expected, other = self.first.setdefault(kind, (value, name))
+        if value != expected:
+            raise InputError(f"{self.complaint}: {other} and {name}. Run the older one again, or leave it out.")
+
+
+def _rules(record: EvaluationRecord) -> str:
+    scoring = record.evaluation.protocol.scoring
+    collapse = "" if scoring.collapse is None else f", background {scoring.collapse.background}"
+    return f": mIoU over {scoring.headline}{collapse}, evaluator version {scoring.evaluator_version}"
+
+
+def _short(digest: str | None) -> str:
+    return "random" if digest is None else digest[:_SHORT]

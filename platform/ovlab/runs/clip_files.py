@@ -1,0 +1,35 @@
+"""The CLIP weights that a training starts from: a file that was given, those of the package, or random ones."""
+
+from pathlib import Path
+
+from logoseg.clip.shipped import RELEASED, is_own, shipped_clip
+from logoseg.config import ClipConfig
+from ovlab.specs.errors import InputError
+
+# In place of a file: random weights of the run's seed.
+RANDOM = "none"
+
+
+def clip_file(preset: str, clip: ClipConfig, given: str | None, *, option: str = "--clip ") -> Path | None:
+    """The file, or None for random weights: where `given` is RANDOM, and for a model of the package without weights.
+
+    `option` is what stands before the file in the command. Raises InputError for a file that is not there, and where
+    none is given of a model whose released weights do not come with the package.
+    """
+    if given == RANDOM:
+        return None
+    if given is not None:
+        if not Path(given).is_file():
+            raise InputError(f"{option}{given}: no such file.")
+        return Path(given)
+    shipped = shipped_clip(clip)
+    if shipped is None and not is_own(clip):
+        raise InputError(f"{preset}: {missing(clip)}; give {option}FILE, or {option}{RANDOM} for random ones.")
+    return shipped
+
+
+def missing(clip: ClipConfig) -> str:
+    """That the weights are not here, and which those of the paper are."""
+    tag = RELEASED.get(clip.name)
+    meant = "" if tag is None else f' (in open_clip "{tag}"; see "Released CLIP weights" in model/README.md)'
+    return f"CLIP weights of {clip.name} do not come with the package{meant}"

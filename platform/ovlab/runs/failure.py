@@ -1,0 +1,23 @@
+"""A run that was not made, in words."""
+
+import traceback
+from typing import NamedTuple
+
+from logoseg.model_error import ModelError
+from ovlab.runs.planned import PlannedRun
+from ovlab.specs.errors import InputError, WorkError
+from ovlab.specs.wording import one_line
+
+
+class Failure(NamedTuple):
+    """A run that was not made, and why in one line."""
+
+    run: PlannedRun
+    cause: str
+
+
+def explained(error: Exception) -> tuple[str, str | None]:
+    """The cause in one line; of an error that no message was written for, the traceback too."""
+    if isinstance(error, InputError | ModelError | WorkError):
+        return str(error), None
+    return f"{type(error).__name__}: {one_line(error)}", "".join(traceback.format_exception(error))

@@ -1,0 +1,47 @@
+"""From a spec and the data it names to the identity of a run, without computing anything and without torch."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from ovlab.datasets.digest import data_digest
+from ovlab.datasets.label_space import label_space, vocabulary_digest
+from ovlab.datasets.sample import SegmentationDataset
+from ovlab.specs.errors import InputError
+from ovlab.specs.evaluation import EvaluationSpec, Protocol
+from ovlab.specs.resolved import ResolvedTraining
+from ovlab.specs.training import TrainingSpec
+from ovlab.store.artifacts import file_sha256
+
+
+def resolve_training(
+    spec: TrainingSpec, dataset: SegmentationDataset, clip_file: Path | None = None
+) -> ResolvedTraining:
+    """What the weights of `spec` follow from. `dataset` is its split, opened; a place in `spec.dataset` gives way to
+    the name of the data set. Raises InputError for a CLIP file that is not there."""
+    if clip_file is not None and not clip_file.is_file():
+        raise InputError(f"{clip_file}: no such file. Give the path of a CLIP checkpoint.")
+    return ResolvedTraining(
+        spec=replace(spec, dataset=dataset.name),
+        data_digest=data_digest(dataset),
+        weights_digest=None if clip_file is None else file_sha256(clip_file),
+    )
+
+
+def resolve_evaluation(
+    subject: str, dataset: SegmentationDataset, split: str, protocol: Protocol, *, num_images: int | None = None
+) -> EvaluationSpec:
+    """The evaluation of `subject`, a fingerprint, on `dataset`, which is the whole split, opened.
+
+    A limit `num_images` that leaves nothing out is none: such an evaluation is that of the whole split. The label space
+    of the data set becomes part of the protocol.
+    """
+    labels = label_space(dataset, protocol.synonyms)
+    return EvaluationSpec(
+        subject=subject,
+        benchmark=dataset.name,
+        split=split,
+        data_digest=data_digest(dataset),
+        vocabulary_digest=vocabulary_digest(labels),
+        protocol=replace(protocol, scoring=replace(protocol.scoring, collapse=labels.collapse)),
+        num_images=None if num_images is None or num_images >= len(dataset) else num_images,
+    )

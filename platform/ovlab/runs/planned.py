@@ -1,0 +1,108 @@
+"""What a plan is made of: trainings and evaluations that are done, missing or blocked, and the runs they belong to."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, NamedTuple
+
+from ovlab.specs.evaluation import EvaluationSpec
+from ovlab.specs.resolved import ResolvedTraining
+from ovlab.specs.table import CellName
+from ovlab.specs.training import TrainingSpec
+
+Status = Literal["done", "missing", "blocked"]
+
+
+class Estimate(NamedTuple):
+    """On a machine like `device`, where the measured runs ran. Work that was lost there is not counted."""
+
+    seconds: float
+    gpu_seconds: float
+    device: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedTraining:
+    """step: updates whose state is in the store. problems: why it is blocked. estimate: of what is still to be done;
+    None where nothing like it was measured."""
+
+    spec: TrainingSpec
+    preset: str
+    status: Status
+    resolved: ResolvedTraining | None = None
+    fingerprint: str | None = None
+    step: int = 0
+    problems: tuple[str, ...] = ()
+    estimate: Estimate | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedEvaluation:
+    """benchmark: the name of the data set. num_shards_done: those whose counts are in the store; the rest as in
+    PlannedTraining."""
+
+    benchmark: str
+    status: Status
+    cells: tuple[CellName, ...]
+    spec: EvaluationSpec | None = None
+    fingerprint: str | None = None
+    num_images: int = 0
+    num_shards: int = 0
+    num_shards_done: int = 0
+    problems: tuple[str, ...] = ()
+    estimate: Estimate | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedRun:
+    """A training and its evaluations: what one trial does. It can be pickled."""
+
+    training: PlannedTraining
+    evaluations: tuple[PlannedEvaluation, ...]
+
+    @property
+    def parts(self) -> tuple[PlannedTraining | PlannedEvaluation, ...]:
+        return (self.training, *self.evaluations)
+
+    @property
+    def status(self) -> Status:
+        """Missing as long as any part of it can be made."""
+        found = {part.status for part in self.parts}
+        if self.training.status == "blocked" or "missing" not in found:
+            return "blocked" if "blocked" in found else "done"
+        return "missing"
+
+    @property
+    def rows(self) -> tuple[tuple[str, str], ...]:
+        """Table and key of the rows that need it."""
+        return tuple(dict.fromkeys((cell.table, cell.row) for part in self.evaluations for cell in part.cells))
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Why parts of it are blocked, each reason once."""
+        return tuple(dict.fromkeys(problem for part in self.parts for problem in part.problems))
+
+    @property
+    def name(self) -> str:
+        """For messages: the rows that need it, and its seed."""
+        rows = ", ".join(f"{table} {row}" for table, row in self.rows)
+        return f"{rows}, seed {self.training.spec.seed}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The runs in the order in which they are made. The limits are those of a rehearsal."""
+
+    suite: str
+    tables: tuple[str, ...]
+    store: str
+    runs: tuple[PlannedRun, ...]
+    limit_steps: int | None = None
+    limit_images: int | None = None
+
+    @cached_property
+    def missing(self) -> tuple[PlannedRun, ...]:
+        return tuple(run for run in self.runs if run.status == "missing")
+
+    @cached_property
+    def problems(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(problem for run in self.runs for problem in run.problems))

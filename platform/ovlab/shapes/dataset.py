@@ -1,0 +1,98 @@
+"""The shapes suite as data sets: pictures that are painted when they are asked for, with exact labels.
+
+Nothing is stored and nothing is downloaded; the same index gives the same bytes on every machine. What each set is for
+and what it names stands in shapes_benchmarks.py.
+"""
+
+import difflib
+import operator
+from dataclasses import dataclass
+
+from ovlab.datasets.sample import Sample
+from ovlab.shapes.render import render
+from ovlab.shapes.sampling import draw_scene
+from ovlab.shapes.shapes_benchmarks import SHAPES_NAMES, ShapesBenchmark, Split, shapes_benchmark
+from ovlab.specs.errors import InputError
+
+
+@dataclass(frozen=True)
+class ShapesDataset:
+    """One split of the suite. A training split knows the seen classes only, which come first in every vocabulary."""
+
+    benchmark: ShapesBenchmark
+    split: str
+    num_samples: int
+
+    @property
+    def name(self) -> str:
+        return self.benchmark.name
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What goes into the prompts; more than `label_names` where many prompts mean background."""
+        return self.benchmark.class_names[: self._num_known] if self._training else self.benchmark.class_names
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """What the values 0, 1, ... of a label mean."""
+        return self.benchmark.label_names[: self._num_known] if self._training else self.benchmark.label_names
+
+    @property
+    def seen(self) -> tuple[bool, ...]:
+        """For each label, whether training can show it."""
+        return self.benchmark.seen[: self._num_known] if self._training else self.benchmark.seen
+
+    @property
+    def background_index(self) -> int | None:
+        """The label that every prompt from here on means, or None."""
+        return self.benchmark.background_index
+
+    @property
+    def sample_ids(self) -> tuple[str, ...]:
+        return tuple(_sample_id(index) for index in range(self.num_samples))
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+    def __getitem__(self, index: int) -> Sample:
+        index = operator.index(index)
+        if not 0 <= index < self.num_samples:
+            raise IndexError(f"{self.name}, {self.split}: no sample {index}, there are {self.num_samples}.")
+        recipe = self._recipe
+        rendering = render(draw_scene(recipe.distribution, recipe.seed, index))
+        return Sample(_sample_id(index), rendering.image, self.benchmark.label_of[rendering.surface])
+
+    @property
+    def _recipe(self) -> Split:
+        return self.benchmark.splits[self.split]
+
+    @property
+    def _training(self) -> bool:
+        return self.split == "train"
+
+    @property
+    def _num_known(self) -> int:
+        return sum(self.benchmark.seen)
+
+
+def open_shapes(name: str, split: str, *, num_samples: int | None = None) -> ShapesDataset:
+    """A split of the suite, or its first `num_samples` scenes, for quick tests and demos.
+
+    More samples than the split has are allowed: the scenes go on. Raises InputError for what does not exist.
+    """
+    if name not in SHAPES_NAMES:
+        near = difflib.get_close_matches(name, SHAPES_NAMES, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise InputError(f"No shapes set {name!r}.{hint} There are {', '.join(SHAPES_NAMES)}.")
+    benchmark = shapes_benchmark(name)
+    if split not in benchmark.splits:
+        raise InputError(f"{name} has no split {split!r}. It has {', '.join(benchmark.splits)}.")
+    if num_samples is None:
+        num_samples = benchmark.splits[split].num_samples
+    if num_samples < 1:
+        raise InputError(f"{name}, {split}: num_samples must be at least 1, got {num_samples}.")
+    return ShapesDataset(benchmark, split, num_samples)
+
+
+def _sample_id(index: int) -> str:
+    return f"{index:06d}"

@@ -1,0 +1,100 @@
+"""Which evaluations of two runs can be compared: those on one benchmark, one each."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ovlab.metrics.per_image import PerImageCounts, per_image_counts
+from ovlab.specs.errors import InputError
+from ovlab.specs.wording import first_names
+from ovlab.store.count_shards import columns_of
+from ovlab.store.counts import CountColumns
+from ovlab.store.record import DamagedError, EvaluationRecord
+from ovlab.store.store import Store
+
+# Digits by which a message names a run.
+SHORT = 12
+
+
+class Cell(NamedTuple):
+    """What two evaluations must share to be compared."""
+
+    benchmark: str
+    split: str
+    num_images: int | None
+
+    def __str__(self) -> str:
+        limit = "" if self.num_images is None else f", the first {self.num_images} images"
+        return f"{self.benchmark} {self.split}{limit}"
+
+
+def evaluations_of(records: Sequence[EvaluationRecord], run: str, place: str) -> dict[Cell, EvaluationRecord]:
+    """The evaluations of the run whose fingerprint begins with `run`: that of a training, for all its evaluations, or
+    of one evaluation. `place` is where the records lie, for the message.
+
+    Raises InputError where there is none, where two runs begin alike, and for two evaluations of one cell.
+    """
+    found = [record for record in records if run and record.evaluation.subject.startswith(run)]
+    found = found or [record for record in records if run and record.fingerprint.startswith(run)]
+    subjects = sorted({record.evaluation.subject for record in found})
+    if not found:
+        known = sorted({record.evaluation.subject[:SHORT] for record in records})
+        raise InputError(f"no evaluation of the run {run!r} in {place}; evaluated there: {first_names(known, 5)}.")
+    if len(subjects) > 1:
+        names = first_names([subject[:SHORT] for subject in subjects], 5)
+        raise InputError(f"{run!r} is the beginning of {len(subjects)} runs ({names}); give more digits.")
+    cells: dict[Cell, EvaluationRecord] = {}
+    for record in found:
+        other = cells.setdefault(cell_of(record), record)
+        if other is not record:
+            raise InputError(
+                f"run {run!r} has two evaluations on {cell_of(record)}, {other.fingerprint[:SHORT]} and "
+                f"{record.fingerprint[:SHORT]}, by different protocols; name one of them instead of the run."
+            )
+    return cells
+
+
+def cell_of(record: EvaluationRecord) -> Cell:
+    spec = record.evaluation
+    return Cell(spec.benchmark, spec.split, spec.num_images)
+
+
+def common_cells(
+    first: dict[Cell, EvaluationRecord], second: dict[Cell, EvaluationRecord], names: tuple[str, str]
+) -> list[Cell]:
+    """The cells of both, in the order of the first. Raises InputError for none, and for two ways of scoring in one."""
+    cells = [cell for cell in first if cell in second]
+    if not cells:
+        one, other = (first_names([str(cell) for cell in cells_of], 5) for cells_of in (first, second))
+        raise InputError(f"{names[0]} and {names[1]} share no benchmark: the one has {one}, the other {other}.")
+    for cell in cells:
+        if first[cell].scoring_hash != second[cell].scoring_hash:
+            raise InputError(
+                f"{cell}: {names[0]} and {names[1]} are scored by different rules (scoring hash "
+                f"{first[cell].scoring_hash[:SHORT]} and {second[cell].scoring_hash[:SHORT]}); evaluate one anew."
+            )
+    return cells
+
+
+def stored_counts(store: Store, record: EvaluationRecord) -> CountColumns:
+    """The counts of every image. Raises DamagedError where they are not those of as many images as the record says."""
+    counts = columns_of(store, record.fingerprint)
+    expected = record.figures.get("num_images", len(counts.ids))
+    if len(counts.ids) != expected:
+        raise DamagedError(
+            f"evaluation {record.fingerprint[:SHORT]}: counts of {len(counts.ids)} images are stored, "
+            f"not of {expected}; remove its record and evaluate again."
+        )
+    return counts
+
+
+def stored_tables(store: Store, record: EvaluationRecord) -> PerImageCounts:
+    """The counts of every image as dense tables. Errors as `stored_counts`."""
+    return tables(stored_counts(store, record), record.num_classes)
+
+
+def tables(counts: CountColumns, num_classes: int) -> PerImageCounts:
+    """Dense tables. Raises InputError as `per_image_counts`."""
+    image = np.repeat(np.arange(len(counts.ids)), counts.lengths)
+    return per_image_counts(counts.ids, image, counts.gt, counts.pred, counts.count, num_classes)

@@ -1,0 +1,92 @@
+"""A few pictures of an evaluation in the store, for people: photograph, ground truth, prediction, difference.
+
+    evaluations/<fingerprint>/pictures/<sha256>.webp    the pictures, by what is in them
+    evaluations/<fingerprint>/pictures/index.json       written last: which images they show
+
+Equal pictures have equal names: photograph and ground truth are those of every other run on the benchmark.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from ovlab.specs.errors import InputError
+from ovlab.specs.serialization import spec_from_json, spec_to_json
+from ovlab.store.record import DamagedError
+from ovlab.store.store import Store, evaluation_folder
+
+KINDS = ("image", "truth", "prediction", "difference")
+
+Choice = Literal["first", "worst", "best"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PictureClass:
+    """A class that is in the ground truth or the prediction of an image. colour: as #rrggbb; pixels are those that are
+    scored."""
+
+    name: str
+    colour: str
+    num_gt_pixels: int
+    num_pred_pixels: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Picture:
+    """One image of the benchmark. miou: of this image alone, a fraction; None without ground truth. chosen: why it is
+    here. width, height: of the pictures in pixels. files: the name of each of KINDS."""
+
+    id: str
+    miou: float | None
+    chosen: Choice
+    width: int
+    height: int
+    files: Mapping[str, str]
+    classes: tuple[PictureClass, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pictures:
+    """Those of one evaluation."""
+
+    pictures: tuple[Picture, ...]
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All of them, each once."""
+        return tuple(dict.fromkeys(name for picture in self.pictures for name in picture.files.values()))
+
+
+def put_picture(store: Store, fingerprint: str, content: bytes) -> str:
+    """Write one picture; returns its name."""
+    name = f"{hashlib.sha256(content).hexdigest()}.webp"
+    store.folder.create(_place(fingerprint, name), content)
+    return name
+
+
+def put_pictures(store: Store, fingerprint: str, pictures: Pictures) -> None:
+    """Write the index, after all its files."""
+    store.folder.write(_place(fingerprint, "index.json"), spec_to_json(pictures).encode())
+
+
+def pictures_of(store: Store, fingerprint: str) -> Pictures | None:
+    """The index of an evaluation's pictures; None where none were kept. Raises DamagedError for other content."""
+    name = _place(fingerprint, "index.json")
+    content = store.folder.read_existing([name]).get(name)
+    if content is None:
+        return None
+    try:
+        return spec_from_json(Pictures, content.decode(), place=store.folder.locate(name))
+    except (InputError, ValueError) as error:
+        raise DamagedError(f"{store.folder.locate(name)}: damaged, no pictures can be shown ({error}).") from None
+
+
+def read_pictures(store: Store, fingerprint: str, names: list[str]) -> dict[str, bytes]:
+    """The files among `names` that are there, by name."""
+    places = {_place(fingerprint, name): name for name in names}
+    return {places[place]: content for place, content in store.folder.read_existing(places).items()}
+
+
+def _place(fingerprint: str, name: str) -> str:
+    return f"{evaluation_folder(fingerprint)}/pictures/{name}"

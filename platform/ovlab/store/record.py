@@ -1,0 +1,151 @@
+"""What is written down of a finished training and of a finished evaluation, and how it is read back.
+
+A record is sealed with the sha256 of its content, so that a changed byte is noticed. It names files relative to its
+own folder in the store: a store that is copied elsewhere keeps its meaning.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic_core import from_json, to_json
+
+from ovlab.specs.errors import InputError
+from ovlab.specs.evaluation import EvaluationSpec
+from ovlab.specs.resolved import ResolvedTraining
+from ovlab.specs.serialization import spec_from_json, spec_to_json
+from ovlab.store.attempts import Attempt
+
+FORMAT = "ovlab-record-1"
+
+
+class DamagedError(InputError):
+    """What lies in the store is not what was written there. One line that names the file."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredFile:
+    """A file in the folder of its run in the store."""
+
+    name: str
+    sha256: str
+    num_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cost:
+    """What a run has cost over all its attempts, lost work included. `device` is that of the attempt that ended it;
+    `lost_seconds` of its `seconds` were work that no later attempt could build upon."""
+
+    device: str
+    seconds: float
+    gpu_seconds: float
+    lost_seconds: float
+    attempts: tuple[Attempt, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingRecord:
+    """A finished training. `provenance` is JSON: commit, versions, command. `finished` is ISO 8601 in UTC.
+
+    `mlflow_run_id` is the run's tag ovlab.run there: the server's own id may not be known when the record is written.
+    """
+
+    fingerprint: str
+    training: ResolvedTraining
+    class_names: tuple[str, ...]
+    num_steps: int
+    final_loss: float | None
+    weights: StoredFile
+    cost: Cost
+    finished: str
+    provenance: Mapping[str, Any]
+    mlflow_run_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClassFigures:
+    """The scores of one class as fractions; None where nothing could be counted."""
+
+    name: str
+    iou: float | None
+    accuracy: float | None
+    num_gt_pixels: int
+    num_pred_pixels: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluationRecord:
+    """A finished evaluation. `figures` are those of `ovlab.metrics.summary`, without the classes: "miou" and so on,
+    fractions and whole numbers, None where nothing was counted."""
+
+    fingerprint: str
+    evaluation: EvaluationSpec
+    protocol_hash: str
+    scoring_hash: str
+    figures: Mapping[str, float | int | None]
+    classes: tuple[ClassFigures, ...]
+    num_shards: int
+    cost: Cost
+    finished: str
+    provenance: Mapping[str, Any]
+    mlflow_run_id: str | None = None
+
+    @property
+    def num_classes(self) -> int:
+        """N of its counts."""
+        return len(self.classes)
+
+
+Record = TypeVar("Record", TrainingRecord, EvaluationRecord)
+
+
+def cost_of(attempts: Sequence[Attempt]) -> Cost:
+    """The sum over the attempts at one run, the last of which ended it. There is at least one."""
+    return Cost(
+        device=attempts[-1].device,
+        seconds=sum(attempt.seconds for attempt in attempts),
+        gpu_seconds=sum(attempt.gpu_seconds for attempt in attempts),
+        lost_seconds=sum(attempt.lost_seconds for attempt in attempts),
+        attempts=tuple(attempts),
+    )
+
+
+def pack_record(record: TrainingRecord | EvaluationRecord) -> bytes:
+    """The bytes of record.json. Raises InputError for provenance that JSON cannot hold."""
+    content = json.loads(spec_to_json(record))
+    try:
+        seal = _seal(content)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"record {record.fingerprint[:12]}: cannot be written as JSON ({error}).") from None
+    return (json.dumps({"format": FORMAT, "sha256": seal, "record": content}, indent=1) + "\n").encode()
+
+
+def unpack_record(kind: type[Record], content: bytes, *, place: str, fingerprint: str) -> Record:
+    """The record that `pack_record` made. `place` is for the message.
+
+    Raises DamagedError for bytes that are not such a record, a seal that is broken, and a record of another run.
+    """
+    try:
+        sealed = from_json(content)
+        if sealed["format"] != FORMAT:
+            raise DamagedError(f"{place}: of the format {sealed['format']!r}, not {FORMAT!r}.")
+        if _seal(sealed["record"]) != sealed["sha256"]:
+            raise DamagedError(f"{place}: damaged (its sha256 is not that of its content).")
+        record = spec_from_json(kind, to_json(sealed["record"]).decode(), place=place)
+    except DamagedError:
+        raise
+    except InputError as error:
+        raise DamagedError(f"{error} It was written by another version.") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedError(f"{place}: not a record ({type(error).__name__}: {error}).") from None
+    if record.fingerprint != fingerprint:
+        raise DamagedError(f"{place}: is the record of {record.fingerprint[:12]}, not of {fingerprint[:12]}.")
+    return record
+
+
+def _seal(content: Any) -> str:
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,189 @@
+"""From tables, a suite and a store to the runs that stand behind the cells: what is done, what is missing, how far.
+
+Nothing is computed and nothing is written. A run whose data or CLIP weights are not to be found has no fingerprint; it
+is "blocked", with the reason, and the others are planned all the same.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from ovlab.datasets.digest import data_digest
+from ovlab.datasets.sample import SegmentationDataset
+from ovlab.runs.identity import resolve_evaluation
+from ovlab.runs.planned import Plan, PlannedEvaluation, PlannedRun, PlannedTraining
+from ovlab.runs.sources import Sources
+from ovlab.specs.errors import InputError
+from ovlab.specs.evaluation import EvaluationSpec, Protocol, evaluation_fingerprint
+from ovlab.specs.resolved import ResolvedTraining, training_fingerprint
+from ovlab.specs.suite import EVALUATION_SPLIT, Suite
+from ovlab.specs.table import CellName, Table
+from ovlab.specs.training import TrainingSpec
+from ovlab.store.artifacts import file_sha256
+from ovlab.store.count_shards import plan_shards
+from ovlab.store.store import Store, evaluation_folder, training_folder
+from ovlab.sweeps.demand import Demand, demands
+from ovlab.sweeps.speed import Speeds
+
+# For a specification of which everything but the subject is known.
+_NO_SUBJECT = "0" * 64
+
+
+def make_plan(
+    tables: Sequence[Table],
+    suite: Suite,
+    store: Store,
+    sources: Sources,
+    *,
+    seeds: Sequence[int] | None = None,
+    limit_steps: int | None = None,
+    limit_images: int | None = None,
+) -> Plan:
+    """What `tables` need in `suite`, held against `store`. The limits make other runs, which fill no unlimited cell.
+
+    Raises InputError for a table that the suite cannot train; what is not found becomes a problem of the plan.
+    """
+    if limit_images is not None and limit_images < 1:
+        raise InputError(f"--limit-images must be at least 1, got {limit_images}.")
+    wanted = demands(tables, suite, seeds=seeds, limit_steps=limit_steps)
+    planner = _Planner(store, sources, limit_images)
+    return Plan(
+        suite=suite.name,
+        tables=tuple(table.name for table in tables),
+        store=str(store),
+        runs=tuple(planner.run(demand) for demand in wanted),
+        limit_steps=limit_steps,
+        limit_images=limit_images,
+    )
+
+
+class _Planner:
+    """Opens each data set, hashes each file and reads each record once."""
+
+    def __init__(self, store: Store, sources: Sources, limit_images: int | None) -> None:
+        self.store, self.sources, self.limit_images = store, sources, limit_images
+        self.speeds = Speeds(store.trainings(), store.evaluations())
+        self.done = {record.fingerprint for record in self.speeds.trainings}
+        self.done |= {record.fingerprint for record in self.speeds.evaluations}
+        self.begun = {*store.folder.folders("trainings"), *store.folder.folders("evaluations")} - self.done
+        self.datasets: dict[tuple[str, str], SegmentationDataset | InputError] = {}
+        self.data_digests: dict[tuple[str, str], str] = {}
+        self.weights_digests: dict[str, str | None] = {}
+        self.evaluations: dict[tuple[str, Protocol], tuple[EvaluationSpec, int, int]] = {}
+
+    def run(self, demand: Demand) -> PlannedRun:
+        training = self._training(demand.spec, demand.preset)
+        evaluations = tuple(
+            self._evaluation(training, benchmark, protocol, tuple(cells))
+            for (benchmark, protocol), cells in demand.evaluations.items()
+        )
+        return PlannedRun(training=training, evaluations=evaluations)
+
+    def _training(self, spec: TrainingSpec, preset: str) -> PlannedTraining:
+        problems = tuple(
+            problem
+            for problem in (
+                _problem(lambda: self._dataset(spec.dataset, spec.split)),
+                _problem(lambda: self.sources.clip_file(preset)),
+            )
+            if problem is not None
+        )
+        if problems:
+            return PlannedTraining(spec=spec, preset=preset, status="blocked", problems=problems)
+        resolved = ResolvedTraining(
+            spec=spec,
+            data_digest=self._data_digest(spec.dataset, spec.split),
+            weights_digest=self._weights_digest(preset),
+        )
+        fingerprint = training_fingerprint(resolved)
+        is_done = fingerprint in self.done
+        step = spec.schedule.steps if is_done else self._step_in_store(fingerprint)
+        return PlannedTraining(
+            spec=spec,
+            preset=preset,
+            status="done" if is_done else "missing",
+            resolved=resolved,
+            fingerprint=fingerprint,
+            step=step,
+            estimate=None if is_done else self.speeds.training(spec, spec.schedule.steps - step),
+        )
+
+    def _evaluation(
+        self, training: PlannedTraining, benchmark: str, protocol: Protocol, cells: tuple[CellName, ...]
+    ) -> PlannedEvaluation:
+        try:
+            anonymous, num_images, num_shards = self._anonymous(benchmark, protocol)
+        except InputError as error:
+            return PlannedEvaluation(benchmark=benchmark, status="blocked", cells=cells, problems=(str(error),))
+        if training.fingerprint is None:
+            return PlannedEvaluation(
+                benchmark=benchmark, status="blocked", cells=cells, num_images=num_images, num_shards=num_shards
+            )
+        spec = replace(anonymous, subject=training.fingerprint)
+        fingerprint = evaluation_fingerprint(spec)
+        is_done = fingerprint in self.done
+        num_done = num_shards if is_done else self._shards_in_store(fingerprint)
+        num_left = round(num_images * (1 - num_done / num_shards))
+        return PlannedEvaluation(
+            benchmark=benchmark,
+            status="done" if is_done else "missing",
+            cells=cells,
+            spec=spec,
+            fingerprint=fingerprint,
+            num_images=num_images,
+            num_shards=num_shards,
+            num_shards_done=num_done,
+            estimate=None if is_done else self.speeds.evaluation(spec, training.spec.model, num_left),
+        )
+
+    def _anonymous(self, benchmark: str, protocol: Protocol) -> tuple[EvaluationSpec, int, int]:
+        """The evaluation without its subject, the number of its images, and that of its shards."""
+        key = (benchmark, protocol)
+        if key not in self.evaluations:
+            dataset = self._dataset(benchmark, EVALUATION_SPLIT)
+            spec = resolve_evaluation(_NO_SUBJECT, dataset, EVALUATION_SPLIT, protocol, num_images=self.limit_images)
+            ids = dataset.sample_ids[: spec.num_images]
+            self.evaluations[key] = (spec, len(ids), len(plan_shards(ids)))
+        return self.evaluations[key]
+
+    def _dataset(self, name: str, split: str) -> SegmentationDataset:
+        if (name, split) not in self.datasets:
+            try:
+                self.datasets[name, split] = self.sources.dataset(name, split)
+            except InputError as error:
+                self.datasets[name, split] = error
+        found = self.datasets[name, split]
+        if isinstance(found, InputError):
+            raise found
+        return found
+
+    def _data_digest(self, name: str, split: str) -> str:
+        if (name, split) not in self.data_digests:
+            self.data_digests[name, split] = data_digest(self._dataset(name, split))
+        return self.data_digests[name, split]
+
+    def _weights_digest(self, preset: str) -> str | None:
+        if preset not in self.weights_digests:
+            file = self.sources.clip_file(preset)
+            self.weights_digests[preset] = None if file is None else file_sha256(file)
+        return self.weights_digests[preset]
+
+    def _step_in_store(self, fingerprint: str) -> int:
+        """The update of the newest checkpoint there; 0 for none."""
+        if fingerprint not in self.begun:
+            return 0
+        names = self.store.folder.sizes(f"{training_folder(fingerprint)}/checkpoints")
+        return max((int(name.split("-")[1]) for name in names), default=0)
+
+    def _shards_in_store(self, fingerprint: str) -> int:
+        if fingerprint not in self.begun:
+            return 0
+        return len(self.store.folder.sizes(f"{evaluation_folder(fingerprint)}/counts"))
+
+
+def _problem(find: Callable[[], object]) -> str | None:
+    """What is wrong with the input that `find` looks for; None when it is there."""
+    try:
+        find()
+    except InputError as error:
+        return str(error)
+    return None

@@ -1,0 +1,134 @@
+"""The state of a run between two steps, on disk.
+
+It holds the weights that learn, the buffers, the optimiser, the number of updates done and with it the position in
+the stream of samples. The state of the random generators needs no file: `seed_step` sets it before every update from
+the seed and the step alone, so neither a restart nor anything that runs between two updates can shift it. Frozen
+weights are not written, since the same command builds them again; `frozen_digest` proves it.
+"""
+
+import hashlib
+import logging
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ovlab.files.atomic_file import remove_partials, replacing
+from ovlab.specs.errors import InputError
+from ovlab.specs.fingerprint import fingerprint
+from ovlab.specs.serialization import spec_to_json
+from ovlab.specs.training import TrainingSpec
+
+FORMAT = "ovlab-training-1"
+# The one before the last is there in case the disk has damaged the last.
+NUM_KEPT = 2
+
+_log = logging.getLogger(__name__)
+
+
+class TrainingState(NamedTuple):
+    """What a run continues from. `step` counts the updates done, `position` the samples drawn from the stream.
+
+    `spec` is the run's spec as JSON, so that a file tells what it is wherever it is copied to.
+    """
+
+    step: int
+    position: int
+    fingerprint: str
+    spec: str
+    model: dict[str, Tensor]
+    optimizer: dict[str, Any]
+
+
+def capture(step: int, position: int, spec: TrainingSpec, model: nn.Module, optimizer: Optimizer) -> TrainingState:
+    """The present state, sharing memory with the model and the optimiser."""
+    frozen = {name for name, _ in _frozen(model)}
+    weights = {name: value for name, value in model.state_dict().items() if name not in frozen}
+    return TrainingState(step, position, fingerprint(spec), spec_to_json(spec), weights, optimizer.state_dict())
+
+
+def restore(state: TrainingState, spec: TrainingSpec, model: nn.Module, optimizer: Optimizer) -> None:
+    """Put the weights and the optimiser back. Raises InputError when they are of another spec or another model."""
+    if state.fingerprint != fingerprint(spec):
+        raise InputError(f"the checkpoint of step {state.step} was made by another spec. Give another run folder.")
+    frozen = {name for name, _ in _frozen(model)}
+    own = {name: value.shape for name, value in model.state_dict().items() if name not in frozen}
+    found = {name: value.shape for name, value in state.model.items()}
+    if own != found:
+        name = sorted(own.items() ^ found.items())[0][0]
+        raise InputError(
+            f"the checkpoint of step {state.step} is another model's: {name} is {_shape(found.get(name))} there and "
+            f"{_shape(own.get(name))} here. Give another run folder."
+        )
+    model.load_state_dict(state.model, strict=False)
+    optimizer.load_state_dict(state.optimizer)
+
+
+def save_state(folder: Path, state: TrainingState) -> Path:
+    """Write `state` into `folder`, atomically, and keep the NUM_KEPT newest files there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"step-{state.step:08d}.pt"
+    with replacing(path) as partial:
+        torch.save({"format": FORMAT, **state._asdict()}, partial)
+    for old in _newest_first(folder)[NUM_KEPT:]:
+        old.unlink()
+    return path
+
+
+def load_newest_state(folder: Path) -> TrainingState | None:
+    """The newest readable state in `folder`; None when it holds none at all.
+
+    A damaged file is passed over with a warning. Raises InputError when all of them are damaged.
+    """
+    remove_partials(folder)
+    paths = _newest_first(folder)
+    for path in paths:
+        try:
+            return _read(path)
+        except (OSError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
+            _log.warning("%s: damaged (%s); trying the one before it.", path, str(error).splitlines()[0])
+    if paths:
+        raise InputError(f"{folder}: no checkpoint can be read. Delete the folder to train from the start.")
+    return None
+
+
+def seed_step(seed: int, step: int) -> None:
+    """Set torch's generators, on every device, to a state that depends on `seed` and `step` only."""
+    torch.manual_seed(int(np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0]))
+
+
+def frozen_digest(model: nn.Module) -> str:
+    """sha256 of the names and values of the weights that do not learn, as 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for name, weight in sorted(_frozen(model)):
+        digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
+        digest.update(weight.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _frozen(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    return ((name, weight) for name, weight in model.named_parameters() if not weight.requires_grad)
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    return sorted(folder.glob("step-*.pt"), reverse=True)
+
+
+def _read(path: Path) -> TrainingState:
+    with zipfile.ZipFile(path) as archive:  # torch.load does not look at the checksums
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise ValueError(f"the checksum of {damaged} does not match")
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    if content.pop("format", None) != FORMAT:
+        raise ValueError(f"not of the format {FORMAT}")
+    return TrainingState(**content)
+
+
+def _shape(shape: torch.Size | None) -> str:
+    return "missing" if shape is None else str(tuple(shape))

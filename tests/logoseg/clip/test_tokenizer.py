@@ -1,0 +1,55 @@
+"""Words to numbers, with a short list of words."""
+
+import pytest
+
+from logoseg.clip.tokenizer import ReducedTokenizer, build_tokenizer, known_words
+from logoseg.clip.towers import build_clip
+from logoseg.model_error import ModelError
+from logoseg.presets import shapes_vit_s
+
+WORDS = ("a", "red", "star", "checkerboards")
+
+
+def test_reduced_tokenizer_end_of_text_is_the_largest_number() -> None:
+    tokenize = ReducedTokenizer(WORDS, context_length=8)
+
+    tokens = tokenize(["a red star", "star"])
+
+    assert tokens.shape == (2, 8)
+    assert (tokens.argmax(dim=1) == tokens.new_tensor([4, 2])).all()  # where the text ends, and open_clip pools
+    assert tokens.max() == tokenize.vocab_size - 1
+
+
+def test_reduced_tokenizer_same_word_same_number_wherever_it_stands() -> None:
+    tokens = ReducedTokenizer(WORDS, context_length=8)(["red star", "Star, red"])
+
+    assert tokens[0, 1] == tokens[1, 2]
+    assert tokens[0, 2] == tokens[1, 1]
+
+
+def test_reduced_tokenizer_word_of_several_tokens_is_kept_whole() -> None:
+    tokens = ReducedTokenizer(WORDS, context_length=8)(["checkerboards", "a"])
+
+    assert (tokens[0] > 0).sum() > (tokens[1] > 0).sum()
+
+
+def test_reduced_tokenizer_unknown_word_lists_the_known_ones() -> None:
+    with pytest.raises(ModelError, match=r"'zebra'.*checkerboards, red, star"):
+        ReducedTokenizer(WORDS, context_length=8)(["a red zebra"])
+
+
+def test_reduced_tokenizer_text_beyond_the_context_is_refused() -> None:
+    with pytest.raises(ModelError, match=r"6 tokens; this text tower reads 5"):
+        ReducedTokenizer(WORDS, context_length=5)(["a red red star"])
+
+
+def test_build_tokenizer_without_a_word_list_is_open_clips_own() -> None:
+    tokens = build_tokenizer({"context_length": 77})(["zebra"])
+
+    assert tokens.max() == 49407
+
+
+def test_shapes_clip_embedding_has_a_row_for_every_token() -> None:
+    tokenizer = ReducedTokenizer(known_words("shapes-words"), context_length=32)
+
+    assert build_clip(shapes_vit_s().clip).token_embedding.num_embeddings == tokenizer.vocab_size

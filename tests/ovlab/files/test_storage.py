@@ -1,0 +1,190 @@
+"""ovlab.files.storage: a file is there whole or not at all, here or in a bucket."""
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ovlab.files.concurrent_file import PARTIAL
+from ovlab.files.storage import Folder
+from ovlab.specs.errors import InputError
+
+
+@pytest.fixture(params=["local", "s3"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
+    if request.param == "local":
+        return Folder(str(tmp_path / "data"))
+    return Folder(f"s3://{request.getfixturevalue('s3_bucket')}/some/prefix")
+
+
+def test_folder_written_files_read_back_and_listed(folder: Folder) -> None:
+    folder.write("a.bin", b"12345")
+    folder.write("sub/b.bin", b"")
+    folder.write("a.bin", b"123")
+
+    assert folder.read("a.bin") == b"123"
+    assert folder.read_many(["sub/b.bin", "a.bin"]) == [b"", b"123"]
+    assert folder.read_many(["a.bin"]) == [b"123"]
+    assert folder.read_many([]) == []
+    assert folder.sizes() == {"a.bin": 3}
+    assert folder.sizes("sub") == {"b.bin": 0}
+    assert folder.sizes("nothing") == {}
+    assert folder.folders() == ["sub"]
+    assert folder.folders("sub") == []
+    assert Folder(f"{folder}/nothing").folders() == []
+
+
+def test_folder_created_file_is_not_replaced_by_a_second_creation(folder: Folder) -> None:
+    assert folder.create("sub/a", b"first") is True
+    assert folder.create("sub/a", b"second") is False
+
+    assert folder.read("sub/a") == b"first"
+    assert folder.sizes("sub") == {"a": 5}
+
+
+def test_folder_existing_files_are_read_and_missing_ones_left_out(folder: Folder) -> None:
+    folder.write("sub/a", b"1")
+    folder.write("b", b"")
+
+    assert folder.read_existing(["sub/a", "none", "b"]) == {"sub/a": b"1", "b": b""}
+    assert folder.read_existing([]) == {}
+    with pytest.raises(InputError, match="none: not found"):
+        folder.read_many(["b", "none"])
+
+
+def test_folder_uploaded_file_comes_back_by_download(folder: Folder, tmp_path: Path) -> None:
+    (tmp_path / "here").write_bytes(bytes(range(256)) * 300)
+
+    folder.upload(tmp_path / "here", "sub/there")
+    folder.download("sub/there", tmp_path / "back")
+
+    assert (tmp_path / "back").read_bytes() == (tmp_path / "here").read_bytes()
+    assert folder.sizes("sub") == {"there": 76800}
+    with pytest.raises(InputError, match="none: not found"):
+        folder.download("none", tmp_path / "none")
+
+
+def test_folder_removed_file_leaves_the_others(folder: Folder) -> None:
+    folder.write("a", b"1")
+    folder.write("b", b"2")
+
+    folder.remove("a")
+    folder.remove("a")
+
+    assert folder.sizes() == {"b": 1}
+
+
+def test_folder_opened_file_reads_ranges(folder: Folder) -> None:
+    folder.write("a.bin", b"0123456789")
+
+    with folder.open("a.bin", 10) as file:
+        file.seek(4)
+        assert bytes(file.read(3)) == b"456"
+
+
+def test_folder_removed_sub_folder_leaves_the_rest(folder: Folder) -> None:
+    folder.write("keep", b"1")
+    folder.write("sub/one", b"2")
+    folder.write("sub/two", b"3")
+
+    folder.remove_folder("sub")
+    folder.remove_folder("sub")
+
+    assert folder.sizes() == {"keep": 1}
+    assert folder.sizes("sub") == {}
+
+
+def test_folder_without_files_is_empty(folder: Folder) -> None:
+    assert folder.is_empty()
+    folder.write("sub/file", b"")
+    assert not folder.is_empty()
+    folder.remove_folder("sub")
+    assert folder.is_empty()
+
+
+def test_folder_missing_file_is_refused_with_its_address(folder: Folder) -> None:
+    folder.write("there", b"")
+
+    with pytest.raises(InputError, match="not-there: not found") as error:
+        folder.read("not-there")
+
+    assert str(error.value).startswith(folder.uri)
+
+
+def test_folder_pickled_copy_reads_the_same(folder: Folder) -> None:
+    folder.write("a", b"1")
+
+    assert pickle.loads(pickle.dumps(folder)).read("a") == b"1"
+
+
+@pytest.mark.usefixtures("s3_bucket")
+def test_folder_unreachable_store_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with pytest.raises(InputError, match="AWS_ENDPOINT_URL") as error:
+        Folder("s3://bucket/unreachable").sizes()
+
+    assert "\n" not in str(error.value)
+
+
+def test_folder_missing_bucket_is_refused(s3_bucket: str) -> None:
+    with pytest.raises(InputError, match="-missing"):
+        Folder(f"s3://{s3_bucket}-missing/prefix").write("a", b"")
+
+
+@pytest.mark.parametrize("uri", ["", "gs://bucket/prefix", "http://host/path"])
+def test_folder_of_an_unknown_kind_is_refused(uri: str) -> None:
+    with pytest.raises(InputError, match="s3://bucket/prefix"):
+        Folder(uri)
+
+
+def test_folder_path_through_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(InputError, match="file"):
+        Folder(str(tmp_path / "file" / "data")).write("a", b"")
+
+
+def test_folder_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Folder(str(tmp_path))
+    folder.write("a", b"old")
+
+    def fail(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(OSError, match="No space"):
+        folder.write("a", b"new")
+
+    assert folder.read("a") == b"old"
+    assert folder.sizes() == {"a": 3}
+
+
+def test_folder_lock_sweeps_partial_files(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / f"x.123{PARTIAL}").write_bytes(b"half")
+
+    with Folder(str(tmp_path)).locked():
+        assert Folder(str(tmp_path)).is_empty()
+
+
+def test_folder_locked_by_another_process_is_refused_until_it_ends(tmp_path: Path) -> None:
+    program = (
+        "import sys\n"
+        "from ovlab.files.storage import Folder\n"
+        f"with Folder({str(tmp_path)!r}).locked():\n"
+        "    print('locked', flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    other = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "locked\n"
+        with pytest.raises(InputError, match="another process"), Folder(str(tmp_path)).locked():
+            pass
+        other.kill()
+
+    with Folder(str(tmp_path)).locked():
+        pass

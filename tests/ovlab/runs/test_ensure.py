@@ -1,0 +1,238 @@
+"""ovlab.runs.ensure: nothing is computed twice, and whatever is killed comes to the same end."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import micro_run
+from logoseg.network import LoGoSeg
+from ovlab.datasets.selection import first_samples
+from ovlab.evaluation.evaluator import evaluate
+from ovlab.metrics.evaluation_counts import sum_counts
+from ovlab.runs.identity import resolve_evaluation
+from ovlab.runs.stored_evaluation import EvaluationJob, job_text
+from ovlab.specs.errors import InputError, Stopped
+from ovlab.specs.resolved import training_fingerprint
+from ovlab.store.artifacts import STEP_LOG, fetch_weights
+from ovlab.store.attempts import attempts_at
+from ovlab.store.count_shards import counts_of
+from ovlab.store.record import TrainingRecord
+from ovlab.store.store import Store, open_store
+from ovlab.training.step import DivergenceError
+from ovlab.training.step_log import StepRecord
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, TrainingRecord]:
+    """A store with a finished training, not to be changed."""
+    folder = tmp_path_factory.mktemp("trained")
+    store = open_store(str(folder / "store"))
+    return store, micro_run.micro_training(store, folder / "work", provenance={"commit": "abc"}, mlflow_run_id="m")
+
+
+@pytest.fixture
+def store(trained: tuple[Store, TrainingRecord], tmp_path: Path) -> Store:
+    """A copy of that store, to be written to."""
+    shutil.copytree(str(trained[0]), tmp_path / "store")
+    return open_store(str(tmp_path / "store"))
+
+
+def no_model() -> LoGoSeg:
+    raise AssertionError("nothing is to be computed")
+
+
+def test_ensure_training_writes_a_record_weights_and_log_and_no_checkpoints(
+    trained: tuple[Store, TrainingRecord], tmp_path: Path
+) -> None:
+    store, record = trained
+
+    assert record.fingerprint == training_fingerprint(micro_run.resolved())
+    assert record.training == micro_run.resolved()
+    assert (record.num_steps, record.provenance, record.mlflow_run_id) == (4, {"commit": "abc"}, "m")
+    assert record.class_names == micro_run.training_data().class_names
+    assert record.cost.device == "cpu"
+    assert record.cost.seconds > 0
+    assert (record.cost.gpu_seconds, record.cost.lost_seconds, len(record.cost.attempts)) == (0, 0, 1)
+    assert store.folder.sizes(f"trainings/{record.fingerprint}").keys() == {
+        "record.json",
+        record.weights.name,
+        STEP_LOG,
+    }
+    assert store.folder.folders(f"trainings/{record.fingerprint}") == []
+    own = Path(str(store)).parent / "work" / record.fingerprint / "weights.safetensors"
+    assert own.read_bytes() == fetch_weights(store, record, tmp_path).read_bytes()
+
+
+def test_ensure_training_second_call_computes_nothing(trained: tuple[Store, TrainingRecord], tmp_path: Path) -> None:
+    store, record = trained
+
+    assert micro_run.micro_training(store, tmp_path / "elsewhere") == record
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_ensure_training_stopped_continues_on_another_machine_with_its_log(
+    trained: tuple[Store, TrainingRecord], s3_bucket: str, tmp_path: Path
+) -> None:
+    store = open_store(f"s3://{s3_bucket}/store")
+    first: list[StepRecord] = []
+    with pytest.raises(Stopped, match="stopped after 3 steps"):
+        micro_run.micro_training(store, tmp_path / "one", on_step=[first.append], stop=lambda: len(first) == 3)
+    then: list[StepRecord] = []
+
+    record = micro_run.micro_training(store, tmp_path / "two", on_step=[then.append])
+
+    assert [step.step for step in (*first, *then)] == [1, 2, 3, 4]
+    assert record.weights == trained[1].weights
+    assert record.final_loss == trained[1].final_loss
+    assert [attempt.status for attempt in record.cost.attempts] == ["stopped", "finished"]
+    log = store.folder.read(f"trainings/{record.fingerprint}/{STEP_LOG}").decode().splitlines()
+    assert [json.loads(line)["step"] for line in log] == [1, 2, 3, 4]
+
+
+def test_ensure_training_that_fails_says_so_in_the_ledger(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "store"))
+
+    def diverge(record: StepRecord) -> None:
+        raise DivergenceError("step 1: the loss is nan")
+
+    with pytest.raises(DivergenceError):
+        micro_run.micro_training(store, tmp_path / "work", on_step=[diverge])
+
+    (attempt,) = attempts_at(store.folder, training_fingerprint(micro_run.resolved()))
+    assert (attempt.status, attempt.cause) == ("failed", "DivergenceError: step 1: the loss is nan")
+    assert list(store.records()) == []
+
+
+def test_ensure_training_with_other_data_than_planned_is_refused(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "store"))
+    other = replace(micro_run.training_data(), num_samples=3)
+
+    with pytest.raises(InputError, match="not those it was planned with"):
+        micro_run.micro_training(store, tmp_path / "work", dataset=other)
+
+    assert not (tmp_path / "work").exists()
+
+
+def test_ensure_evaluations_counts_are_those_of_the_plain_evaluator_to_the_bit(
+    trained: tuple[Store, TrainingRecord], store: Store, tmp_path: Path
+) -> None:
+    _, training = trained
+    records = micro_run.micro_evaluations(store, tmp_path, training)
+
+    model = micro_run.run.open_trained(training, store, tmp_path)
+    for record, job in zip(records, micro_run.jobs(training.fingerprint), strict=True):
+        plain = evaluate(
+            model,
+            job_text(model, job),
+            first_samples(job.dataset, micro_run.NUM_IMAGES),
+            job.spec.protocol,
+            num_label_classes=len(job.labels.scored),
+            device=micro_run.CPU,
+        )
+        expected = sum_counts((image.counts for image in plain), record.num_classes)
+        found = sum_counts((image.counts for image in counts_of(store, record.fingerprint)), record.num_classes)
+        np.testing.assert_array_equal(found.confusion.counts, expected.confusion.counts)
+        assert (found.num_images, found.num_hallucinated) == (micro_run.NUM_IMAGES, expected.num_hallucinated)
+        assert record.figures["miou"] == expected.confusion.mean_iou()
+        assert (record.figures["num_images"], record.num_shards) == (micro_run.NUM_IMAGES, 3)
+        assert store.evaluation(job.fingerprint) == record
+    assert [record.num_classes for record in records] == [20, 21]
+
+
+def test_ensure_evaluations_second_call_opens_no_model(
+    trained: tuple[Store, TrainingRecord], store: Store, tmp_path: Path
+) -> None:
+    records = micro_run.micro_evaluations(store, tmp_path, trained[1])
+
+    assert micro_run.micro_evaluations(store, tmp_path, trained[1], open_model=no_model) == records
+
+
+def test_ensure_evaluations_stopped_goes_on_with_the_first_missing_shard(
+    trained: tuple[Store, TrainingRecord], store: Store, tmp_path: Path
+) -> None:
+    class Progress:
+        done = 0
+
+        def update(self, done: int, **figures: object) -> None:
+            self.done = done
+
+    first, second = Progress(), Progress()
+    with pytest.raises(Stopped, match=r"shapes-pas-20: stopped in shard 00001\.parquet"):
+        micro_run.micro_evaluations(store, tmp_path, trained[1], progress=first, stop=lambda: first.done == 6)
+    seen: list[int] = []
+    stop = lambda: seen.append(second.done) or False  # noqa: E731
+
+    records = micro_run.micro_evaluations(store, tmp_path, trained[1], progress=second, stop=stop)
+
+    assert seen[0] == 4  # the first shard of both was not counted again
+    assert second.done == 2 * micro_run.NUM_IMAGES
+    assert [attempt.status for attempt in records[0].cost.attempts] == ["stopped", "finished"]
+    assert records[0].cost.lost_seconds > 0
+
+
+def test_ensure_evaluations_damaged_shard_is_counted_again_to_the_same_figures(
+    trained: tuple[Store, TrainingRecord], store: Store, tmp_path: Path
+) -> None:
+    before = micro_run.micro_evaluations(store, tmp_path, trained[1])[0]
+    folder = f"evaluations/{before.fingerprint}"
+    store.folder.remove(f"{folder}/record.json")
+    store.folder.write(f"{folder}/counts/00001.parquet", b"PAR1 half a file")
+
+    after = micro_run.micro_evaluations(store, tmp_path, trained[1])[0]
+
+    assert after.figures == before.figures
+    assert after.classes == before.classes
+
+
+def test_ensure_evaluations_with_other_data_than_planned_is_refused(
+    trained: tuple[Store, TrainingRecord], store: Store
+) -> None:
+    job = micro_run.jobs(trained[1].fingerprint)[0]
+    other = EvaluationJob(job.spec, replace(job.dataset, num_samples=7))
+
+    with pytest.raises(InputError, match="not those it was planned with"):
+        micro_run.run.ensure_evaluations([other], store, no_model, device=micro_run.CPU)
+
+
+def test_resolve_evaluation_makes_the_label_space_part_of_the_protocol() -> None:
+    plain, with_background = (job.spec for job in micro_run.jobs("a" * 64))
+
+    assert plain.protocol.scoring.collapse is None
+    assert with_background.protocol.scoring.collapse.background == 20
+    dataset = micro_run.jobs("a" * 64)[0].dataset
+    whole_split = resolve_evaluation("a" * 64, dataset, "val", plain.protocol)
+    assert whole_split == replace(plain, num_images=None)
+
+
+def test_training_and_evaluations_killed_again_and_again_end_with_the_same_weights_and_figures(
+    trained: tuple[Store, TrainingRecord], tmp_path: Path
+) -> None:
+    program = subprocess.run(
+        [sys.executable, micro_run.__file__, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+
+    lines = program.stdout.splitlines()
+    kills = [signal.SIGKILL] * len(micro_run.DEATHS)
+    assert lines[0] == "0", program.stderr
+    assert [int(word) for word in lines[1].split()] == [*kills, 0], program.stderr
+    assert json.loads(lines[3]) == json.loads(lines[2])
+    store = open_store(str(tmp_path / "killed" / "store"))
+    (record,) = store.trainings()
+    assert len(record.cost.attempts) == 5
+    assert {attempt.status for attempt in record.cost.attempts[:3]} == {"running"}
+    weights = [
+        fetch_weights(open_store(str(tmp_path / name / "store")), record, tmp_path / name)
+        for name in ("undisturbed", "killed")
+    ]
+    first, second = (load_file(path) for path in weights)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert len(counts_of(store, next(store.evaluations()).fingerprint)) == micro_run.NUM_IMAGES

@@ -1,0 +1,109 @@
+"""Pictures of an evaluation: which images, what is in them, and that they are drawn once."""
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from logoseg.network import LoGoSeg
+from logoseg.presets import tiny
+from ovlab.evaluation.drawing import painted
+from ovlab.metrics.image_scores import image_mious
+from ovlab.runs.ensure import ensure_evaluations
+from ovlab.runs.identity import resolve_evaluation
+from ovlab.runs.illustrations import keep_pictures
+from ovlab.runs.stored_evaluation import EvaluationJob
+from ovlab.shapes.dataset import open_shapes
+from ovlab.specs.evaluation import whole
+from ovlab.store.pairs import stored_tables
+from ovlab.store.pictures import KINDS, pictures_of, read_pictures
+from ovlab.store.record import EvaluationRecord
+from ovlab.store.store import Store, evaluation_folder, open_store
+
+CPU = torch.device("cpu")
+NUM_IMAGES = 7
+
+
+def network() -> nn.Module:
+    preset = tiny()
+    clip = replace(preset.clip, image_size=64)
+    torch.manual_seed(0)
+    return LoGoSeg(replace(preset, clip=clip, guidance_dim=16, attention_heads=2, region_grid=2, state_dim=4)).eval()
+
+
+def never() -> nn.Module:
+    raise AssertionError("the pictures are there; no network is needed")
+
+
+@pytest.fixture
+def job(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> EvaluationJob:
+    monkeypatch.setenv("OVLAB_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    dataset = open_shapes("shapes-pas-20b", "val", num_samples=10)
+    return EvaluationJob(resolve_evaluation("a" * 64, dataset, "val", whole(64), num_images=NUM_IMAGES), dataset)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(str(tmp_path / "store"))
+
+
+def evaluated(job: EvaluationJob, store: Store) -> EvaluationRecord:
+    (record,) = ensure_evaluations([job], store, network, device=CPU)
+    return record
+
+
+def test_first_worst_and_best_images_are_kept_each_once(job: EvaluationJob, store: Store) -> None:
+    record = evaluated(job, store)
+
+    pictures = keep_pictures(record, job, store, network, CPU, num_first=2, num_extremes=2).pictures
+
+    counts = stored_tables(store, record)
+    scores = dict(zip(counts.ids, image_mious(counts), strict=True))
+    by_choice = {choice: [p.id for p in pictures if p.chosen == choice] for choice in ("first", "worst", "best")}
+    assert by_choice["first"] == list(job.images.sample_ids[:2])
+    assert {picture.id: picture.miou for picture in pictures} == {p.id: scores[p.id] for p in pictures}
+    assert len({picture.id for picture in pictures}) == len(pictures)
+    ranked = sorted(scores, key=scores.__getitem__)
+    assert set(ranked[:2] + ranked[-2:]) <= {picture.id for picture in pictures}
+    assert set(by_choice["worst"]) <= set(ranked[:2])
+
+
+def test_legend_and_pictures_are_of_the_labels_that_are_scored(job: EvaluationJob, store: Store) -> None:
+    record = evaluated(job, store)
+
+    picture = keep_pictures(record, job, store, network, CPU, num_first=1, num_extremes=0).pictures[0]
+
+    sample, words = job.images[0], job.labels.scored
+    expected = {words[index]: int((sample.label == index).sum()) for index in range(len(words))}
+    assert {c.name: c.num_gt_pixels for c in picture.classes if c.num_gt_pixels} == {
+        name: number for name, number in expected.items() if number
+    }
+    # The words beyond the background are asked for and never shown.
+    assert {c.name for c in picture.classes} <= set(words)
+    assert sum(c.num_pred_pixels for c in picture.classes) == sum(expected.values())
+    assert set(picture.files) == set(KINDS)
+    content = read_pictures(store, record.fingerprint, [picture.files["truth"]])[picture.files["truth"]]
+    with Image.open(io.BytesIO(content)) as shown:
+        assert shown.size == (picture.width, picture.height) == (96, 96)
+        difference = np.asarray(shown.convert("RGB")).astype(int) - painted(sample.image, sample.label, len(words))
+    assert np.abs(difference).mean() < 8  # WebP is not lossless
+
+
+def test_pictures_that_are_there_are_not_drawn_again(job: EvaluationJob, store: Store) -> None:
+    record = evaluated(job, store)
+    first = keep_pictures(record, job, store, network, CPU, num_first=1, num_extremes=0)
+
+    assert keep_pictures(record, job, store, never, CPU) == first == pictures_of(store, record.fingerprint)
+
+
+def test_damaged_index_is_drawn_again(job: EvaluationJob, store: Store) -> None:
+    record = evaluated(job, store)
+    first = keep_pictures(record, job, store, network, CPU, num_first=1, num_extremes=0)
+    store.folder.write(f"{evaluation_folder(record.fingerprint)}/pictures/index.json", b"{")
+
+    assert keep_pictures(record, job, store, network, CPU, num_first=1, num_extremes=0) == first

@@ -1,0 +1,84 @@
+"""ovlab.store.counts: what is read back is what was written, to the bit, or it is refused."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from ovlab.metrics.counting import SparseCounts
+from ovlab.metrics.evaluation_counts import ImageCounts, sum_counts
+from ovlab.store.counts import pack_counts, unpack_counts
+from ovlab.store.record import DamagedError
+
+NUM_CLASSES = 847
+
+
+def counted(seed: int, num_pairs: int) -> ImageCounts:
+    """An image with `num_pairs` random pairs, sorted as counting gives them, some of them beyond 32 bits."""
+    generator = np.random.default_rng(seed)
+    pairs = np.sort(generator.choice(NUM_CLASSES**2, num_pairs, replace=False))
+    gt, pred = (part.astype(np.uint16) for part in np.divmod(pairs, NUM_CLASSES))
+    return ImageCounts(f"image-{seed}-é", SparseCounts(gt, pred, generator.integers(1, 2**40, num_pairs)))
+
+
+IMAGES = [counted(0, 5), counted(1, 0), counted(2, 3000), counted(3, 1)]
+
+
+def assert_equal(found: list[ImageCounts], expected: list[ImageCounts]) -> None:
+    assert [image.id for image in found] == [image.id for image in expected]
+    for ours, theirs in zip(found, expected, strict=True):
+        for mine, other in zip(ours.counts, theirs.counts, strict=True):
+            assert mine.dtype == other.dtype
+            np.testing.assert_array_equal(mine, other)
+
+
+@pytest.mark.parametrize("images", [IMAGES, IMAGES[1:2], []], ids=["many", "nothing counted", "none"])
+def test_counts_read_back_are_those_that_were_written(images: list[ImageCounts]) -> None:
+    assert_equal(unpack_counts(pack_counts(images), place="x"), images)
+
+
+def test_counts_read_back_add_up_to_the_same_figures_to_the_bit() -> None:
+    found = sum_counts((image.counts for image in unpack_counts(pack_counts(IMAGES), place="x")), NUM_CLASSES)
+    expected = sum_counts((image.counts for image in IMAGES), NUM_CLASSES)
+
+    np.testing.assert_array_equal(found.confusion.counts, expected.confusion.counts)
+    assert (found.num_images, found.num_hallucinated) == (expected.num_images, expected.num_hallucinated)
+
+
+@pytest.mark.parametrize("bit", [0x01, 0x10, 0x80])
+def test_counts_with_a_changed_byte_are_refused_or_unchanged(bit: int) -> None:
+    images = [IMAGES[0], IMAGES[1], counted(5, 40)]
+    content = pack_counts(images)
+    num_refused = 0
+    for position in range(0, len(content), 7):
+        changed = bytearray(content)
+        changed[position] ^= bit
+        try:
+            found = unpack_counts(bytes(changed), place="shard 3")
+        except DamagedError:
+            num_refused += 1
+        else:
+            assert_equal(found, images)  # a byte that means nothing, such as the writer's name
+    assert num_refused > 0
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"not a file", pack_counts(IMAGES)[:-40]])
+def test_counts_of_something_else_are_refused_with_the_place(content: bytes) -> None:
+    with pytest.raises(DamagedError, match=r"there/0\.parquet"):
+        unpack_counts(content, place="there/0.parquet")
+
+
+def test_reading_counts_imports_neither_pandas_nor_torch() -> None:
+    program = (
+        "import sys\n"
+        "import numpy as np\n"
+        "from ovlab.store.count_shards import *\n"
+        "from ovlab.metrics.counting import SparseCounts\n"
+        "one = np.ones(1, np.uint16)\n"
+        "content = pack_counts([ImageCounts('a', SparseCounts(one, one, np.ones(1, np.int64)))])\n"
+        "print(unpack_counts(content, place='x')[0].id, sorted({'pandas', 'torch'} & set(sys.modules)))\n"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+
+    assert found.strip() == "a []"

@@ -1,0 +1,114 @@
+"""ovlab.store.record: a record reads back as it was written, or is refused by name."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from ovlab.specs.errors import InputError
+from ovlab.specs.evaluation import evaluation_fingerprint
+from ovlab.store.attempts import Attempt
+from ovlab.store.record import (
+    DamagedError,
+    EvaluationRecord,
+    TrainingRecord,
+    cost_of,
+    pack_record,
+    unpack_record,
+)
+
+
+def test_training_record_reads_back_as_it_was_written(make_training: Callable[..., TrainingRecord]) -> None:
+    record = make_training()
+
+    found = unpack_record(TrainingRecord, pack_record(record), place="x", fingerprint=record.fingerprint)
+
+    assert found == record
+
+
+@pytest.mark.parametrize("backbone", ["vit-b", "convnext-b"])
+def test_evaluation_record_reads_back_as_it_was_written(
+    make_evaluation: Callable[..., EvaluationRecord], backbone: str
+) -> None:
+    record = make_evaluation(backbone)
+
+    found = unpack_record(EvaluationRecord, pack_record(record), place="x", fingerprint=record.fingerprint)
+
+    assert found == record
+    # Either kind of view has a size: the right one must have been read.
+    assert type(found.evaluation.protocol.inference) is type(record.evaluation.protocol.inference)
+    assert evaluation_fingerprint(found.evaluation) == record.fingerprint
+
+
+def changed_digit(content: bytes) -> bytes:
+    return content.replace(b'"num_steps": 80000', b'"num_steps": 80001')
+
+
+def unknown_field(content: bytes) -> bytes:
+    return content.replace(b'"num_steps"', b'"number_of_steps"')
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (changed_digit, "its sha256 is not that of its content"),
+        (unknown_field, "its sha256"),
+        (lambda content: content[: len(content) // 2], "not a record"),
+        (lambda content: b"", "not a record"),
+        (lambda content: b"[1]", "not a record"),
+        (lambda content: b'{"format": "ovlab-record-0"}', "of the format 'ovlab-record-0'"),
+        (lambda content: b"\xff\xfe", "not a record"),
+    ],
+)
+def test_record_that_is_damaged_is_refused_with_its_place(
+    make_training: Callable[..., TrainingRecord], spoil: Callable[[bytes], bytes], words: str
+) -> None:
+    record = make_training()
+    content = spoil(pack_record(record))
+
+    with pytest.raises(DamagedError, match=words) as error:
+        unpack_record(TrainingRecord, content, place="there/record.json", fingerprint=record.fingerprint)
+
+    assert str(error.value).startswith("there/record.json: ")
+    assert "\n" not in str(error.value)
+
+
+def test_record_of_another_run_or_kind_is_refused(
+    make_training: Callable[..., TrainingRecord], make_evaluation: Callable[..., EvaluationRecord]
+) -> None:
+    record, other = make_training(), make_evaluation()
+
+    with pytest.raises(DamagedError, match="is the record of"):
+        unpack_record(TrainingRecord, pack_record(record), place="x", fingerprint="0" * 64)
+    with pytest.raises(DamagedError, match="another version"):
+        unpack_record(TrainingRecord, pack_record(other), place="x", fingerprint=other.fingerprint)
+
+
+def test_record_with_provenance_that_is_no_json_is_refused(make_training: Callable[..., TrainingRecord]) -> None:
+    with pytest.raises((InputError, ValueError), match=r"object|serialize"):
+        pack_record(make_training(provenance={"here": object()}))
+
+
+def test_cost_is_the_sum_over_all_attempts_with_what_was_lost() -> None:
+    killed = Attempt(
+        id="1",
+        began="",
+        updated="",
+        status="running",
+        device="A",
+        num_gpus=2,
+        seconds=100.0,
+        kept_seconds=70.0,
+    )
+    finished = replace(killed, id="2", status="finished", device="B", num_gpus=1, seconds=50.0, kept_seconds=50.0)
+
+    cost = cost_of([killed, finished])
+
+    assert (cost.device, cost.seconds, cost.gpu_seconds, cost.lost_seconds) == ("B", 150.0, 250.0, 30.0)
+
+
+def test_packed_record_can_be_read_by_a_person(make_training: Callable[..., TrainingRecord]) -> None:
+    content = json.loads(pack_record(make_training()))
+
+    assert content["record"]["training"]["spec"]["schedule"]["steps"] == 80_000
