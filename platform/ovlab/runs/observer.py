@@ -1,0 +1,71 @@
+"""Who is told of a run while it is made: the journal, Prometheus, the progress line, one of your own.
+
+Subclass `Observer` and override what you want to hear of. An exception in an observer ends the run there, to be
+continued by the next call.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ovlab.specs.events import Begun, Counts, RunHeader, Status, Step
+from ovlab.store.record import EvaluationRecord, TrainingRecord
+
+
+class Observer:
+    """Hears nothing."""
+
+    def on_start(self, run: RunHeader) -> None:
+        """An attempt at the run begins."""
+
+    def on_begin(self, begun: Begun) -> None:
+        """Work on its training, or on one of its evaluations, begins."""
+
+    def on_step(self, step: Step) -> None:
+        """An update was made; again, for updates that were lost with a process."""
+
+    def on_checkpoint(self, step: int, path: Path) -> None:
+        """The state behind `step` updates is saved in the file `path`."""
+
+    def on_counts(self, counts: Counts) -> None:
+        """Counts of an evaluation have come in."""
+
+    def on_record(self, record: TrainingRecord | EvaluationRecord) -> None:
+        """A record is in the store, made now or found there; the pictures of an evaluation are there too."""
+
+    def on_end(self, status: Status, reason: str) -> None:
+        """The attempt is over."""
+
+
+class Observers(Observer):
+    """All of several, in their order."""
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        self.observers = tuple(observers)
+
+    def on_start(self, run: RunHeader) -> None:
+        for observer in self.observers:
+            observer.on_start(run)
+
+    def on_begin(self, begun: Begun) -> None:
+        for observer in self.observers:
+            observer.on_begin(begun)
+
+    def on_step(self, step: Step) -> None:
+        for observer in self.observers:
+            observer.on_step(step)
+
+    def on_checkpoint(self, step: int, path: Path) -> None:
+        for observer in self.observers:
+            observer.on_checkpoint(step, path)
+
+    def on_counts(self, counts: Counts) -> None:
+        for observer in self.observers:
+            observer.on_counts(counts)
+
+    def on_record(self, record: TrainingRecord | EvaluationRecord) -> None:
+        for observer in self.observers:
+            observer.on_record(record)
+
+    def on_end(self, status: Status, reason: str) -> None:
+        for observer in self.observers:
+            observer.on_end(status, reason)
