@@ -95,7 +95,7 @@ def print_plan(plan: "Plan", *, evaluations: bool = False) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"{', '.join(plan.tables)}, suite {plan.suite}, store {plan.store}")
+    table = Table(title=f"{', '.join(plan.sweep.tables)}, suite {plan.sweep.suite}, store {plan.store}")
     table.add_column("run", no_wrap=True)
     table.add_column("needed by", overflow="fold")
     for column in ("seed", "training", "evaluations", "time left"):
@@ -134,7 +134,7 @@ def plan_json(plan: "Plan") -> dict[str, Any]:
         {"training": _training_json(run.training), "evaluations": [_evaluation_json(part) for part in run.evaluations]}
         for run in plan.runs
     ]
-    return {"suite": plan.suite, "tables": plan.tables, "store": plan.store, "runs": runs}
+    return {"suite": plan.sweep.suite, "tables": plan.sweep.tables, "store": plan.store, "runs": runs}
 
 
 def _add_run(table: Any, run: "PlannedRun", evaluations: bool) -> None:

@@ -2,23 +2,21 @@
 
 import argparse
 import json
-import os
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack
-from functools import partial
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ovlab.commands.count_option import at_least_one
+from ovlab.commands.executor_option import executor_of_runs
 from ovlab.commands.plan import add_table_arguments, plan_json, planned, print_plan, totals
 from ovlab.specs.errors import InputError
 
 if TYPE_CHECKING:
     from ovlab.runs.failure import Failure
-    from ovlab.runs.planned import Plan
     from ovlab.runs.sources import Sources
     from ovlab.store.store import Store
+    from ovlab.sweeps.sweep import Plan
 
 _EPILOG = """\
 examples:
@@ -34,7 +32,7 @@ Ctrl-C, a kill or a power cut loses little: the same command continues. What is 
 run that fails does not stop the others.
 
 The runs are told to MLflow: to the server of MLFLOW_TRACKING_URI, else to a database in the store. A server that is
-away stops nothing; `ovlab runs replay` delivers later what it missed.
+away stops nothing; `ovlab runs publish` tells it later what it missed.
 """
 
 
@@ -80,11 +78,9 @@ def execute(arguments: argparse.Namespace) -> int:
         print_plan(plan)
     failures: list[Failure] = []
     if plan.missing:
-        try:
-            _make(plan, store, sources, arguments, failures)
-        finally:
-            for failure in failures:
-                print(f"failed: {failure.run.name}: {failure.cause}", file=sys.stderr)
+        failures = _make(plan, store, sources, arguments)
+        for failure in failures:
+            print(f"failed: {failure.run.name}: {failure.cause}", file=sys.stderr)
         plan = planned(arguments)[0]
         if not arguments.json:
             print(totals(plan))
@@ -94,34 +90,32 @@ def execute(arguments: argparse.Namespace) -> int:
     return 1 if failures else 0
 
 
-def _make(
-    plan: "Plan", store: "Store", sources: "Sources", arguments: argparse.Namespace, failures: "list[Failure]"
-) -> None:
-    """Make what is missing. Adds what fails to `failures`; raises Stopped after a signal."""
-    from ovlab.files.claim import claimed
+def _make(plan: "Plan", store: "Store", sources: "Sources", arguments: argparse.Namespace) -> "list[Failure]":
+    """Make what is missing; returns what fails. Raises Stopped after a signal."""
+    from ovlab.runs.context import RunContext
     from ovlab.runs.interruption import stop_on_signals
-    from ovlab.runs.workplace import Workplace
-    from ovlab.sweeps.tracked_sweep import sweep_of, tracked_sweep
+    from ovlab.runs.progress import ProgressLine
+    from ovlab.sweeps.loop import make_sweep
     from ovlab.tracking.provenance import provenance
-    from ovlab.tracking.session import no_tracking, tracking
+    from ovlab.tracking.publish import publishing
 
-    at = Workplace(
-        store=arguments.store if "://" in arguments.store else str(Path(arguments.store).resolve()),
-        workdir=arguments.workdir,
-        sources=sources,
-        device=arguments.device,
-        source=provenance().source,
-        num_loader_workers=arguments.loader_workers,
-        checkpoint_every=arguments.checkpoint_every,
-    )
-    with ExitStack() as stack:
-        stop = stack.enter_context(stop_on_signals("stopping after this step or image"))
-        sweep = sweep_of(plan)
-        stack.enter_context(claimed(at.claim(sweep.run), sweep.name))
-        make = _pick(arguments, plan, stack)
-        new_tracker = stack.enter_context(no_tracking() if arguments.no_tracking else tracking(at.store))
-        stack.enter_context(tracked_sweep(plan, store, new_tracker(), at.source, failures))
-        make(plan, at, new_tracker=new_tracker, stop=stop, on_failure=failures.append)
+    executor = executor_of_runs(arguments, len(plan.missing))
+    with (
+        stop_on_signals("stopping after this step or image") as stop,
+        nullcontext() if arguments.no_tracking else publishing(store),
+    ):
+        context = RunContext(
+            store=store,
+            workdir=arguments.workdir,
+            sources=sources,
+            device=arguments.device,
+            num_loader_workers=arguments.loader_workers,
+            checkpoint_every=arguments.checkpoint_every,
+            source=provenance().source,
+            stop=stop,
+            observer=ProgressLine(),
+        )
+        return make_sweep(plan, context, executor)
 
 
 def _searched(plan: "Plan", store: "Store", tables: list[str]) -> "Plan":
@@ -130,36 +124,3 @@ def _searched(plan: "Plan", store: "Store", tables: list[str]) -> "Plan":
 
     require_searchable([load_table(name) for name in tables])
     return without_given_up(plan, store)
-
-
-def _pick(arguments: argparse.Namespace, plan: "Plan", stack: ExitStack) -> "Callable[..., None]":
-    """What makes the runs: the trials of a Ray that is connected or started, or this process for one at a time."""
-    if arguments.search is None and _is_for_one_process(arguments, len(plan.missing)):
-        from ovlab.sweeps.tracked_run import make_here
-
-        return make_here
-    from ovlab.ray.asha import asha, to_the_end
-    from ovlab.ray.cluster import connect
-    from ovlab.ray.tuner import make_on_ray
-
-    cluster = stack.enter_context(connect())
-    search = to_the_end if arguments.search is None else asha
-    return partial(make_on_ray, cluster=cluster, num_at_once=arguments.workers, search=search)
-
-
-def _is_for_one_process(arguments: argparse.Namespace, num_runs: int) -> bool:
-    if arguments.workers == 1:
-        return True
-    if "RAY_ADDRESS" in os.environ:
-        return False
-    if num_runs == 1:
-        return True
-    if arguments.workers is not None:
-        return False
-    # Only here: torch takes seconds, and the process that starts trials has no other need of it.
-    import torch
-
-    from ovlab.runs.device import pick_device
-
-    is_on_gpu = pick_device(arguments.device).type == "cuda"
-    return (torch.cuda.device_count() if is_on_gpu else os.cpu_count() or 1) == 1

@@ -14,10 +14,11 @@ from ray import tune
 from ray.actor import ActorHandle
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
+from ovlab.runs.observer import Observer
 from ovlab.runs.planned import PlannedRun
 from ovlab.specs.errors import Stopped
+from ovlab.specs.events import Step
 from ovlab.sweeps.search import EARLY
-from ovlab.training.step_log import StepRecord
 
 # One trial of so many goes on behind each rung; there are two rungs, at a ninth and a third of the longest run.
 REDUCTION = 3
@@ -25,21 +26,21 @@ NUM_REPORTS = 27
 
 
 class Search(NamedTuple):
-    """`scheduler` decides; `hooks`, of the number of a trial and of its updates, are what a trial calls after each."""
+    """`scheduler` decides; `observer`, of the number of a trial and of its updates, is told of each."""
 
     scheduler: TrialScheduler
-    hooks: Callable[[int, int], list[Callable[[StepRecord], None]]]
+    observer: Callable[[int, int], Observer]
 
 
 def to_the_end(runs: Sequence[PlannedRun]) -> Search:
     """Every run whole."""
-    return Search(FIFOScheduler(), lambda number, num_steps: [])
+    return Search(FIFOScheduler(), lambda number, num_steps: Observer())
 
 
 def asha(runs: Sequence[PlannedRun]) -> Search:
     """What falls behind is stopped early. To be called when Ray is connected."""
     verdicts = ray.remote(Verdicts).options(num_cpus=0).remote()
-    return Search(GentleAsha(verdicts, runs), lambda number, num_steps: [LossReports(verdicts, number, num_steps)])
+    return Search(GentleAsha(verdicts, runs), lambda number, num_steps: LossReports(verdicts, number, num_steps))
 
 
 class Verdicts:
@@ -80,8 +81,8 @@ class GentleAsha(ASHAScheduler):
         return TrialScheduler.CONTINUE
 
 
-class LossReports:
-    """A hook on the steps of a trial: tells the scheduler the mean loss since the last report, and obeys its verdict.
+class LossReports(Observer):
+    """Of the steps of a trial: tells the scheduler the mean loss since the last report, and obeys its verdict.
 
     Raises Stopped when the trial is given up.
     """
@@ -91,11 +92,11 @@ class LossReports:
         self.every = max(1, num_steps // NUM_REPORTS)
         self.losses: list[float] = []
 
-    def __call__(self, record: StepRecord) -> None:
-        self.losses.append(record.loss)
-        if record.step % self.every:
+    def on_step(self, step: Step) -> None:
+        self.losses.append(step.loss)
+        if step.step % self.every:
             return
-        tune.report({"step": record.step, "loss": fmean(self.losses)})
+        tune.report({"step": step.step, "loss": fmean(self.losses)})
         self.losses = []
         if ray.get(self.verdicts.is_given_up.remote(self.number)):
-            raise Stopped(f"{EARLY} at step {record.step}: others had a lower loss there.")
+            raise Stopped(f"{EARLY} at step {step.step}: others had a lower loss there.")

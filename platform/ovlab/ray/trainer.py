@@ -1,4 +1,4 @@
-"""A training by several workers of a Ray cluster that share each batch (Ray Train, DDP); it ends in the store.
+"""A training by several workers of a Ray cluster, which divide each batch (Ray Train, DDP); it ends in the store.
 
 Rank 0 does what one process would do, with the same run folder and the same checkpoints in the store, and the other
 ranks follow it. So whatever ends a run (a worker or a node that is lost, the driver, `kill -9`), the next workers, or
@@ -9,9 +9,7 @@ would meet again, ends it at once.
 """
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -21,16 +19,15 @@ from ray.actor import ActorHandle
 from ray.train import FailureConfig, LoggingConfig, RunConfig, ScalingConfig, UserCallback
 from ray.train.torch import TorchTrainer
 
-from ovlab.datasets.sample import SegmentationDataset
 from ovlab.ray.mailbox import accompany, open_mailbox
 from ovlab.ray.worker import Order, TrainingError, work
-from ovlab.runs.progress import Progress, Silent
+from ovlab.runs.context import RunContext
+from ovlab.runs.planned import PlannedTraining, require_resolved
 from ovlab.specs.errors import Stopped, WorkError
-from ovlab.specs.resolved import ResolvedTraining, training_fingerprint
+from ovlab.specs.events import Begun, Step
+from ovlab.specs.resolved import training_fingerprint
 from ovlab.store.record import TrainingRecord
-from ovlab.store.store import Store
-from ovlab.training.process_group import require_shares
-from ovlab.training.step_log import StepRecord
+from ovlab.training.process_group import require_shards
 
 MAX_LOST_WORKERS = 10
 # Each lasts `ovlab.ray.cluster.WORKER_GROUP_START_TIMEOUT`, in which the cluster had no room for the workers.
@@ -47,48 +44,30 @@ class _NoRetry(UserCallback):
 
 
 def train_on_workers(
-    resolved: ResolvedTraining,
-    store: Store,
-    workdir: Path,
-    *,
-    open_data: Callable[[], SegmentationDataset],
-    clip_file: Path | None = None,
-    num_workers: int | tuple[int, int],
-    use_gpu: bool,
-    num_loader_workers: int = 1,
-    checkpoint_every: int = 500,
-    progress: Progress | None = None,
-    stop: Callable[[], bool] = lambda: False,
-    on_step: Sequence[Callable[[StepRecord], None]] = (),
-    provenance: Mapping[str, Any] | None = None,
-    mlflow_run_id: str | None = None,
+    training: PlannedTraining, context: RunContext, *, num_workers: int | tuple[int, int], use_gpu: bool
 ) -> TrainingRecord:
-    """The record of the training, after training it on the connected Ray cluster if the store has none.
+    """The record of the training, after training it on the connected Ray cluster. `context` has a journal.
 
     `num_workers`: a number that divides the batch size, or for an elastic run the (fewest, most), where the batch is
-    shared among as many as there is room for. `open_data`, which is pickled, opens the split on each worker; it and
-    `clip_file` are held against the digests of `resolved` there. `workdir` is a path on the workers' machines. `stop`
-    is asked twice a second; `on_step` is called here, not in a worker, and again for updates that were lost with one.
+    divided among as many as there is room for. Every worker opens the data and the CLIP weights at the places of
+    `context.sources` and holds them against the plan. `context.stop` is asked twice a second; its observer is called
+    here, not in a worker, and again for updates that were lost with one.
 
-    Raises InputError where the workers cannot share the batch or the data are not those that were planned with,
-    Stopped when `stop` says so, WorkError when workers were lost again and again or the cluster has no room for them,
-    and what the training itself raises.
+    Raises InputError where the workers cannot divide the batch or the data are not those that were planned with,
+    Stopped when `context.stop` says so, WorkError when workers were lost again and again or the cluster has no room for
+    them, and what the training itself raises.
     """
+    resolved = require_resolved(training)
     fingerprint = training_fingerprint(resolved)
-    if (record := store.training(fingerprint)) is not None:
-        return record
-    require_shares(resolved.spec.schedule.batch_size, num_workers)
+    require_shards(resolved.spec.schedule.batch_size, num_workers)
+    if context.journal is None:
+        raise ValueError("a training on workers is told to the journal of its run; see ovlab.runs.journaling.")
     mailbox = open_mailbox()
     order = Order(
-        resolved=resolved,
-        store=store,
-        workdir=workdir.resolve(),
-        open_data=open_data,
-        clip_file=None if clip_file is None else clip_file.resolve(),
-        num_loader_workers=num_loader_workers,
-        checkpoint_every=checkpoint_every,
-        provenance=dict(provenance or {}),
-        mlflow_run_id=mlflow_run_id,
+        training=training,
+        context=context.portable(),
+        header=context.journal.header,
+        attempt=context.journal.open().attempt,
         mailbox=mailbox,
     )
     # Checkpoints go into the run folder and the store; Ray Train only wants a place where it could put some.
@@ -106,34 +85,29 @@ def train_on_workers(
                 logging_config=LoggingConfig(log_level="CRITICAL"),
             ),
         )
-        num_done = _watch(trainer, mailbox, Silent() if progress is None else progress, stop, on_step)
-    if (record := store.training(fingerprint)) is None:
+        num_done = _watch(trainer, mailbox, context)
+    if (record := context.store.training(fingerprint)) is None:
         raise Stopped(f"stopped after {num_done} steps; the same command continues.")
     return record
 
 
-def _watch(
-    trainer: TorchTrainer,
-    mailbox: ActorHandle,
-    progress: Progress,
-    stop: Callable[[], bool],
-    on_step: Sequence[Callable[[StepRecord], None]],
-) -> int:
+def _watch(trainer: TorchTrainer, mailbox: ActorHandle, context: RunContext) -> int:
     """Run the trainer to its end and hand its steps over meanwhile; returns the last."""
     num_done = 0
 
-    def hand_over(record: StepRecord) -> None:
+    def hand_over(event: Begun | Step) -> None:
         nonlocal num_done
-        num_done = record.step
-        progress.update(record.step, loss=record.loss)
-        for hook in on_step:
-            hook(record)
+        if isinstance(event, Begun):
+            context.observer.on_begin(event)
+        else:
+            num_done = event.step
+            context.observer.on_step(event)
 
     # In a thread of its own, because in the main thread `fit` takes Ctrl-C for itself.
     with ThreadPoolExecutor(1, thread_name_prefix="ray-train") as executor:
         ended = executor.submit(trainer.fit)
         try:
-            accompany(ended, mailbox, hand_over, stop)
+            accompany(ended, mailbox, hand_over, context.stop)
         except BaseException:
             ray.get(mailbox.ask_to_stop.remote())
             raise

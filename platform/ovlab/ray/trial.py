@@ -1,56 +1,51 @@
-"""One run of a sweep as a trial of Ray Tune, in a process of its own: a training and then its evaluations."""
+"""One run of a sweep as a trial of Ray Tune, in a process of its own: a training and then its evaluations.
+
+It writes the store and the journal of its run itself.
+"""
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ray.actor import ActorHandle
 
 from ovlab.datasets.places import VARIABLE
 from ovlab.ray.mailbox import Correspondent
-from ovlab.ray.ray_sink import RaySink
+from ovlab.ray.prometheus import Prometheus, RaySink
+from ovlab.runs.context import RunContext
 from ovlab.runs.failure import explained
+from ovlab.runs.observer import Observer
 from ovlab.runs.planned import PlannedRun
-from ovlab.runs.workplace import Workplace
 from ovlab.specs.errors import Stopped
-from ovlab.sweeps.relay import RelayTracker
-from ovlab.sweeps.tracked_sweep import Sweep
-from ovlab.training.step_log import StepRecord
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Order:
-    """What every trial is told. data_root is $OVLAB_DATA of the driver; hooks as in a Search."""
+    """What every trial is told. data_root is $OVLAB_DATA of the driver; observer as in a Search."""
 
     runs: Sequence[PlannedRun]
-    sweep: Sweep
-    at: Workplace
+    context: RunContext
     mailbox: ActorHandle
     data_root: str | None
-    hooks: Callable[[int, int], list[Callable[[StepRecord], None]]]
+    observer: Callable[[int, int], Observer]
 
 
 def trial(config: dict[str, Any], *, order: Order) -> dict[str, Any]:
     """One run. What went wrong is returned: whatever a trial raises, Tune tries again."""
-    # With it come torch and open_clip, seconds of which the process that starts the trials has no need.
-    from ovlab.sweeps.tracked_run import make_tracked
+    # With them come torch and open_clip, seconds of which the process that starts the trials has no need.
+    from ovlab.runs.here import Here
+    from ovlab.runs.make import make_run
 
     if order.data_root is not None:
         os.environ.setdefault(VARIABLE, order.data_root)
     run, correspondent = order.runs[config["number"]], Correspondent(order.mailbox)
+    search = order.observer(config["number"], run.training.spec.schedule.steps)
+    context = replace(order.context, stop=correspondent.asked_to_stop).heard_by(search, Prometheus(RaySink()))
     try:
         if correspondent.flush():
             return {"cause": None, "stopped": True}
-        make_tracked(
-            run,
-            order.sweep,
-            order.at,
-            RelayTracker(correspondent.tell),
-            stop=correspondent.asked_to_stop,
-            on_step=order.hooks(config["number"], run.training.spec.schedule.steps),
-            sink=RaySink(),
-        )
+        make_run(run, context, Here())
     except Stopped:
         # Or given up by a search, which is an end.
         return {"cause": None, "stopped": correspondent.is_to_stop}

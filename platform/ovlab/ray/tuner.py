@@ -1,10 +1,10 @@
-"""The missing runs of a plan as trials of Ray Tune, several at once.
+"""Runs as trials of Ray Tune, several at once.
 
 A trial is a training and then its evaluations, in the trial's own process. The store says what is missing, and an
 interrupted run goes on from its run folder or the store; what Tune itself writes down is thrown away at the end.
 
 A trial that fails stops no other and is not tried again, since it would fail again; a process that is lost is replaced,
-MAX_LOST times. This process is told what the trials would tell a tracking server, and so owns the status of every run.
+MAX_LOST times.
 """
 
 import os
@@ -12,7 +12,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ray import tune
@@ -26,13 +25,11 @@ from ovlab.ray.asha import Search, to_the_end
 from ovlab.ray.cluster import Cluster
 from ovlab.ray.mailbox import accompany, open_mailbox
 from ovlab.ray.trial import Order, trial
+from ovlab.runs.context import RunContext
 from ovlab.runs.failure import Failure
-from ovlab.runs.planned import Plan, PlannedRun
-from ovlab.runs.workplace import Workplace
+from ovlab.runs.planned import PlannedRun
 from ovlab.specs.errors import InputError, Stopped
-from ovlab.sweeps.relay import Deliveries, Message
-from ovlab.sweeps.tracked_sweep import sweep_of
-from ovlab.tracking.session import NewTracker
+from ovlab.store.journal import end_silent
 
 MAX_LOST = 3
 
@@ -48,46 +45,38 @@ _SETTINGS = {
 
 
 def make_on_ray(
-    plan: Plan,
-    at: Workplace,
+    runs: Sequence[PlannedRun],
+    context: RunContext,
+    on_failure: Callable[[Failure], object],
     *,
     cluster: Cluster,
-    num_at_once: int | None,
-    new_tracker: NewTracker,
-    stop: Callable[[], bool],
-    on_failure: Callable[[Failure], object],
+    num_at_once: int | None = None,
     search: Callable[[Sequence[PlannedRun]], Search] = to_the_end,
 ) -> None:
-    """Make what is missing of the plan on the connected cluster, `num_at_once` runs at a time; None: one on each GPU,
-    or on each processor where there is none.
+    """Make the runs on the connected cluster, `num_at_once` at a time; None: one on each GPU, or on each processor
+    where there is none.
 
     A trial that `search` stops early leaves no record. `on_failure` is told of every run that failed, at the end.
-    Raises InputError for a device that the cluster has not, and Stopped when `stop` said so, after each trial under way
-    has saved its state.
+    Raises InputError for a device that the cluster has not, and Stopped when `context.stop` said so, after each trial
+    under way has saved its state.
     """
-    resources = _resources(at.device, cluster, num_at_once, len(plan.missing))
-    mailbox, chosen = open_mailbox(), search(plan.missing)
+    resources = _resources(context.device, cluster, num_at_once, len(runs))
+    mailbox, chosen = open_mailbox(), search(runs)
     order = Order(
-        runs=plan.missing,
-        sweep=sweep_of(plan),
-        at=replace(at, workdir=at.workdir.resolve(), sources=at.sources.absolute()),
+        runs=runs,
+        context=context.portable(),
         mailbox=mailbox,
         data_root=os.environ.get(VARIABLE),
-        hooks=chosen.hooks,
+        observer=chosen.observer,
     )
-    deliveries = Deliveries(new_tracker)
     with tempfile.TemporaryDirectory(prefix="ovlab-tune-") as scratch:
-        try:
-            results = _watch(_tuner(order, chosen.scheduler, resources, scratch), mailbox, deliveries, plan, stop)
-        finally:
-            deliveries.abandon("its process was lost")
-    for run in plan.runs:
-        if run.status == "blocked":
-            on_failure(Failure(run, " ".join(run.problems)))
+        results = _watch(_tuner(order, chosen.scheduler, resources, scratch), mailbox, context.stop)
     for result in results:
-        run = plan.missing[result.config["number"]]
+        run = runs[result.config["number"]]
         if result.error is not None:
             lines = str(result.error).strip().splitlines()
+            if run.training.fingerprint is not None:
+                end_silent(context.store, run.training.fingerprint, stale_after=0.0)
             on_failure(Failure(run, f"its process was lost {MAX_LOST + 1} times: {lines[-1]}"))
         elif result.metrics.get("cause") is not None:
             if result.metrics["report"] is not None:
@@ -134,7 +123,7 @@ def _tuner(order: Order, scheduler: TrialScheduler, resources: _Resources, scrat
             name="runs",
             storage_path=scratch,
             failure_config=tune.FailureConfig(max_failures=MAX_LOST),
-            callbacks=[JsonLoggerCallback(), _Silent()],
+            callbacks=[JsonLoggerCallback(), _Silent(), _Announcements([run.name for run in order.runs])],
             verbose=0,
         ),
     )
@@ -147,32 +136,38 @@ class _Silent(TrialProgressCallback):
         pass
 
 
-def _watch(
-    tuner: tune.Tuner, mailbox: ActorHandle, deliveries: Deliveries, plan: Plan, stop: Callable[[], bool]
-) -> Any:
-    """Run the tuner to its end, and hand over meanwhile what the trials tell."""
-    names = {
-        run.training.fingerprint: f"[{number}/{len(plan.runs)}] {run.name}" for number, run in enumerate(plan.runs, 1)
-    }
+class _Announcements(tune.Callback):
+    """Says of each run when it begins and how it ends."""
 
-    def hand_over(message: Message) -> None:
-        deliveries.deliver(message)
-        _announce(message, names[message.run])
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = names
 
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._say(trial, "begins")
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        end = trial.last_result
+        if end.get("cause") is not None:
+            self._say(trial, f"FAILED ({end['cause']})")
+        else:
+            self._say(trial, "KILLED" if end.get("stopped") else "FINISHED")
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._say(trial, "its process was lost")
+
+    def _say(self, trial: Any, what: str) -> None:
+        number = trial.config["number"]
+        print(f"[{number + 1}/{len(self.names)}] {self.names[number]}: {what}", file=sys.stderr)
+
+
+def _watch(tuner: tune.Tuner, mailbox: ActorHandle, stop: Callable[[], bool]) -> Any:
+    """Run the tuner to its end, and pass on the wish to stop."""
     # In a thread of its own, because in the main thread `fit` takes Ctrl-C for itself.
     executor = ThreadPoolExecutor(1, thread_name_prefix="ray-tune")
     ended = executor.submit(tuner.fit)
     try:
-        accompany(ended, mailbox, hand_over, stop)
+        accompany(ended, mailbox, lambda told: None, stop)
     finally:
         # A second Ctrl-C waits for no trial.
         executor.shutdown(wait=False)
     return ended.result()
-
-
-def _announce(message: Message, name: str) -> None:
-    match message:
-        case Message(method="start"):
-            print(f"{name}: begins", file=sys.stderr)
-        case Message(method="end", arguments=(status, reason)):
-            print(f"{name}: {status}{reason and f' ({reason})'}", file=sys.stderr)

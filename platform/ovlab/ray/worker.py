@@ -3,11 +3,8 @@
 An error of the training itself leaves as a TrainingError; the loss of another worker passes through as it is.
 """
 
-import os
 import traceback
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ray.train
@@ -18,14 +15,14 @@ from ray.actor import ActorHandle
 from ray.exceptions import RayActorError
 
 from logoseg.model_error import ModelError
-from ovlab.datasets.digest import data_digest
-from ovlab.datasets.sample import SegmentationDataset
 from ovlab.ray.mailbox import Correspondent
+from ovlab.runs.context import RunContext
+from ovlab.runs.journal_observer import JournalObserver
+from ovlab.runs.observer import Observer
+from ovlab.runs.planned import PlannedTraining
 from ovlab.specs.errors import InputError, Stopped, WorkError
-from ovlab.specs.resolved import ResolvedTraining, training_fingerprint
-from ovlab.store.artifacts import file_sha256
-from ovlab.store.store import Store
-from ovlab.training.process_group import distributed_team
+from ovlab.specs.events import Begun, RunHeader, Step
+from ovlab.training.process_group import distributed_group
 from ovlab.training.run_folder import wait_until_free
 
 # Seconds in which a process that was killed ends and lets its run folder go.
@@ -34,17 +31,12 @@ PATIENCE = 60.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Order:
-    """What a worker is told. It travels to other machines."""
+    """What a worker is told. It travels to other machines. `attempt`: the one at the run that the driver has begun."""
 
-    resolved: ResolvedTraining
-    store: Store
-    workdir: Path
-    open_data: Callable[[], SegmentationDataset]
-    clip_file: Path | None
-    num_loader_workers: int
-    checkpoint_every: int
-    provenance: Mapping[str, Any]
-    mlflow_run_id: str | None
+    training: PlannedTraining
+    context: RunContext
+    header: RunHeader
+    attempt: str
     mailbox: ActorHandle
 
 
@@ -54,6 +46,19 @@ class TrainingError(Exception):
     def __init__(self, rank: int, report: str, pickled: bytes | None) -> None:
         super().__init__(rank, report, pickled)
         self.rank, self.report, self.pickled = rank, report, pickled
+
+
+class Letters(Observer):
+    """Tells the driver where the training begins, and of each update."""
+
+    def __init__(self, correspondent: Correspondent) -> None:
+        self.correspondent = correspondent
+
+    def on_begin(self, begun: Begun) -> None:
+        self.correspondent.tell(begun)
+
+    def on_step(self, step: Step) -> None:
+        self.correspondent.tell(step)
 
 
 def work(config: dict[str, Any]) -> None:
@@ -73,54 +78,25 @@ def work(config: dict[str, Any]) -> None:
 
 def _train_as(rank: int, order: Order) -> None:
     # With them comes open_clip, seconds of which the process that starts the workers has no need.
-    from ovlab.runs.build import build_model, class_text
-    from ovlab.runs.stored_training import train_into_store
+    from ovlab.runs.training import train_into_store, training_input
     from ovlab.training.loop import follow
 
     device = ray.train.torch.get_device()
-    team = distributed_team(device)
-    spec = order.resolved.spec
-    dataset = order.open_data()
-    _require_planned(order, dataset)
+    group = distributed_group(device)
+    context = replace(order.context, device=str(device))
     if rank > 0:
-        model = build_model(spec, order.clip_file, device)
-        text = class_text(model, dataset)
-        follow(spec, model, text, dataset, device=device, num_loader_workers=order.num_loader_workers, team=team)
+        given = training_input(order.training, context, device)
+        follow(given, device=device, num_loader_workers=context.num_loader_workers, group=group)
         return
-    run_folder = order.workdir / training_fingerprint(order.resolved)
-    wait_until_free(run_folder, seconds=PATIENCE)
+    wait_until_free(context.run_folder(order.header.run), seconds=PATIENCE)
     correspondent = Correspondent(order.mailbox)
+    journal = JournalObserver(context.store, order.header, order.attempt)
+    context = replace(context, stop=correspondent.asked_to_stop, observer=Letters(correspondent), journal=journal)
     try:
-        train_into_store(
-            order.resolved,
-            order.store,
-            run_folder,
-            dataset=dataset,
-            clip_file=order.clip_file,
-            device=device,
-            num_loader_workers=order.num_loader_workers,
-            checkpoint_every=order.checkpoint_every,
-            progress=None,
-            stop=correspondent.asked_to_stop,
-            on_step=[correspondent.tell],
-            on_checkpoint=(),
-            provenance=order.provenance,
-            mlflow_run_id=order.mlflow_run_id,
-            team=team,
-        )
+        train_into_store(order.training, context, group)
     finally:
+        journal.on_end("FINISHED", "")
         correspondent.flush()
-
-
-def _require_planned(order: Order, dataset: SegmentationDataset) -> None:
-    host = os.uname().nodename
-    if data_digest(dataset) != order.resolved.data_digest:
-        raise InputError(f"{dataset.name}: its data on {host} are not those the training was planned with.")
-    if order.clip_file is not None:
-        if not order.clip_file.is_file():
-            raise InputError(f"{order.clip_file}: no such file on {host}; put it where every worker finds it.")
-        if file_sha256(order.clip_file) != order.resolved.weights_digest:
-            raise InputError(f"{order.clip_file}: on {host} these are not the CLIP weights it was planned with.")
 
 
 def _is_loss(error: Exception) -> bool:

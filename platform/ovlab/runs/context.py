@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ovlab.runs.journal_observer import JournalObserver
 from ovlab.runs.observer import Observer, Observers
 from ovlab.runs.sources import Sources
 from ovlab.store.store import Store
@@ -19,9 +20,10 @@ def never() -> bool:
 class RunContext:
     """Made once by a command, then passed on.
 
-    workdir: the run folder of a training is a folder in it, named by the fingerprint. device: cpu, cuda or auto, for
+    workdir: the run folder of a training is a folder in it, named by the fingerprint; where it is the store itself, the
+    run folder is the store. device: cpu, cuda or auto, for
     the process that computes. checkpoint_every: updates. source: the code that the command was given in. stop: asked
-    after each update and each image.
+    after each update and each image. journal: that of the run under way; `ovlab.runs.journaling.journaled` gives it.
     """
 
     store: Store
@@ -33,17 +35,36 @@ class RunContext:
     source: Source = field(default_factory=Source)
     stop: Callable[[], bool] = never
     observer: Observer = field(default_factory=Observer)
+    journal: JournalObserver | None = None
 
-    def claim(self, run: str) -> Path:
-        """The lock of a run or a sweep."""
-        return self.workdir / "claims" / f"{run}.lock"
+    @property
+    def listeners(self) -> Observer:
+        """All who are told of the run: its journal, and the observer."""
+        return self.observer if self.journal is None else Observers((self.journal, self.observer))
+
+    @property
+    def run_folder_is_store(self) -> bool:
+        return self.store.folder.is_local and Path(self.store.folder.uri).resolve() == self.workdir.resolve()
+
+    def run_folder(self, fingerprint: str) -> Path:
+        """Of a training."""
+        return self.workdir if self.run_folder_is_store else self.workdir / fingerprint
+
+    def lock(self, run: str) -> Path:
+        """The file by which one process at a time makes a run or a sweep."""
+        return self.workdir / "locks" / f"{run}.lock"
 
     def heard_by(self, *observers: Observer) -> "RunContext":
-        """The same, with more observers, who are told before those that are there."""
+        """The same, with more observers, who are told before the one that is there."""
         return replace(self, observer=Observers((*observers, self.observer)))
 
     def portable(self) -> "RunContext":
         """The same for another process, with another working folder, that nobody here stops or hears."""
         return replace(
-            self, workdir=self.workdir.resolve(), sources=self.sources.absolute(), stop=never, observer=Observer()
+            self,
+            workdir=self.workdir.resolve(),
+            sources=self.sources.absolute(),
+            stop=never,
+            observer=Observer(),
+            journal=None,
         )

@@ -1,46 +1,38 @@
-"""The passes of evaluations in this process, one image after the other."""
+"""The executor that is this process: one run after the other, one image after the other."""
 
-import time
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
-from ovlab.runs.collection import Collection
-from ovlab.runs.passes import Counter
+from ovlab.runs.context import RunContext
+from ovlab.runs.counting import Counted, Work, count_here
+from ovlab.runs.failure import Failure, explained
+from ovlab.runs.make import make_run
+from ovlab.runs.planned import PlannedRun, PlannedTraining
+from ovlab.runs.training import train_into_store
 from ovlab.specs.errors import Stopped
+from ovlab.store.record import TrainingRecord
 
 
-def count_here(
-    collection: Collection,
-    counter: Counter,
-    *,
-    stop: Callable[[], bool] = lambda: False,
-    enough: Callable[[int, float], bool] = lambda num_images, seconds: False,
-) -> float | None:
-    """Count what is left, or until `enough(num_images, seconds)`, asked after each image, says so.
+@dataclass(frozen=True, slots=True)
+class Here:
+    """See `ovlab.runs.executor.Executor`."""
 
-    Returns the seconds an image of those after the first, whose time is that of the start; None when there were none.
-    Raises Stopped when `stop`, asked before each image, says so.
-    """
-    num_images, seconds, first = 0, 0.0, 0.0
-    for number, one in enumerate(collection.passes):
-        began = time.perf_counter()
-        left = collection.left(number)
-        if not left:
-            continue
-        images = counter.count(one.jobs, left)
-        for _ in left:
-            if stop():
-                benchmark = collection.jobs[one.jobs[0]].spec.benchmark
-                raise Stopped(f"{benchmark}: stopped in shard {one.shards[0].file}; the same command continues.")
-            counted = next(images)
-            now = time.perf_counter()
-            taken, began = now - began, now
-            collection.add(number, {job: [image] for job, image in zip(one.jobs, counted, strict=True)}, taken)
-            num_images, seconds = num_images + 1, seconds + taken
-            first = first or seconds
-            if enough(num_images, seconds):
-                return _pace(num_images, seconds, first)
-    return _pace(num_images, seconds, first)
+    def train(self, training: PlannedTraining, context: RunContext) -> TrainingRecord:
+        return train_into_store(training, context)
 
+    def count(self, work: Work, context: RunContext) -> Iterator[Counted]:
+        return count_here(work, context)
 
-def _pace(num_images: int, seconds: float, first: float) -> float | None:
-    return (seconds - first) / (num_images - 1) if num_images > 1 else None
+    def make(self, runs: Sequence[PlannedRun], context: RunContext, on_failure: Callable[[Failure], object]) -> None:
+        for number, run in enumerate(runs, start=1):
+            print(f"[{number}/{len(runs)}] {run.name}", file=sys.stderr)
+            try:
+                make_run(run, context, self)
+            except Stopped:
+                raise
+            except Exception as error:  # whatever it is, it is the end of this run and of no other
+                cause, report = explained(error)
+                if report is not None:
+                    print(report, file=sys.stderr)
+                on_failure(Failure(run, cause))

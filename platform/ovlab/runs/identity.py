@@ -2,15 +2,44 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from ovlab.datasets.digest import data_digest
 from ovlab.datasets.label_space import label_space, vocabulary_digest
+from ovlab.datasets.opening import open_dataset
 from ovlab.datasets.sample import SegmentationDataset
+from ovlab.runs.planned import PlannedTraining
+from ovlab.runs.sources import Sources
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import EvaluationSpec, Protocol
-from ovlab.specs.resolved import ResolvedTraining
+from ovlab.specs.resolved import ResolvedTraining, training_fingerprint
 from ovlab.specs.training import TrainingSpec
 from ovlab.store.artifacts import file_sha256
+
+
+class NamedTraining(NamedTuple):
+    """A training, and where its data and its CLIP weights lie here."""
+
+    training: PlannedTraining
+    sources: Sources
+
+
+def plan_training(spec: TrainingSpec, preset: str, clip: str | None) -> NamedTraining:
+    """From what a person names: `spec.dataset` is a place or a name, `clip` a file of CLIP weights for the preset.
+
+    Raises InputError for data and weights that are not there.
+    """
+    dataset = open_dataset(spec.dataset, spec.split)
+    sources = Sources(places={dataset.name: spec.dataset}, clip_files={} if clip is None else {preset: clip}).absolute()
+    resolved = resolve_training(spec, dataset, sources.clip_file(preset))
+    training = PlannedTraining(
+        spec=resolved.spec,
+        preset=preset,
+        status="missing",
+        resolved=resolved,
+        fingerprint=training_fingerprint(resolved),
+    )
+    return NamedTraining(training, sources)
 
 
 def resolve_training(

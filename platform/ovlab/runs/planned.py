@@ -1,9 +1,9 @@
 """What a plan is made of: trainings and evaluations that are done, missing or blocked, and the runs they belong to."""
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal, NamedTuple
 
+from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import EvaluationSpec
 from ovlab.specs.resolved import ResolvedTraining
 from ovlab.specs.table import CellName
@@ -35,6 +35,13 @@ class PlannedTraining:
     estimate: Estimate | None = None
 
 
+def require_resolved(training: PlannedTraining) -> ResolvedTraining:
+    """The training with its identity. Raises InputError with the reasons why it has none."""
+    if training.resolved is None:
+        raise InputError(" ".join(training.problems))
+    return training.resolved
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlannedEvaluation:
     """benchmark: the name of the data set. num_shards_done: those whose counts are in the store; the rest as in
@@ -54,10 +61,13 @@ class PlannedEvaluation:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlannedRun:
-    """A training and its evaluations: what one trial does. It can be pickled."""
+    """A training and its evaluations: what one trial does. It can be pickled. suite, sweep: the name of the suite and
+    the identity of the sweep that asked for it."""
 
     training: PlannedTraining
-    evaluations: tuple[PlannedEvaluation, ...]
+    evaluations: tuple[PlannedEvaluation, ...] = ()
+    suite: str | None = None
+    sweep: str | None = None
 
     @property
     def parts(self) -> tuple[PlannedTraining | PlannedEvaluation, ...]:
@@ -83,26 +93,6 @@ class PlannedRun:
 
     @property
     def name(self) -> str:
-        """For messages: the rows that need it, and its seed."""
-        rows = ", ".join(f"{table} {row}" for table, row in self.rows)
+        """For messages: the rows that need it, or its preset, and its seed."""
+        rows = ", ".join(f"{table} {row}" for table, row in self.rows) or self.training.preset
         return f"{rows}, seed {self.training.spec.seed}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """The runs in the order in which they are made. The limits are those of a rehearsal."""
-
-    suite: str
-    tables: tuple[str, ...]
-    store: str
-    runs: tuple[PlannedRun, ...]
-    limit_steps: int | None = None
-    limit_images: int | None = None
-
-    @cached_property
-    def missing(self) -> tuple[PlannedRun, ...]:
-        return tuple(run for run in self.runs if run.status == "missing")
-
-    @cached_property
-    def problems(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(problem for run in self.runs for problem in run.problems))

@@ -3,12 +3,16 @@
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
 from rich.progress import Progress as RichProgress
+
+from ovlab.runs.observer import Observer
+from ovlab.specs.events import Begun, Counts, Status, Step
+from ovlab.store.record import EvaluationRecord, TrainingRecord
 
 # Seconds between two plain lines, and over which the speed is averaged.
 PLAIN_INTERVAL = 10.0
@@ -134,3 +138,49 @@ def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+class ProgressLine(Observer):
+    """A line for the training of a run, and one for all of its evaluations that begin together."""
+
+    def __init__(self, open_line: Callable[..., AbstractContextManager[Progress]] = open_progress) -> None:
+        self.open_line = open_line
+        self.lines = ExitStack()
+        self.line: Progress | None = None
+        self.total = self.num_done = 0
+
+    def on_begin(self, begun: Begun) -> None:
+        if begun.work == "training":
+            self._open(f"train {begun.fingerprint[:12]}", begun.total, "step", begun.batch_size).update(begun.num_done)
+        else:
+            self.total, self.num_done = self.total + begun.total, self.num_done + begun.num_done
+
+    def on_step(self, step: Step) -> None:
+        if self.line is not None:
+            self.line.update(step.step, loss=step.loss)
+
+    def on_counts(self, counts: Counts) -> None:
+        if self.line is None:
+            self.line = self._open(f"evaluate {counts.subject[:12]}", self.total, "image", 1)
+            self.line.update(self.num_done)
+        self.num_done += counts.num_images
+        self.line.update(self.num_done)
+
+    def on_record(self, record: TrainingRecord | EvaluationRecord) -> None:
+        if isinstance(record, TrainingRecord):
+            self._close()
+
+    def on_end(self, status: Status, reason: str) -> None:
+        self._close()
+        self.total = self.num_done = 0
+
+    def _open(self, title: str, total: int, unit: str, images_per_unit: int) -> Progress:
+        self._close()
+        self.line = self.lines.enter_context(
+            self.open_line(title, total=total, unit=unit, images_per_unit=images_per_unit)
+        )
+        return self.line
+
+    def _close(self) -> None:
+        self.lines.close()
+        self.line = None

@@ -37,7 +37,7 @@ class Started:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Begun:
     """Work on one training or evaluation begins. `total` counts the updates, or the images; `num_done` of them were
-    made before. `num_gpus`: how many are busy in a second of it."""
+    made before; `batch_size` images belong to one. `num_gpus`: how many are busy in a second of it."""
 
     work: Work
     fingerprint: str
@@ -45,6 +45,7 @@ class Begun:
     num_gpus: int
     total: int
     num_done: int = 0
+    batch_size: int = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from ovlab.datasets.digest import data_digest
 from ovlab.datasets.sample import SegmentationDataset
 from ovlab.runs.identity import resolve_evaluation
-from ovlab.runs.planned import Plan, PlannedEvaluation, PlannedRun, PlannedTraining
+from ovlab.runs.planned import PlannedEvaluation, PlannedRun, PlannedTraining
 from ovlab.runs.sources import Sources
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import EvaluationSpec, Protocol, evaluation_fingerprint
@@ -23,6 +23,7 @@ from ovlab.store.count_shards import plan_shards
 from ovlab.store.store import Store, evaluation_folder, training_folder
 from ovlab.sweeps.demand import Demand, demands
 from ovlab.sweeps.speed import Speeds
+from ovlab.sweeps.sweep import Plan, Sweep
 
 # For a specification of which everything but the subject is known.
 _NO_SUBJECT = "0" * 64
@@ -46,14 +47,14 @@ def make_plan(
         raise InputError(f"--limit-images must be at least 1, got {limit_images}.")
     wanted = demands(tables, suite, seeds=seeds, limit_steps=limit_steps)
     planner = _Planner(store, sources, limit_images)
-    return Plan(
+    sweep = Sweep(
         suite=suite.name,
         tables=tuple(table.name for table in tables),
-        store=str(store),
-        runs=tuple(planner.run(demand) for demand in wanted),
         limit_steps=limit_steps,
         limit_images=limit_images,
     )
+    runs = (replace(planner.run(demand), suite=suite.name, sweep=sweep.run) for demand in wanted)
+    return Plan(sweep=sweep, store=str(store), runs=tuple(runs))
 
 
 class _Planner:

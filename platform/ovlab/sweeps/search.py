@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ovlab.runs.planned import Plan, PlannedRun
+from ovlab.runs.planned import PlannedRun
 from ovlab.specs.errors import InputError
 from ovlab.specs.table import Table
-from ovlab.store.attempts import attempts_at
+from ovlab.store.journal import read_journal, status_of
 from ovlab.store.store import Store
+from ovlab.sweeps.sweep import Plan
 
-# How the ledger of a run begins to say that a search gave it up.
+# How the journal of a run begins to say that a search gave it up.
 EARLY = "stopped early"
 
 
@@ -31,5 +32,4 @@ def without_given_up(plan: Plan, store: Store) -> Plan:
 def _is_given_up(run: PlannedRun, store: Store) -> bool:
     if run.training.status != "missing" or run.training.fingerprint is None:
         return False
-    attempts = attempts_at(store.folder, run.training.fingerprint)
-    return bool(attempts) and (attempts[-1].cause or "").startswith(EARLY)
+    return status_of(read_journal(store, run.training.fingerprint)).reason.startswith(EARLY)

@@ -46,19 +46,19 @@ def batches(
     batch_size: int,
     start_position: int,
     num_loader_workers: int,
-    share: range | None = None,
+    shard: range | None = None,
 ) -> Generator[Batch, None, None]:
     """Endless batches of the samples at start_position, start_position + 1, ... of the stream of `seed`.
 
-    `share` names the images of every batch that are wanted, of 0 .. batch_size - 1; None is all of them.
+    `shard` names the images of every batch that are wanted, of 0 .. batch_size - 1; None is all of them.
     With 0 workers a sample is read when it is asked for. The threads end when the iterator is closed or dropped. What
     reading raises comes out of `next`, at the batch it belongs to. Raises InputError for a data set without samples,
-    a batch size below 1, a share that is empty, and a start position or a number of workers below 0.
+    a batch size below 1, a shard that is empty, and a start position or a number of workers below 0.
     """
     if batch_size < 1:
         raise InputError(f"batch_size must be at least 1, got {batch_size}.")
-    if share is not None and (not share or share[0] < 0 or share[-1] >= batch_size):
-        raise InputError(f"share must hold some of the images 0 .. {batch_size - 1} of a batch, got {share}.")
+    if shard is not None and (not shard or shard[0] < 0 or shard[-1] >= batch_size):
+        raise InputError(f"shard must hold some of the images 0 .. {batch_size - 1} of a batch, got {shard}.")
     if num_loader_workers < 0:
         raise InputError(f"num_loader_workers must be at least 0, got {num_loader_workers}.")
     sample_index(start_position, num_samples=len(dataset), seed=seed)  # refuses here what no batch can be made of
@@ -66,15 +66,15 @@ def batches(
     def read(position: int) -> _Crop:
         index = sample_index(position, num_samples=len(dataset), seed=seed)
         sample = augment(dataset[index], augmentation, seed=seed, index=position)
-        # NumPy, because torch would start a team of its own threads in every worker.
+        # NumPy, because torch would start threads of its own in every worker.
         image = np.ascontiguousarray(sample.image.transpose(2, 0, 1)) / np.float32(255)
         return _Crop(image, sample.label.astype(np.int64))
 
-    share = range(batch_size) if share is None else share
-    positions = (first + offset for first in count(start_position, batch_size) for offset in share)
+    shard = range(batch_size) if shard is None else shard
+    positions = (first + offset for first in count(start_position, batch_size) for offset in shard)
     if num_loader_workers == 0:
-        return _collate((read(position) for position in positions), len(share))
-    return _collate(_read_ahead(read, positions, num_loader_workers, _NUM_BATCHES_AHEAD * len(share)), len(share))
+        return _collate((read(position) for position in positions), len(shard))
+    return _collate(_read_ahead(read, positions, num_loader_workers, _NUM_BATCHES_AHEAD * len(shard)), len(shard))
 
 
 def _read_ahead(

@@ -5,16 +5,17 @@ k * batch_size ... of a stream that is a function of the seed, its random number
 everything else it depends on is in the checkpoint. This takes the same machine, the same versions and the same number
 of threads, since float sums depend on their order.
 
-Several processes, a `Team`, may share each batch: the leader calls `train`, the others `follow`. Then the loss curve
-is that of one process up to float summation, and the bits are those of a team of the same size.
+Each batch may be divided over a `ProcessGroup`: rank 0 calls `train`, the others `follow`. Then the loss curve is that
+of one process up to float summation, and the bits are those of a group of the same size.
 
 Axes: N classes, P prompts, C joint CLIP width.
 """
 
 import hashlib
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -27,13 +28,13 @@ from torch.optim import AdamW
 from logoseg.checkpoint import save_weights
 from ovlab.datasets.sample import SegmentationDataset
 from ovlab.specs.errors import InputError
+from ovlab.specs.events import Step
 from ovlab.specs.training import TrainingSpec
 from ovlab.training.batches import Batch, batches
 from ovlab.training.optimizer import build_optimizer, set_learning_rate
-from ovlab.training.process_group import ALONE, Team
+from ovlab.training.process_group import ALONE, ProcessGroup
 from ovlab.training.run_folder import RunFolder, RunIdentity, open_run_folder
 from ovlab.training.step import autocast, train_step
-from ovlab.training.step_log import StepRecord, open_step_log
 from ovlab.training.training_state import (
     TrainingState,
     capture,
@@ -57,65 +58,81 @@ class TrainingResult(NamedTuple):
     folder: RunFolder
 
 
+@dataclass(frozen=True, kw_only=True, eq=False, slots=True)
+class TrainingInput:
+    """What is trained, on what. `model` maps images (B 3 H W, RGB in [0, 1]) and `text` to logits (B N h w). It must
+    start from the same weights at every call: build it after torch.manual_seed(spec.seed)."""
+
+    spec: TrainingSpec
+    model: nn.Module
+    text: Float[Tensor, "N P C"]
+    dataset: SegmentationDataset
+
+
+def _hear_nothing(*_: object) -> None:
+    pass
+
+
+def _go_on() -> bool:
+    return False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hooks:
+    """Called with the updates that were done before, once nothing is left that could be refused; after each update; and
+    after each checkpoint with the updates done and its file. An exception ends the run there, to be continued by the
+    next call. `stop` is asked after each update; when it says yes, the state is saved."""
+
+    on_begin: Callable[[int], None] = _hear_nothing
+    on_step: Callable[[Step], None] = _hear_nothing
+    on_checkpoint: Callable[[int, Path], None] = _hear_nothing
+    stop: Callable[[], bool] = _go_on
+
+
 def train(
-    spec: TrainingSpec,
-    model: nn.Module,
-    text: Float[Tensor, "N P C"],
-    dataset: SegmentationDataset,
+    given: TrainingInput,
     run_folder: Path,
     *,
     device: torch.device,
     num_loader_workers: int = 0,
     checkpoint_every: int = 500,
-    stop: Callable[[], bool] = lambda: False,
-    on_step: Sequence[Callable[[StepRecord], None]] = (),
-    on_checkpoint: Sequence[Callable[[int, Path], None]] = (),
-    team: Team = ALONE,
+    hooks: Hooks = Hooks(),  # frozen
+    group: ProcessGroup = ALONE,
 ) -> TrainingResult:
-    """Train `model` as `spec` says, or continue; the weights end in `run_folder`/weights.safetensors.
-
-    `model` maps images (B 3 H W, RGB in [0, 1]) and `text` to logits (B N h w). It must start from the same weights at
-    every call: build it after torch.manual_seed(spec.seed). `stop` is asked after each update; when it says yes, the
-    state is saved and the call returns. The hooks run after each update and after each checkpoint (updates done, path
-    of its file); an exception in one ends the run there, to be continued by the next call. In a `team` this is the
-    leader's part.
+    """Train, or continue; the weights end in `run_folder`/weights.safetensors. In a `group` this is rank 0's part.
 
     Raises InputError when the folder holds another run, and DivergenceError when the loss is no longer finite.
     """
     if checkpoint_every < 1:
         raise InputError(f"checkpoint_every must be at least 1, got {checkpoint_every}.")
-    schedule = spec.schedule
+    spec, schedule = given.spec, given.spec.schedule
     autocast(device, schedule.precision)  # refuses what the device cannot do before anything is written
-    model, text = model.to(device), text.to(device)
+    model, text = given.model.to(device), given.text.to(device)
     optimizer = build_optimizer(model, schedule)
-    identity = run_identity(spec, model, dataset)
+    identity = run_identity(spec, model, given.dataset)
     with open_run_folder(run_folder, identity) as folder:
-        is_finished = team.agree(folder.weights.exists())
+        is_finished = group.broadcast(folder.weights.exists())
         if is_finished:
+            hooks.on_begin(schedule.steps)
             return TrainingResult("already_finished", schedule.steps, folder)
-        start, position = _continue(team.agree(load_newest_state(folder.checkpoints)), spec, model, optimizer)
-        update = _Update(spec, model, text, optimizer, device, team)
-        stream = _batches(spec, dataset, position, num_loader_workers, team)
+        start, position = _continue(group.broadcast(load_newest_state(folder.checkpoints)), spec, model, optimizer)
+        update = _Update(spec, model, text, optimizer, device, group)
+        stream = _batches(given, position, num_loader_workers, group)
         first = next(stream)  # data that cannot be read are refused before anything is written
         folder.begin(identity)
+        hooks.on_begin(start)
         ready = chain([first], stream)
-        with closing(stream), open_step_log(folder.steps, num_done=start) as log:
+        with closing(stream):
             for step in range(start, schedule.steps):
                 record = update(step, ready)
                 done, position = record.step, position + schedule.batch_size
-                log.write(record)
-                for hook in on_step:
-                    hook(record)
-                stopping = team.agree(done < schedule.steps and stop())
+                hooks.on_step(record)
+                stopping = group.broadcast(done < schedule.steps and hooks.stop())
                 if stopping or done % checkpoint_every == 0:
-                    log.sync()
-                    state = capture(done, position, spec, model, optimizer)
-                    checkpoint = save_state(folder.checkpoints, state)
-                    for on_saved in on_checkpoint:
-                        on_saved(done, checkpoint)
+                    checkpoint = save_state(folder.checkpoints, capture(done, position, spec, model, optimizer))
+                    hooks.on_checkpoint(done, checkpoint)
                 if stopping:
                     return TrainingResult("stopped", done, folder)
-            log.sync()
         save_weights(model, spec.model, identity.class_names, folder.weights)
         return TrainingResult("finished", schedule.steps, folder)
 
@@ -130,28 +147,19 @@ def run_identity(spec: TrainingSpec, model: nn.Module, dataset: SegmentationData
     )
 
 
-def follow(
-    spec: TrainingSpec,
-    model: nn.Module,
-    text: Float[Tensor, "N P C"],
-    dataset: SegmentationDataset,
-    *,
-    device: torch.device,
-    num_loader_workers: int = 0,
-    team: Team,
-) -> None:
-    """Make the updates of the leader's call of `train`, with the same arguments, and write nothing."""
-    model, text = model.to(device), text.to(device)
+def follow(given: TrainingInput, *, device: torch.device, num_loader_workers: int = 0, group: ProcessGroup) -> None:
+    """Make the updates of rank 0's call of `train`, with the same input, and write nothing."""
+    spec, model, text = given.spec, given.model.to(device), given.text.to(device)
     optimizer = build_optimizer(model, spec.schedule)
-    is_finished = team.agree(None)
+    is_finished = group.broadcast(None)
     if is_finished:
         return
-    start, position = _continue(team.agree(None), spec, model, optimizer)
-    update = _Update(spec, model, text, optimizer, device, team)
-    with closing(_batches(spec, dataset, position, num_loader_workers, team)) as stream:
+    start, position = _continue(group.broadcast(None), spec, model, optimizer)
+    update = _Update(spec, model, text, optimizer, device, group)
+    with closing(_batches(given, position, num_loader_workers, group)) as stream:
         for step in range(start, spec.schedule.steps):
             update(step, stream)
-            stopping = team.agree(None)
+            stopping = group.broadcast(None)
             if stopping:
                 return
 
@@ -165,16 +173,17 @@ def _continue(state: TrainingState | None, spec: TrainingSpec, model: nn.Module,
 
 
 def _batches(
-    spec: TrainingSpec, dataset: SegmentationDataset, position: int, num_loader_workers: int, team: Team
+    given: TrainingInput, position: int, num_loader_workers: int, group: ProcessGroup
 ) -> Generator[Batch, None, None]:
+    spec = given.spec
     return batches(
-        dataset,
+        given.dataset,
         spec.augmentation,
         seed=spec.seed,
         batch_size=spec.schedule.batch_size,
         start_position=position,
         num_loader_workers=num_loader_workers,
-        share=team.share(spec.schedule.batch_size),
+        shard=group.shard(spec.schedule.batch_size),
     )
 
 
@@ -188,12 +197,12 @@ class _Update:
         text: Float[Tensor, "N P C"],
         optimizer: AdamW,
         device: torch.device,
-        team: Team,
+        group: ProcessGroup,
     ) -> None:
-        self.spec, self.text, self.optimizer, self.device, self.team = spec, text, optimizer, device, team
-        self.model = team.parallel(model)
+        self.spec, self.text, self.optimizer, self.device, self.group = spec, text, optimizer, device, group
+        self.model = group.parallel(model)
 
-    def __call__(self, step: int, stream: Iterator[Batch]) -> StepRecord:
+    def __call__(self, step: int, stream: Iterator[Batch]) -> Step:
         """Update `step`, counted from 0, on the next batch of the stream. The time for fetching it counts."""
         began = time.perf_counter()
         schedule = self.spec.schedule
@@ -212,8 +221,15 @@ class _Update:
             self.optimizer,
             schedule,
             step=step + 1,
-            num_global_pixels=self.team.mean,
+            num_global_pixels=self.group.mean,
         )
-        loss = self.team.mean(result.loss)
+        loss = self.group.mean(result.loss)
         images_per_second = schedule.batch_size / (time.perf_counter() - began)
-        return StepRecord(step + 1, loss, learning_rate, result.grad_norm, images_per_second, data_seconds)
+        return Step(
+            step=step + 1,
+            loss=loss,
+            learning_rate=learning_rate,
+            grad_norm=result.grad_norm,
+            images_per_second=images_per_second,
+            data_seconds=data_seconds,
+        )

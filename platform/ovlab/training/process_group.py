@@ -1,4 +1,4 @@
-"""The processes that share each batch of a run. They hold the same weights and make the same updates.
+"""The processes among which each batch of a run is divided. They hold the same weights and make the same updates.
 
 Rank 0 leads: it alone owns the run folder, decides what all do, and gives the weights and the state to the others.
 """
@@ -16,18 +16,18 @@ from ovlab.specs.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Team:
-    """`parallel` makes the model one whose gradients are averaged over the team; `mean` averages a number; `agree`
-    gives everyone the leader's value, whatever the others pass. All three are calls that every member makes."""
+class ProcessGroup:
+    """`parallel` makes the model one whose gradients are averaged over the group; `mean` averages a number; `broadcast`
+    gives everyone rank 0's value, whatever the others pass. All three are calls that every process makes."""
 
     rank: int
     size: int
     parallel: Callable[[nn.Module], nn.Module]
     mean: Callable[[float], float]
-    agree: Callable[[Any], Any]
+    broadcast: Callable[[Any], Any]
 
-    def share(self, batch_size: int) -> range:
-        """Which of the images 0 .. batch_size - 1 of every batch are this member's. Shares differ by one at most."""
+    def shard(self, batch_size: int) -> range:
+        """Which of the images 0 .. batch_size - 1 of every batch are this process's. Shards differ by one at most."""
         return range(self.rank * batch_size // self.size, (self.rank + 1) * batch_size // self.size)
 
 
@@ -35,11 +35,11 @@ def _same(value: Any) -> Any:
     return value
 
 
-ALONE = Team(rank=0, size=1, parallel=_same, mean=float, agree=_same)
+ALONE = ProcessGroup(rank=0, size=1, parallel=_same, mean=float, broadcast=_same)
 
 
-def distributed_team(device: torch.device) -> Team:
-    """The team of torch's process group, which is up; `device` is where this member trains."""
+def distributed_group(device: torch.device) -> ProcessGroup:
+    """Torch's process group, which is up; `device` is where this process trains."""
     # Numbers and decisions go beside the gradients, over the CPU: on a GPU each would wait for the kernels.
     control = dist.new_group(backend="gloo")
     size = dist.get_world_size()
@@ -58,18 +58,18 @@ def distributed_team(device: torch.device) -> Team:
         dist.all_reduce(total, group=control)
         return total.item() / size
 
-    def agree(value: Any) -> Any:
+    def broadcast(value: Any) -> Any:
         box = [value]
         dist.broadcast_object_list(box, src=0, group=control)
         return box[0]
 
-    return Team(rank=dist.get_rank(), size=size, parallel=parallel, mean=mean, agree=agree)
+    return ProcessGroup(rank=dist.get_rank(), size=size, parallel=parallel, mean=mean, broadcast=broadcast)
 
 
-def require_shares(batch_size: int, num_workers: int | tuple[int, int]) -> None:
-    """Raise InputError unless every one of the workers gets an equal share of `batch_size` images.
+def require_shards(batch_size: int, num_workers: int | tuple[int, int]) -> None:
+    """Raise InputError unless every one of the workers gets an equal shard of `batch_size` images.
 
-    For an elastic number (min, max) the shares may be unequal, but none may be empty.
+    For an elastic number (min, max) the shards may be unequal, but none may be empty.
     """
     fewest, most = (num_workers, num_workers) if isinstance(num_workers, int) else num_workers
     if not 1 <= fewest <= most:

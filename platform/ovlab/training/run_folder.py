@@ -1,7 +1,6 @@
 """The folder of one run: what belongs to it, which run it is, and that one process at a time works in it.
 
 spec.json             the spec, and what else the run follows from; written first
-steps.jsonl           one line an update
 checkpoints/          the last two states
 weights.safetensors   written last: a run that has it is finished
 """
@@ -45,10 +44,6 @@ class RunFolder:
     @property
     def spec(self) -> Path:
         return self.path / "spec.json"
-
-    @property
-    def steps(self) -> Path:
-        return self.path / "steps.jsonl"
 
     @property
     def checkpoints(self) -> Path:

@@ -1,0 +1,68 @@
+"""Who computes for a command: this process, or a Ray. The one place where that is chosen."""
+
+import argparse
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ovlab.runs.executor import Executor
+
+
+def add_workers(parser: argparse.ArgumentParser, what: str) -> None:
+    """--workers: processes that divide `what` among them; `executor_of` reads it."""
+    parser.add_argument(
+        "--workers",
+        type=_workers,
+        default=1,
+        metavar="N",
+        help=f"processes that divide {what} among them, on the Ray of RAY_ADDRESS or one that this command starts; "
+        "FEWEST:MOST for as many as there is room for (default: 1, without Ray)",
+    )
+
+
+def executor_of(arguments: argparse.Namespace) -> "Executor":
+    """For a command that has --workers."""
+    if arguments.workers == 1:
+        from ovlab.runs.here import Here
+
+        return Here()
+    from ovlab.ray.on_ray import OnRay
+
+    return OnRay(num_processes=arguments.workers)
+
+
+def executor_of_runs(arguments: argparse.Namespace, num_runs: int) -> "Executor":
+    """For a command that makes `num_runs` runs, --workers at a time."""
+    if arguments.search is None and _is_for_one_process(arguments, num_runs):
+        from ovlab.runs.here import Here
+
+        return Here()
+    from ovlab.ray.on_ray import OnRay
+
+    return OnRay(num_at_once=arguments.workers, search=arguments.search)
+
+
+def _is_for_one_process(arguments: argparse.Namespace, num_runs: int) -> bool:
+    if arguments.workers == 1:
+        return True
+    if "RAY_ADDRESS" in os.environ:
+        return False
+    if num_runs == 1:
+        return True
+    if arguments.workers is not None:
+        return False
+    # Only here: torch takes seconds, and the process that starts trials has no other need of it.
+    import torch
+
+    from ovlab.runs.device import pick_device
+
+    is_on_gpu = pick_device(arguments.device).type == "cuda"
+    return (torch.cuda.device_count() if is_on_gpu else os.cpu_count() or 1) == 1
+
+
+def _workers(text: str) -> int | tuple[int, int]:
+    """ "2", or "1:4" for an elastic number."""
+    numbers = text.split(":")
+    if len(numbers) > 2 or not all(number.isdecimal() for number in numbers):
+        raise argparse.ArgumentTypeError(f"{text!r}: give a number, or FEWEST:MOST.")
+    return int(text) if len(numbers) == 1 else (int(numbers[0]), int(numbers[1]))

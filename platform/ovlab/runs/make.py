@@ -1,0 +1,50 @@
+"""One run of a plan: its training, then its evaluations, each only if the store has it not. What a trial calls."""
+
+from functools import partial
+from typing import NamedTuple
+
+from ovlab.files.claim import claimed
+from ovlab.runs.context import RunContext
+from ovlab.runs.counting import EvaluationJob
+from ovlab.runs.evaluations import ensure_evaluations
+from ovlab.runs.executor import Executor
+from ovlab.runs.header import header_of
+from ovlab.runs.journaling import journaled
+from ovlab.runs.planned import PlannedRun
+from ovlab.runs.subject import open_stored
+from ovlab.runs.training import ensure_training
+from ovlab.specs.errors import WorkError
+from ovlab.store.record import EvaluationRecord, TrainingRecord
+
+# Seconds in which a process that was killed ends and lets its run go.
+PATIENCE = 60.0
+
+
+class RunRecords(NamedTuple):
+    """What the store has of a run after it was made. `evaluations` are in the order of the plan."""
+
+    training: TrainingRecord
+    evaluations: tuple[EvaluationRecord, ...]
+
+
+def make_run(run: PlannedRun, context: RunContext, executor: Executor) -> RunRecords:
+    """Make what is missing of a run; what is done is taken from the store.
+
+    Observers hear of the record of the training before anything is evaluated, then of those of the evaluations. An
+    evaluation that is blocked does not keep the others from being made. Raises Stopped when `context.stop` says so,
+    InputError when the training is blocked, the data have changed since the plan or another process is at the run, and
+    WorkError, after the rest is done, when an evaluation is blocked.
+    """
+    header = header_of(run, context.source)
+    with claimed(context.lock(header.run), run.name, seconds=PATIENCE), journaled(header, context) as inner:
+        training = ensure_training(run.training, inner, executor)
+        jobs = [
+            EvaluationJob(part.spec, context.sources.dataset(part.spec.benchmark, part.spec.split))
+            for part in run.evaluations
+            if part.spec is not None
+        ]
+        subject = {training.fingerprint: partial(open_stored, context.store, training)}
+        evaluations = ensure_evaluations(jobs, subject, inner, executor)
+        if run.problems:
+            raise WorkError(" ".join(run.problems))
+        return RunRecords(training, tuple(evaluations))
