@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 
 from ovlab.ray import gauges as metrics
 from ovlab.ray.gauges import Metric, run_label
-from ovlab.runs.collection import CountRecord
+from ovlab.specs.events import Counts
 from ovlab.specs.resolved import ResolvedTraining, training_fingerprint
 from ovlab.training.step_log import StepRecord
 
@@ -65,17 +65,17 @@ class TrainingMetrics:
 
 
 class EvaluationMetrics:
-    """`on_counts` is a hook of `ovlab.runs.collection.collecting`."""
+    """`on_counts` is that of an observer of evaluations."""
 
     def __init__(self, sink: Sink) -> None:
         self.sink = sink
 
-    def on_counts(self, record: CountRecord) -> None:
-        run = {"run": run_label(record.evaluation.subject)}
-        labels = {**run, "benchmark": record.evaluation.benchmark}
-        self.sink.add(metrics.EVALUATION_IMAGES, record.num_images, labels)
-        self.sink.add(metrics.EVALUATION_SHARDS, record.num_shards, labels)
-        self.sink.set(metrics.EVALUATION_SHARDS_LEFT, record.num_shards_left, labels)
+    def on_counts(self, counts: Counts) -> None:
+        run = {"run": run_label(counts.subject)}
+        labels = {**run, "benchmark": counts.benchmark}
+        self.sink.add(metrics.EVALUATION_IMAGES, counts.num_images, labels)
+        self.sink.add(metrics.EVALUATION_SHARDS, counts.num_shards, labels)
+        self.sink.set(metrics.EVALUATION_SHARDS_LEFT, counts.num_shards_left, labels)
         _give_sign(self.sink, run)
 
 

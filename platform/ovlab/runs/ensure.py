@@ -1,8 +1,5 @@
-"""Train if missing, evaluate if missing, in one process: what a sweep, a trial and a command all call.
-
-Both functions may be killed at any moment and called again, on this machine or another: a training goes on from its
-newest checkpoint, here or in the store, and an evaluation with its first missing shard.
-"""
+"""Train if missing, in one process. It may be killed at any moment and called again, on this machine or another: a
+training goes on from its newest checkpoint, here or in the store."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -10,23 +7,17 @@ from types import MappingProxyType
 from typing import Any
 
 import torch
-from torch import nn
 
 from logoseg.checkpoint import load_weights
 from logoseg.network import LoGoSeg
 from ovlab.datasets.sample import SegmentationDataset
-from ovlab.runs.collection import CountRecord, collecting
-from ovlab.runs.device import device_name
-from ovlab.runs.here import count_here
 from ovlab.runs.identity import resolve_training
-from ovlab.runs.passes import Counter
 from ovlab.runs.progress import Progress
-from ovlab.runs.stored_evaluation import EvaluationJob
 from ovlab.runs.stored_training import train_into_store
 from ovlab.specs.errors import InputError
 from ovlab.specs.resolved import ResolvedTraining, training_fingerprint
 from ovlab.store.artifacts import fetch_weights
-from ovlab.store.record import EvaluationRecord, TrainingRecord
+from ovlab.store.record import TrainingRecord
 from ovlab.store.store import Store
 from ovlab.training.step_log import StepRecord
 
@@ -85,38 +76,3 @@ def ensure_training(
 def open_trained(record: TrainingRecord, store: Store, workdir: Path) -> LoGoSeg:
     """The trained network of a record; its weights are copied to workdir/weights and held against their sha256."""
     return load_weights(fetch_weights(store, record, workdir / "weights")).model
-
-
-def ensure_evaluations(
-    jobs: Sequence[EvaluationJob],
-    store: Store,
-    open_model: Callable[[], nn.Module],
-    *,
-    device: torch.device,
-    progress: Progress | None = None,
-    stop: Callable[[], bool] = lambda: False,
-    on_counts: Sequence[Callable[[CountRecord], None]] = (),
-    provenance: Mapping[str, Any] = NO_PROVENANCE,
-    mlflow_run_id: str | None = None,
-) -> list[EvaluationRecord]:
-    """The records of the evaluations of one subject, in the order of `jobs`, after making those that are missing.
-
-    `open_model` gives the subject: a network with a text_encoder. It is called at most once, and not at all when no
-    image is to be counted. Jobs on the same photographs share one pass of the image encoder. `progress` counts images
-    over all jobs. Raises InputError where the data of a job are not those of its spec, and Stopped when `stop`, asked
-    before each image, says so.
-    """
-    mlflow_run_ids = {} if mlflow_run_id is None else {job.spec.subject: mlflow_run_id for job in jobs}
-    with collecting(
-        jobs,
-        store,
-        device=device_name(device),
-        num_gpus=1 if device.type == "cuda" else 0,
-        progress=progress,
-        on_counts=on_counts,
-        provenance=provenance,
-        mlflow_run_ids=mlflow_run_ids,
-    ) as collection:
-        subjects = {job.spec.subject: open_model for job in jobs}
-        count_here(collection, Counter(collection.jobs, subjects, device), stop=stop)
-        return collection.records(jobs)

@@ -3,25 +3,28 @@
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from functools import cache
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
 
-from ovlab.runs.collection import CountRecord
-from ovlab.runs.ensure import NO_PROVENANCE, ensure_evaluations, ensure_training, open_trained
+from ovlab.runs.context import RunContext
+from ovlab.runs.counting import EvaluationJob
+from ovlab.runs.ensure import NO_PROVENANCE, ensure_training, open_trained
+from ovlab.runs.evaluations import ensure_evaluations
 from ovlab.runs.failure import Failure, explained
-from ovlab.runs.illustrations import keep_pictures
+from ovlab.runs.here import Here
+from ovlab.runs.observer import Observer
 from ovlab.runs.planned import Plan, PlannedRun
 from ovlab.runs.progress import Progress, Silent
 from ovlab.runs.sources import Sources
-from ovlab.runs.stored_evaluation import EvaluationJob
 from ovlab.specs.errors import InputError, Stopped, WorkError
+from ovlab.specs.events import Begun, Counts
 from ovlab.specs.resolved import ResolvedTraining
 from ovlab.store.record import EvaluationRecord, TrainingRecord
 from ovlab.store.store import Store
+from ovlab.tracking.provenance import Source
 from ovlab.training.step_log import StepRecord
 
 # `ovlab.runs.progress.open_progress`, or what is called like it.
@@ -54,7 +57,7 @@ def run_one(
     stop: Callable[[], bool] = lambda: False,
     on_step: Sequence[Callable[[StepRecord], None]] = (),
     on_checkpoint: Sequence[Callable[[int, Path], None]] = (),
-    on_counts: Sequence[Callable[[CountRecord], None]] = (),
+    on_counts: Sequence[Callable[[Counts], None]] = (),
     on_record: Sequence[Callable[[TrainingRecord | EvaluationRecord], None]] = (),
     provenance: Mapping[str, Any] = NO_PROVENANCE,
     mlflow_run_id: str | None = None,
@@ -98,28 +101,37 @@ def run_one(
         if part.spec is not None
     ]
 
-    @cache
-    def open_model() -> nn.Module:
-        return open_trained(record, store, workdir)
+    class Hooks(Observer):
+        """What the hooks and the progress line hear of the evaluations."""
 
-    with open_progress(
-        f"evaluate {record.fingerprint[:12]}", total=sum(len(job.images) for job in jobs), unit="image"
-    ) as progress:
-        evaluations = ensure_evaluations(
-            jobs,
-            store,
-            open_model,
-            device=device,
-            progress=progress,
+        def __init__(self, progress: Progress, total: int) -> None:
+            self.progress, self.num_done = progress, total
+
+        def on_begin(self, begun: Begun) -> None:
+            self.num_done -= begun.total - begun.num_done
+
+        def on_counts(self, counts: Counts) -> None:
+            self.num_done += counts.num_images
+            self.progress.update(self.num_done)
+            for hook in on_counts:
+                hook(counts)
+
+        def on_record(self, record: TrainingRecord | EvaluationRecord) -> None:
+            for hook in on_record:
+                hook(record)
+
+    total = sum(len(job.images) for job in jobs)
+    with open_progress(f"evaluate {record.fingerprint[:12]}", total=total, unit="image") as progress:
+        context = RunContext(
+            store=store,
+            workdir=workdir,
+            device=str(device),
+            source=Source(**provenance.get("source", {})),
             stop=stop,
-            on_counts=on_counts,
-            provenance=provenance,
-            mlflow_run_id=mlflow_run_id,
+            observer=Hooks(progress, total),
         )
-    for job, evaluation in zip(jobs, evaluations, strict=True):
-        keep_pictures(evaluation, job, store, open_model, device)
-        for hook in on_record:
-            hook(evaluation)
+        opener = partial(open_trained, record, store, workdir)
+        evaluations = ensure_evaluations(jobs, {record.fingerprint: opener}, context, Here())
     if planned.problems:
         raise WorkError(" ".join(planned.problems))
     return RunRecords(record, tuple(evaluations))
