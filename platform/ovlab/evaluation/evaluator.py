@@ -1,7 +1,7 @@
-"""Evaluation in one process: every photograph through the network, every pixel into the counts.
+"""Photographs in, counts out: every photograph through the network, every pixel into the counts.
 
 Images come back as sparse counts (which pairs of true and predicted class, how often), whose sum does not depend on
-their order, so that any number of processes gives the same figures to the bit.
+their order, so that any number of processes gives the same scores to the bit.
 
 Axes: N classes asked for, P prompts, C joint CLIP width, H x W pixels.
 """
@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, UInt8, UInt16
 from torch import Tensor, nn
 
-from logoseg.inference import labels_from_views, segment
+from logoseg.inference import labels_from_views
 from logoseg.views import views
 from ovlab.datasets.sample import Sample, SegmentationDataset
-from ovlab.metrics.counting import collapse, sparse_counts
+from ovlab.metrics.counting import sparse_counts
 from ovlab.metrics.evaluation_counts import ImageCounts
 from ovlab.specs.evaluation import Protocol
 
@@ -37,69 +37,39 @@ class Question(NamedTuple):
 
 
 def evaluate(
-    model: nn.Module,
-    text: Float[Tensor, "N P C"],
-    dataset: SegmentationDataset,
-    protocol: Protocol,
-    *,
-    num_label_classes: int,
-    device: torch.device,
-) -> Iterator[ImageCounts]:
-    """The counts of every image of `dataset`, in its order.
-
-    `model` maps views (V 3 S S) and `text`, the features of the names asked for, to logits; the rest as in Question.
-    Raises InputError for a label out of range.
-    """
-    question = Question(text, protocol, num_label_classes)
-    for (image,) in evaluate_together(model, [question], [dataset], device=device):
-        yield image
-
-
-def evaluate_together(
     model: nn.Module, questions: Sequence[Question], datasets: Sequence[SegmentationDataset], *, device: torch.device
 ) -> Iterator[tuple[ImageCounts, ...]]:
-    """Several vocabularies in one pass: the i-th images of all `datasets`, each with its own question, at a time.
+    """One vocabulary or several in one pass: the counts of the i-th images of all `datasets`, each with its own
+    question, at a time.
 
-    All questions see an image through the same views. Where the i-th photographs are equal pixel for pixel, as those
-    of PC-59 and PC-459 are, a model with encode_image and head encodes them once; the counts are those of `evaluate`
-    to the bit. Raises InputError for a label out of range.
+    `model` maps views (V 3 S S) and text to logits. All questions see an image through the same views. Where the i-th
+    photographs are equal pixel for pixel, as those of PC-59 and PC-459 are, a model with encode_image and head encodes
+    them once; the counts are those of each question alone to the bit. Raises InputError for a label out of range.
     """
     model = model.to(device).eval()
     encode, head = _encoder_and_head(model)
     questions = [question._replace(text=question.text.to(device)) for question in questions]
-    lookups = [collapse_lookup(len(question.text), question.protocol) for question in questions]
     for samples in zip(*map(read_ahead, datasets), strict=True):
         encoded: np.ndarray | None = None
         counted = []
-        for question, lookup, sample in zip(questions, lookups, samples, strict=True):
+        for question, sample in zip(questions, samples, strict=True):
             if encoded is None or not np.array_equal(sample.image, encoded):
                 features, encoded = _encode(encode, sample.image, question.protocol, device), sample.image
-            prediction = _answer(head, features, question, sample.image)
-            if lookup is not None:
-                prediction = collapse(prediction, lookup)
+            prediction = _answer(head, features, question.text, question.protocol, sample.image)
             counted.append(ImageCounts(sample.id, sparse_counts(prediction, sample.label, question.num_label_classes)))
         yield tuple(counted)
 
 
 def predict_labels(
-    model: nn.Module, text: Float[Tensor, "N P C"], image: np.ndarray, protocol: Protocol, device: torch.device
-) -> np.ndarray:
-    """The class index of every pixel of an RGB photograph (uint8, H x W x 3), at its own resolution."""
-    pixels = _pixels(image, device)
-
-    def logits_of(views: Float[Tensor, "V 3 S1 S2"]) -> Float[Tensor, "V N h w"]:
-        return model(views, text, class_cap=protocol.class_cap)
-
-    with torch.inference_mode():
-        labels = segment(logits_of, pixels, protocol.inference)
-    return _as_counted(labels)
-
-
-def collapse_lookup(num_names: int, protocol: Protocol) -> Int64[np.ndarray, "N"] | None:
-    """Where every name asked for goes in the labels (PAS-20b), or None when they are the same."""
-    if protocol.scoring.collapse is None:
-        return None
-    return np.minimum(np.arange(num_names), protocol.scoring.collapse.background)
+    model: nn.Module,
+    text: Float[Tensor, "N P C"],
+    image: UInt8[np.ndarray, "H W 3"],
+    protocol: Protocol,
+    device: torch.device,
+) -> UInt16[np.ndarray, "H W"]:
+    """The class of every pixel of an RGB photograph, at its own resolution, as `evaluate` counts it."""
+    encode, head = _encoder_and_head(model.to(device).eval())
+    return _answer(head, _encode(encode, image, protocol, device), text.to(device), protocol, image)
 
 
 def read_ahead(dataset: SegmentationDataset) -> Iterator[Sample]:
@@ -122,20 +92,17 @@ def _encoder_and_head(model: nn.Module) -> tuple[Callable[..., Any], Callable[..
 
 
 def _encode(encode: Callable[..., Any], image: np.ndarray, protocol: Protocol, device: torch.device) -> Any:
+    pixels = torch.tensor(image, device=device).permute(2, 0, 1).float().div_(255)
     with torch.inference_mode():
-        return encode(views(_pixels(image, device), protocol.inference))
+        return encode(views(pixels, protocol.inference))
 
 
-def _answer(head: Callable[..., Tensor], features: Any, question: Question, image: np.ndarray) -> np.ndarray:
-    protocol = question.protocol
+def _answer(
+    head: Callable[..., Tensor], features: Any, text: Tensor, protocol: Protocol, image: np.ndarray
+) -> UInt16[np.ndarray, "H W"]:
     with torch.inference_mode():
-        logits = head(features, question.text, class_cap=protocol.class_cap)
-        return _as_counted(labels_from_views(logits, protocol.inference, (image.shape[0], image.shape[1])))
-
-
-def _pixels(image: np.ndarray, device: torch.device) -> Float[Tensor, "3 H W"]:
-    return torch.tensor(image, device=device).permute(2, 0, 1).float().div_(255)
-
-
-def _as_counted(labels: Tensor) -> np.ndarray:
-    return labels.cpu().numpy().astype(np.uint16)  # the type in which pairs are counted fastest
+        logits = head(features, text, class_cap=protocol.class_cap)
+        found = labels_from_views(logits, protocol.inference, (image.shape[0], image.shape[1]))
+    labels = found.cpu().numpy().astype(np.uint16)  # the type in which pairs are counted fastest
+    collapse = protocol.scoring.collapse
+    return labels if collapse is None else np.minimum(labels, np.uint16(collapse.background))

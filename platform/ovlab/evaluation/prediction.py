@@ -49,10 +49,10 @@ def predict_photograph(
     device: torch.device,
 ) -> Integer[np.ndarray, "H W"]:
     """The index into `words` for every pixel."""
-    model = model.to(device).eval()
+    model = model.to(device).eval()  # first: the text is encoded there
     names = [(word,) for word in words]
     text = cached_text(model.text_encoder, names, model.config.prompt_templates, text_cache_folder())
-    return predict_labels(model, text.to(device), image, protocol, device)
+    return predict_labels(model, text, image, protocol, device)
 
 
 def write_prediction(

@@ -1,136 +1,169 @@
-"""All evaluations that are asked for in one Ray Data pipeline, as its start costs seconds.
+"""All that is to be counted in one Ray Data pipeline, as its start costs seconds.
 
-The manifest travels in, a row an image: which pass, which image, where it is in the data of each evaluation. An actor
-reads and counts; what comes out are sparse counts, a few hundred bytes an image. This process commits a shard as soon
-as its last image is in, so that a pipeline that was killed continues with the shards that are missing. Counts are whole
-numbers, so the records are those of one process to the bit, for any number of actors.
+The work is known to every actor; what travels in is which images of which shard, what comes out are sparse counts, a
+few hundred bytes an image, never an image. Counts are whole numbers, so they are those of one process to the bit, for
+any number of actors.
 """
 
 import logging
 import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
-from typing import Any
+import time
+from collections.abc import Iterator
+from itertools import groupby
 
+import numpy as np
+import pyarrow as pa
 import ray.data
 import torch
 from ray.exceptions import RayError
-from torch import nn
 
-from ovlab.ray.blocks import CountingActor, manifest, take
+from ovlab.files.columns import binary_column, int32_column, number_column, string_column
+from ovlab.metrics.evaluation_counts import ImageCounts
 from ovlab.ray.cluster import Cluster, connect
-from ovlab.runs.collection import Collection, CountRecord, collecting
-from ovlab.runs.device import device_name
-from ovlab.runs.passes import Counter
-from ovlab.runs.progress import Progress
-from ovlab.runs.small_work import SMALL_WORK_SECONDS, done_here
-from ovlab.runs.stored_evaluation import EvaluationJob
+from ovlab.runs.context import RunContext
+from ovlab.runs.counting import Counted, ImageCounter, Shard, Work, count_here
+from ovlab.runs.device import is_here, named_device
+from ovlab.runs.small_work import SMALL_WORK_SECONDS, count_first, seconds_by_records
 from ovlab.specs.errors import InputError, Stopped, WorkError
-from ovlab.store.record import EvaluationRecord
-from ovlab.store.store import Store
+from ovlab.specs.wording import one_line
+from ovlab.store.counts import pack_counts, unpack_counts
 
 # An item a block doubled the time of a pipeline; many more would leave actors idle at its end.
 MAX_IMAGES_PER_BLOCK = 32
 MIN_IMAGES_PER_BLOCK = 8
 _BLOCKS_PER_ACTOR = 4
 
-NOTHING: Mapping[str, Any] = MappingProxyType({})
 
+def count_on_ray(work: Work, context: RunContext, num_actors: int | None = None) -> Iterator[Counted]:
+    """`count_by_actors`; but small work is done in this process, where it has such a device, and said.
 
-def ensure_evaluations_on_ray(
-    jobs: Sequence[EvaluationJob],
-    store: Store,
-    open_model: Mapping[str, Callable[[], nn.Module]],
-    *,
-    device: torch.device,
-    num_actors: int | None = None,
-    address: str | None = None,
-    small_work_seconds: float = SMALL_WORK_SECONDS,
-    progress: Progress | None = None,
-    stop: Callable[[], bool] = lambda: False,
-    on_counts: Sequence[Callable[[CountRecord], None]] = (),
-    provenance: Mapping[str, Any] = NOTHING,
-    mlflow_run_ids: Mapping[str, str] = NOTHING,
-    say: Callable[[str], object] = lambda line: print(line, file=sys.stderr),
-) -> list[EvaluationRecord]:
-    """The records of evaluations of one subject or several, in the order of `jobs`, after making the missing ones.
-
-    `open_model` has, by subject, a function that a worker on any node can call (it is pickled); the network that it
-    gives has a text_encoder. `device` is that of an actor, "cuda" for one GPU each; `num_actors` is by default as many
-    as there are GPUs, or CPUs but one. `address`: see `ovlab.ray.cluster.connect`. Work that would take less than
-    `small_work_seconds`, by the records of the store or else by its first images, is done in this process, which needs
-    such a device then; `say` is told. Raises InputError for damaged data, naming the images, WorkError naming those
-    that went in and did not come out, and Stopped when `stop`, asked as counts come in, says so.
+    Small is what takes less than SMALL_WORK_SECONDS, by the records of the store or else by its first images.
     """
-    with collecting(
-        jobs,
-        store,
-        # Where this process has no GPU, it does not know the model of theirs.
-        device=device.type if not _is_here(device) else device_name(device),
-        num_gpus=1 if device.type == "cuda" else 0,
-        progress=progress,
-        on_counts=on_counts,
-        provenance=provenance,
-        mlflow_run_ids=mlflow_run_ids,
-    ) as collection:
-        # Not kept in a name: the network that it opened leaves this process before the actors open theirs.
-        if collection.num_left and not done_here(
-            collection,
-            Counter(collection.jobs, open_model, device),
-            small_work_seconds=small_work_seconds,
-            stop=stop,
-            say=say,
-        ):
-            with connect(address) as cluster:
-                _count_on_ray(collection, open_model, device, num_actors, cluster, stop)
-        collection.require_all()
-        return collection.records(jobs)
+    if is_here(named_device(context.device)):
+        seconds = seconds_by_records(work, context)
+        if seconds is None:
+            work, seconds = yield from count_first(work, context)
+        if seconds < SMALL_WORK_SECONDS:
+            said = "the first images were all" if not work.num_images else f"about {seconds:.0f} s of work"
+            print(f"{said}: counted in this process, without Ray.", file=sys.stderr)
+            yield from count_here(work, context)
+            return
+    yield from count_by_actors(work, context, num_actors)
 
 
-def _count_on_ray(
-    collection: Collection,
-    open_model: Mapping[str, Callable[[], nn.Module]],
-    device: torch.device,
-    num_actors: int | None,
-    cluster: Cluster,
-    stop: Callable[[], bool],
-) -> None:
-    num_actors = num_actors or _default_actors(device, cluster)
-    size = -(-collection.num_left // (_BLOCKS_PER_ACTOR * num_actors))
-    size = min(max(size, MIN_IMAGES_PER_BLOCK), MAX_IMAGES_PER_BLOCK)
+def count_by_actors(work: Work, context: RunContext, num_actors: int | None = None) -> Iterator[Counted]:
+    """The counts of `work` from the actors of the connected Ray, of that of RAY_ADDRESS or of one that is started.
+
+    `context.device` is that of an actor, "cuda" for one GPU each; `num_actors` is by default as many as there are GPUs,
+    or CPUs but one. Raises InputError for damaged images, naming them, when all others are counted, and Stopped when
+    `context.stop`, asked as counts come in, says so.
+    """
+    device = named_device(context.device)
+    with connect() as cluster:
+        num_actors = num_actors or _default_actors(device, cluster)
+        size = -(-work.num_images // (_BLOCKS_PER_ACTOR * num_actors))
+        blocks = list(manifest(work, min(max(size, MIN_IMAGES_PER_BLOCK), MAX_IMAGES_PER_BLOCK)))
+        problems: list[str] = []
+        num_left = work.num_images
+        try:
+            for table in _pipeline(work, blocks, device, num_actors, cluster):
+                for counted in read_counts(table, problems):
+                    num_left -= len(next(iter(counted.counts.values())))
+                    yield counted
+                if context.stop():
+                    raise Stopped(f"stopped with {num_left} images left; the same command continues.")
+        except RayError as error:
+            raise WorkError(f"evaluation on Ray: {_last_line(error)}") from error
+    if problems:
+        more = f" and {len(problems) - 1} more images" if len(problems) > 1 else ""
+        raise InputError(f"{problems[0]}{more}")
+
+
+def manifest(work: Work, images_per_block: int) -> Iterator[pa.Table]:
+    """A table a block, of one row: which images of which shard."""
+    for number, shard in enumerate(work.shards):
+        for start in range(0, len(shard.ids), images_per_block):
+            place = {"shard": number, "start": start, "stop": min(start + images_per_block, len(shard.ids))}
+            yield pa.table({name: int32_column([value]) for name, value in place.items()})
+
+
+def read_counts(table: pa.Table, problems: list[str]) -> Iterator[Counted]:
+    """What actors gave out; a line for each image that they could not count is added to `problems`."""
+    for (number, _), rows in groupby(table.to_pylist(), key=lambda row: (row["shard"], row["start"])):
+        counts, seconds = {}, 0.0
+        for row in rows:
+            counts[row["job"]] = unpack_counts(row["counts"], place=f"shard {number}")
+            seconds += row["seconds"]
+            problems += row["problems"].splitlines()
+        yield Counted(number, counts, seconds)
+
+
+class CountingActor:
+    """A network in a process of its own. Blocks of the manifest go in, the counts of their images come out."""
+
+    def __init__(self, work: Work, device: str) -> None:
+        torch.set_num_threads(1)
+        self.work, self.counter = work, ImageCounter(work, torch.device(device))
+
+    def __call__(self, block: pa.Table) -> pa.Table:
+        """A row a job, with the counts as one small file, whose checksum is read on arrival; an image that cannot be
+        read leaves its reason and no counts."""
+        return pa.concat_tables([self._count(**row) for row in block.to_pylist()])
+
+    def _count(self, shard: int, start: int, stop: int) -> pa.Table:
+        began = time.perf_counter()
+        part = self.work.shards[shard].part(start, stop)
+        problems: list[str] = []
+        try:
+            counted = list(self.counter.count(part))
+        except (InputError, OSError):
+            counted = list(self._one_by_one(part, problems))
+        seconds, num_jobs = time.perf_counter() - began, len(part.jobs)
+        per_job = [[image[place] for image in counted] for place in range(num_jobs)]
+        return pa.table(
+            {
+                "shard": int32_column([shard] * num_jobs),
+                "start": int32_column([start] * num_jobs),
+                "job": int32_column(part.jobs),
+                "counts": binary_column(
+                    [pack_counts([image[place] for image in counted]) for place in range(num_jobs)]
+                ),
+                "seconds": number_column(np.full(num_jobs, seconds / num_jobs)),
+                # Once for all jobs.
+                "problems": string_column(["\n".join(problems)] + [""] * (num_jobs - 1)),
+            }
+        )
+
+    def _one_by_one(self, shard: Shard, problems: list[str]) -> Iterator[tuple[ImageCounts, ...]]:
+        for place, name in enumerate(shard.ids):
+            try:
+                yield from self.counter.count(shard.part(place, place + 1))
+            except (InputError, OSError) as error:
+                benchmark = self.work.jobs[shard.jobs[0]].spec.benchmark
+                problems.append(f"{benchmark}: image {name!r} cannot be counted: {one_line(error)}")
+
+
+def _pipeline(
+    work: Work, blocks: list[pa.Table], device: torch.device, num_actors: int, cluster: Cluster
+) -> Iterator[pa.Table]:
     logging.getLogger("ray.data").setLevel(logging.WARNING)
     # It warns that its bars are switched off.
     logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
+    ray.data.DataContext.get_current().enable_progress_bars = False
     # Not from_arrow, which first asks a worker how many rows there are. An actor has no environment of its own, so that
     # it begins in a worker that Ray has ready.
-    dataset = ray.data.from_blocks(list(manifest(collection, size))).map_batches(
+    dataset = ray.data.from_blocks(blocks).map_batches(
         CountingActor,
         batch_size=None,
         batch_format="pyarrow",
         # One block at work and one behind it: more would be queued at an actor while another is idle.
         compute=ray.data.ActorPoolStrategy(size=num_actors, max_tasks_in_flight_per_actor=2),
-        fn_constructor_kwargs={"jobs": collection.jobs, "open_model": dict(open_model), "device": device.type},
+        fn_constructor_kwargs={"work": work, "device": device.type},
         num_gpus=1 if device.type == "cuda" else 0,
         num_cpus=_cpus_per_actor(num_actors, cluster),
     )
-    damaged: list[str] = []
-    try:
-        for block in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-            damaged += take(collection, block)
-            if stop():
-                raise Stopped(f"stopped with {collection.num_left} images left; the same command continues.")
-    except RayError as error:
-        raise WorkError(f"evaluation on Ray: {_last_line(error)}") from error
-    if damaged:
-        more = f" and {len(damaged) - 1} more images" if len(damaged) > 1 else ""
-        raise InputError(f"{damaged[0]}{more}")
-
-
-def _is_here(device: torch.device) -> bool:
-    return device.type != "cuda" or torch.cuda.is_available()
+    yield from dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
 
 
 def _default_actors(device: torch.device, cluster: Cluster) -> int:

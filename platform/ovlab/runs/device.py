@@ -5,19 +5,30 @@ import torch
 from ovlab.specs.errors import InputError
 
 
-def pick_device(name: str) -> torch.device:
-    """The device called `name`; "auto" is a GPU where there is one. Raises InputError for one that is not there."""
+def named_device(name: str) -> torch.device:
+    """The device called `name`, of this machine or another; "auto" is a GPU where this one has one. Raises InputError
+    for what is no device."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        device = torch.device(name)
+        return torch.device(name)
     except RuntimeError:
         raise InputError(f"--device {name}: not a device; use cpu, cuda, cuda:1 or auto.") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
+
+
+def is_here(device: torch.device) -> bool:
+    """Whether this machine has it."""
+    return device.type != "cuda" or torch.cuda.is_available()
+
+
+def pick_device(name: str) -> torch.device:
+    """`named_device` of this machine. Raises InputError for one that is not there."""
+    device = named_device(name)
+    if not is_here(device):
         raise InputError(f"--device {name}: this machine has no CUDA device that torch can use; use cpu or auto.")
     return device
 
 
 def device_name(device: torch.device) -> str:
-    """What a record says of the device: the model of a GPU, else the kind."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    """What a record says of the device: the model of a GPU of this machine, else the kind."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" and is_here(device) else device.type

@@ -15,10 +15,11 @@ from torch import nn
 
 from ovlab.datasets.sample import IGNORE_INDEX, Sample
 from ovlab.evaluation.drawing import difference, painted, palette
-from ovlab.evaluation.evaluator import collapse_lookup, predict_labels
-from ovlab.metrics.counting import collapse
+from ovlab.evaluation.evaluator import predict_labels
 from ovlab.metrics.image_scores import best_and_worst, image_mious
-from ovlab.runs.stored_evaluation import EvaluationJob, job_text
+from ovlab.runs.context import RunContext
+from ovlab.runs.counting import EvaluationJob
+from ovlab.runs.device import is_here, named_device
 from ovlab.store.pairs import stored_tables
 from ovlab.store.pictures import Choice, Picture, PictureClass, Pictures, pictures_of, put_picture, put_pictures
 from ovlab.store.record import DamagedError, EvaluationRecord
@@ -33,30 +34,31 @@ LONGEST_SIDE = 512
 def keep_pictures(
     record: EvaluationRecord,
     job: EvaluationJob,
-    store: Store,
+    context: RunContext,
     open_model: Callable[[], nn.Module],
-    device: torch.device,
     *,
     num_first: int = NUM_FIRST,
     num_extremes: int = NUM_EXTREMES,
 ) -> Pictures:
-    """The pictures of `record`, drawn unless the store has them. `job` is what it is the record of, `open_model` its
-    subject, which is not called for pictures that are there. Raises DamagedError where its counts cannot be read."""
+    """The pictures of `record`, drawn in this process unless the store has them. `job` is what it is the record of,
+    `open_model` its subject, which is not called for pictures that are there. Raises DamagedError where its counts
+    cannot be read."""
+    store = context.store
     try:
         there = pictures_of(store, record.fingerprint)
     except DamagedError:
         there = None
     if there is not None:
         return there
+    # The GPUs of a cluster have counted; this machine may have none.
+    device = named_device(context.device)
+    device = device if is_here(device) else torch.device("cpu")
     model = open_model().to(device).eval()
-    text = job_text(model, job).to(device)
-    lookup = collapse_lookup(len(text), job.spec.protocol)
+    question = job.question(model)
     drawn = []
     for index, chosen, miou in _choose(record, job, store, num_first, num_extremes):
         sample = job.images[index]
-        prediction = predict_labels(model, text, sample.image, job.spec.protocol, device)
-        if lookup is not None:
-            prediction = collapse(prediction, lookup)
+        prediction = predict_labels(model, question.text, sample.image, question.protocol, device)
         drawn.append(_draw(sample, prediction, job.labels.scored, chosen, miou, record.fingerprint, store))
     pictures = Pictures(pictures=tuple(drawn))
     put_pictures(store, record.fingerprint, pictures)

@@ -1,20 +1,34 @@
-"""Work that a pipeline would not make faster: it is done in the calling process, which says so."""
+"""Work that other processes would not make faster: how long it takes, by records or by its first images."""
 
-from collections.abc import Callable
+from collections.abc import Generator
+from contextlib import closing
 from statistics import median
 
-import torch
-
-from ovlab.runs.collection import Collection
-from ovlab.runs.here import count_here
-from ovlab.runs.passes import Counter
-from ovlab.runs.stored_evaluation import EvaluationJob
+from ovlab.runs.context import RunContext
+from ovlab.runs.counting import Counted, EvaluationJob, Work, count_here
+from ovlab.runs.device import device_name, named_device
 from ovlab.store.store import Store
 
-# Below this, a pipeline costs more than it saves.
+# Below this, starting other processes costs more than it saves.
 SMALL_WORK_SECONDS = 20.0
 # How long the first images may take here, to find out how long all would, where no record says so.
 TRIAL_SECONDS = 5.0
+
+
+def seconds_by_records(work: Work, context: RunContext) -> float | None:
+    """Seconds that one process needs for `work`, from records alone; None where a subject has none."""
+    total, device = 0.0, device_name(named_device(context.device))
+    paces: dict[tuple[object, ...], float | None] = {}
+    for shard in work.shards:
+        job = work.jobs[shard.jobs[0]]
+        alike = (job.spec.subject, job.spec.protocol.inference)
+        if alike not in paces:
+            paces[alike] = seconds_per_image(context.store, job, device)
+        pace = paces[alike]
+        if pace is None:
+            return None
+        total += pace * len(shard.jobs) * len(shard.ids)
+    return total
 
 
 def seconds_per_image(store: Store, job: EvaluationJob, device: str) -> float | None:
@@ -30,44 +44,19 @@ def seconds_per_image(store: Store, job: EvaluationJob, device: str) -> float | 
     return median(paces) if paces else None
 
 
-def done_here(
-    collection: Collection,
-    counter: Counter,
-    *,
-    small_work_seconds: float,
-    stop: Callable[[], bool],
-    say: Callable[[str], object],
-) -> bool:
-    """Do small work here and say so; False, with perhaps some of it done, where Ray is worth its start."""
-    if small_work_seconds <= 0 or (counter.device.type == "cuda" and not torch.cuda.is_available()):
-        return False
-    estimate = _estimate(collection)
-    if estimate is None:
-        pace = count_here(
-            collection, counter, stop=stop, enough=lambda num, seconds: num > 1 and seconds >= TRIAL_SECONDS
-        )
-        estimate = collection.num_left * (pace or 0.0)
-    if estimate >= small_work_seconds:
-        return False
-    if collection.num_left:
-        say(f"about {estimate:.0f} s of work: counted in this process, without Ray.")
-        count_here(collection, counter, stop=stop)
-    else:
-        say("counted in this process, without Ray: the first images were all.")
-    return True
-
-
-def _estimate(collection: Collection) -> float | None:
-    """Seconds that one worker needs for what is left, from records alone; None where one subject has none."""
-    total = 0.0
-    paces: dict[tuple[object, ...], float | None] = {}
-    for number, one in enumerate(collection.passes):
-        job = collection.jobs[one.jobs[0]]
-        alike = (job.spec.subject, job.spec.protocol.inference)
-        if alike not in paces:
-            paces[alike] = seconds_per_image(collection.store, job, collection.device)
-        pace = paces[alike]
-        if pace is None:
-            return None
-        total += pace * len(one.jobs) * len(collection.left(number))
-    return total
+def count_first(work: Work, context: RunContext) -> Generator[Counted, None, tuple[Work, float]]:
+    """Count the first images, TRIAL_SECONDS of them and at least two; returns what is left, and how many seconds that
+    would take, by the images after the first, whose time is that of the start. The network is closed at the end."""
+    ids: dict[int, set[str]] = {}
+    num_images, seconds, first = 0, 0.0, 0.0
+    with closing(count_here(work, context)) as images:
+        for counted in images:
+            yield counted
+            ids.setdefault(counted.shard, set()).update(image.id for image in next(iter(counted.counts.values())))
+            num_images, seconds = num_images + 1, seconds + counted.seconds
+            first = first or seconds
+            if num_images > 1 and seconds >= TRIAL_SECONDS:
+                break
+    left = work.without({number: frozenset(names) for number, names in ids.items()})
+    pace = (seconds - first) / (num_images - 1) if num_images > 1 else 0.0
+    return left, pace * left.num_images

@@ -1,0 +1,194 @@
+"""Evaluations and the store: what is there is taken from it, what is missing is counted, by whatever executor.
+
+A shard is committed as soon as its last image is in, so that whatever is killed continues with the shards that are
+missing. The record is made from the counts in the store, never from those in memory, so that its scores are those of
+the files beside it.
+"""
+
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from functools import lru_cache, partial
+
+from torch import nn
+
+from ovlab.datasets.digest import data_digest
+from ovlab.datasets.label_space import vocabulary_digest
+from ovlab.metrics.evaluation_counts import ImageCounts, sum_counts
+from ovlab.metrics.summary import summary
+from ovlab.runs.context import RunContext
+from ovlab.runs.counting import Counted, EvaluationJob, Work, plan_work
+from ovlab.runs.device import device_name, named_device
+from ovlab.runs.evaluation_attempts import booked, costs_of
+from ovlab.runs.executor import Executor
+from ovlab.runs.illustrations import keep_pictures
+from ovlab.specs.errors import InputError, WorkError
+from ovlab.specs.evaluation import protocol_hash, scoring_hash
+from ovlab.specs.events import Begun, Counts
+from ovlab.specs.wording import first_names
+from ovlab.store.count_shards import CountShard, commit_shard, committed_shards
+from ovlab.store.record import ClassFigures, EvaluationRecord, cost_of
+from ovlab.store.store import Store
+from ovlab.tracking.provenance import provenance
+
+
+def ensure_evaluations(
+    jobs: Sequence[EvaluationJob],
+    open_model: Mapping[str, Callable[[], nn.Module]],
+    context: RunContext,
+    executor: Executor,
+) -> list[EvaluationRecord]:
+    """The records of evaluations of one subject or several, in the order of `jobs`, after making the missing ones.
+
+    `open_model`: see Work. No network is opened where no image is to be counted and all pictures are there. Raises
+    InputError where the data of a job are not those of its spec, WorkError naming images that went in and did not come
+    out, and whatever the executor raises, Stopped among it.
+    """
+    asked = {job.fingerprint: job for job in jobs}
+    records = {name: record for name in asked if (record := context.store.evaluation(name)) is not None}
+    missing = [job for name, job in asked.items() if name not in records]
+    for job in missing:
+        require_same_data(job)
+    if missing:
+        with booked(context) as told:
+            records |= _make(missing, open_model, told, executor)
+    # Here: those of the executor may be in other processes, or are closed by now.
+    opened = lru_cache(maxsize=1)(lambda subject: open_model[subject]())
+    for name, job in asked.items():
+        keep_pictures(records[name], job, context, partial(opened, job.spec.subject))
+        context.observer.on_record(records[name])
+    return [records[job.fingerprint] for job in jobs]
+
+
+def require_same_data(job: EvaluationJob) -> None:
+    """Raise InputError unless the opened data are those that the spec was made with."""
+    spec, labels = job.spec, job.labels
+    scoring = replace(spec.protocol.scoring, collapse=labels.collapse)
+    found = replace(
+        spec,
+        benchmark=job.dataset.name,
+        data_digest=data_digest(job.dataset),
+        vocabulary_digest=vocabulary_digest(labels),
+        protocol=replace(spec.protocol, scoring=scoring),
+    )
+    if found != spec:
+        raise InputError(
+            f"evaluation {job.fingerprint[:12]}: the data of {job.dataset.name} are not those it was planned with "
+            f"({spec.benchmark}, {spec.split}). Give those, or plan again."
+        )
+
+
+def missing_shards(store: Store, job: EvaluationJob) -> tuple[CountShard, ...]:
+    """The shards of `job` that are not in the store, or are damaged there, in order."""
+    shards = job.shards()
+    there = committed_shards(store, job.fingerprint, shards)
+    return tuple(shard for shard in shards if shard not in there)
+
+
+def _make(
+    jobs: Sequence[EvaluationJob],
+    open_model: Mapping[str, Callable[[], nn.Module]],
+    context: RunContext,
+    executor: Executor,
+) -> dict[str, EvaluationRecord]:
+    """Count what is missing of `jobs`, which have no record; their records by fingerprint."""
+    missing = [missing_shards(context.store, job) for job in jobs]
+    device = named_device(context.device)
+    for job, shards in zip(jobs, missing, strict=True):
+        context.observer.on_begin(
+            Begun(
+                work="evaluation",
+                fingerprint=job.fingerprint,
+                device=device_name(device),
+                num_gpus=1 if device.type == "cuda" else 0,
+                total=len(job.images),
+                num_done=len(job.images) - sum(len(shard.ids) for shard in shards),
+            )
+        )
+    made = {job.fingerprint: _put_record(job, context) for job, shards in zip(jobs, missing, strict=True) if not shards}
+    work = plan_work(jobs, missing, open_model)
+    if not work.shards:
+        return made
+    with ExitStack() as stack:
+        stream = executor.count(work, context)
+        if isinstance(stream, Generator):  # its network, or its Ray, is let go of whatever happens here
+            stack.enter_context(closing(stream))
+        return made | _commit(work, missing, stream, context)
+
+
+def _commit(
+    work: Work, missing: Sequence[Sequence[CountShard]], stream: Iterable[Counted], context: RunContext
+) -> dict[str, EvaluationRecord]:
+    """Commit shards as they become whole, write a record with the last of an evaluation, and tell of all that."""
+    made = {}
+    fingerprints = [job.fingerprint for job in work.jobs]
+    planned = [{shard.file: shard for shard in shards} for shards in missing]
+    arrived: list[dict[int, dict[str, ImageCounts]]] = [{job: {} for job in shard.jobs} for shard in work.shards]
+    for number, counts, seconds in stream:
+        shard, there = work.shards[number], arrived[number]
+        for job, images in counts.items():
+            there[job].update((image.id, image) for image in images)
+        is_whole = all(name in images for images in there.values() for name in shard.ids)
+        for job, images in counts.items():
+            if is_whole:
+                part = planned[job].pop(shard.file)
+                commit_shard(context.store, fingerprints[job], part, list(there[job].values()))
+            spec = work.jobs[job].spec
+            context.observer.on_counts(
+                Counts(
+                    evaluation=fingerprints[job],
+                    subject=spec.subject,
+                    benchmark=spec.benchmark,
+                    num_images=len(images),
+                    seconds=seconds / len(counts),
+                    num_shards=int(is_whole),
+                    num_shards_left=len(planned[job]),
+                )
+            )
+            if not planned[job]:
+                made[fingerprints[job]] = _put_record(work.jobs[job], context)
+    _require_all(work, arrived)
+    return made
+
+
+def _require_all(work: Work, arrived: Sequence[Mapping[int, Mapping[str, ImageCounts]]]) -> None:
+    """Raise WorkError naming the images that went in and did not come out."""
+    counted = {number: frozenset.intersection(*map(frozenset, there.values())) for number, there in enumerate(arrived)}
+    lost = [name for shard in work.without(counted).shards for name in shard.ids]
+    if lost:
+        raise WorkError(
+            f"{len(lost)} images went in and did not come out: {first_names(lost)}; the same command counts them."
+        )
+
+
+def _put_record(job: EvaluationJob, context: RunContext) -> EvaluationRecord:
+    """Write the record of an evaluation whose shards are all in the store; returns the one that is there.
+
+    Raises WorkError naming the shards that are missing.
+    """
+    store, shards, labels, fingerprint = context.store, job.shards(), job.labels, job.fingerprint
+    there = committed_shards(store, fingerprint, shards)
+    missing = [shard.file for shard in shards if shard not in there]
+    if missing:
+        raise WorkError(
+            f"{job.spec.benchmark}: {len(missing)} of {len(shards)} shards are not in the store, first {missing[0]}; "
+            f"the same command counts them."
+        )
+    counts = sum_counts((image.counts for images in there.values() for image in images), len(labels.scored))
+    scores = summary(counts, labels.scored, labels.seen)
+    classes = tuple(ClassFigures(**entry) for entry in scores.pop("classes"))
+    return store.put_evaluation(
+        EvaluationRecord(
+            fingerprint=fingerprint,
+            evaluation=job.spec,
+            protocol_hash=protocol_hash(job.spec.protocol),
+            scoring_hash=scoring_hash(job.spec.protocol),
+            figures=scores,
+            classes=classes,
+            num_shards=len(shards),
+            cost=cost_of(costs_of(store, job.spec.subject, fingerprint)),
+            finished=datetime.now(UTC).isoformat(timespec="seconds"),
+            provenance=asdict(provenance(context.source)),
+        )
+    )
