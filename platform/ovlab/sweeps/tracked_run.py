@@ -21,13 +21,13 @@ from ovlab.specs.evaluation import protocol_hash
 from ovlab.specs.resolved import ResolvedTraining, training_fingerprint
 from ovlab.store.attempts import attempts_at
 from ovlab.store.store import Store, open_store
+from ovlab.store.system_metrics import SystemMetrics
 from ovlab.sweeps.run_telling import record_teller, step_teller
 from ovlab.sweeps.tracked_sweep import Sweep, sweep_of
 from ovlab.tracking.lifecycle import tracked
 from ovlab.tracking.params import flat_params
 from ovlab.tracking.provenance import Provenance, provenance
 from ovlab.tracking.session import NewTracker
-from ovlab.tracking.system_metrics import SystemMetrics
 from ovlab.tracking.tags import run_tags
 from ovlab.tracking.tracker import RunHeader, TrackedDataset, Tracker
 from ovlab.training.step_log import StepRecord
