@@ -4,9 +4,14 @@ A run is one subject's training and evaluations. It is known by the fingerprint 
 nothing here has trained. A sweep is a run too, the parent of those that it asks for.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
+
+from ovlab.specs.errors import InputError
+
+RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 Work = Literal["training", "evaluation"]
@@ -15,7 +20,10 @@ Work = Literal["training", "evaluation"]
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunHeader:
     """Which run it is, for people. `parent` is the run of its sweep, in the same `experiment`. `params` say what is
-    computed; what may differ between attempts (host, devices, commit) is a tag."""
+    computed; what may differ between attempts (host, devices, commit) is a tag.
+
+    Raises InputError for a `run` or `parent` that cannot be the name of a folder.
+    """
 
     run: str
     name: str
@@ -24,14 +32,24 @@ class RunHeader:
     params: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        for label, run in (("run", self.run), ("parent", self.parent)):
+            if run is not None and not RUN_NAME.fullmatch(run):
+                raise InputError(
+                    f"RunHeader.{label} must be 1 to 200 letters, digits, '.', '_' or '-', as a fingerprint is; "
+                    f"got {run!r}."
+                )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Started:
-    """A process begins an attempt at the run."""
+    """A process begins an attempt at the run, or joins it. `process_began`, in seconds since 1970, tells it from a
+    later process of the same number."""
 
     header: RunHeader
     host: str
     process: int
+    process_began: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

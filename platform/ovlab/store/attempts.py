@@ -9,42 +9,19 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Literal
 
 from ovlab.files.storage import Folder
 from ovlab.specs.errors import InputError, Stopped
 from ovlab.specs.serialization import spec_from_json, spec_to_json
+from ovlab.store.record import Attempt
 
 # Seconds between two signs of life.
 HEARTBEAT = 30.0
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Attempt:
-    """Times are ISO 8601 in UTC. `kept_seconds` of its `seconds` went into what the next attempt could build upon; the
-    rest is lost."""
-
-    id: str
-    began: str
-    updated: str
-    status: Literal["running", "finished", "stopped", "failed"]
-    device: str
-    num_gpus: int
-    seconds: float
-    kept_seconds: float
-    cause: str | None = None
-
-    @property
-    def gpu_seconds(self) -> float:
-        return self.seconds * self.num_gpus
-
-    @property
-    def lost_seconds(self) -> float:
-        return self.seconds - self.kept_seconds
 
 
 class OpenAttempt:

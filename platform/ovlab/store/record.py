@@ -7,8 +7,8 @@ own folder in the store: a store that is copied elsewhere keeps its meaning.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeVar
 
 from pydantic_core import from_json, to_json
 
@@ -16,7 +16,6 @@ from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import EvaluationSpec
 from ovlab.specs.resolved import ResolvedTraining
 from ovlab.specs.serialization import spec_from_json, spec_to_json
-from ovlab.store.attempts import Attempt
 
 FORMAT = "ovlab-record-1"
 
@@ -32,6 +31,30 @@ class StoredFile:
     name: str
     sha256: str
     num_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attempt:
+    """Times are ISO 8601 in UTC. `kept_seconds` of its `seconds` went into what the next attempt could build upon; the
+    rest is lost."""
+
+    id: str
+    began: str
+    updated: str
+    status: Literal["running", "finished", "stopped", "failed"]
+    device: str
+    num_gpus: int
+    seconds: float
+    kept_seconds: float
+    cause: str | None = None
+
+    @property
+    def gpu_seconds(self) -> float:
+        return self.seconds * self.num_gpus
+
+    @property
+    def lost_seconds(self) -> float:
+        return self.seconds - self.kept_seconds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,12 +126,18 @@ Record = TypeVar("Record", TrainingRecord, EvaluationRecord)
 
 
 def cost_of(attempts: Sequence[Attempt]) -> Cost:
-    """The sum over the attempts at one run, the last of which ended it. There is at least one."""
+    """The sum over the attempts at one run, the last of which ends it now if it is under way, and has lost nothing.
+
+    Without any, as where nothing could be kept of them, the cost is said to be none.
+    """
+    attempts = list(attempts)
+    if attempts and attempts[-1].status == "running":
+        attempts[-1] = replace(attempts[-1], status="finished", kept_seconds=attempts[-1].seconds)
     return Cost(
-        device=attempts[-1].device,
-        seconds=sum(attempt.seconds for attempt in attempts),
-        gpu_seconds=sum(attempt.gpu_seconds for attempt in attempts),
-        lost_seconds=sum(attempt.lost_seconds for attempt in attempts),
+        device=attempts[-1].device if attempts else "unknown",
+        seconds=sum((attempt.seconds for attempt in attempts), 0.0),
+        gpu_seconds=sum((attempt.gpu_seconds for attempt in attempts), 0.0),
+        lost_seconds=sum((attempt.lost_seconds for attempt in attempts), 0.0),
         attempts=tuple(attempts),
     )
 

@@ -4,7 +4,7 @@
     trainings/<fingerprint>/...             its weights, its checkpoints until then, its log
     evaluations/<fingerprint>/record.json   written last
     evaluations/<fingerprint>/counts/       per-image sparse counts, a Parquet file a shard
-    attempts/<fingerprint>/                 what each attempt has cost
+    journals/<run>/                         what each attempt at a run told (ovlab.store.journal)
 
 Of two writers of one fingerprint the first wins; both go on with what is there. A damaged record counts as missing: it
 is named in a warning, and the next writer replaces it.

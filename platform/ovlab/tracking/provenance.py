@@ -19,7 +19,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from ovlab.specs.errors import InputError
-from ovlab.tracking.gpus import gpu_names
+from ovlab.store.gpus import gpu_names
 
 ENVIRONMENT = "OVLAB_PROVENANCE"
 PACKAGES = ("logoseg", "torch", "torchvision", "open_clip_torch", "timm", "numpy", "numba", "pyarrow", "ray", "mlflow")

@@ -3,7 +3,7 @@
 import pynvml
 import pytest
 
-from ovlab.tracking.gpus import gpu_names, open_gpus
+from ovlab.store.gpus import gpu_names, open_gpus
 
 
 @pytest.fixture

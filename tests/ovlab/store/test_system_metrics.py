@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from ovlab.tracking import system_metrics
-from ovlab.tracking.system_metrics import SystemMetrics
+from ovlab.store import system_metrics
+from ovlab.store.system_metrics import SystemMetrics
 
 
 def test_sample_has_the_names_of_mlflows_page_and_possible_values() -> None:

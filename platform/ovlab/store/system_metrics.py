@@ -6,7 +6,7 @@ MLflow's own monitor would send each sample from the training process to the ser
 import psutil
 import pynvml
 
-from ovlab.tracking.gpus import open_gpus
+from ovlab.store.gpus import open_gpus
 
 
 class SystemMetrics:

@@ -1,0 +1,98 @@
+"""What each attempt at a training or an evaluation has cost, those that were killed included, read from the journal.
+
+A training costs the time from its beginning to the last that was heard of it, an evaluation the seconds of work of the
+counts that came in: two workers at once make two seconds a second.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import accumulate
+from typing import Literal
+
+from ovlab.specs.events import Begun, Checkpoint, Counts, Ended, Recorded
+from ovlab.store.journal import AttemptLog, Told, read_journal
+from ovlab.store.record import Attempt
+from ovlab.store.store import Store
+
+
+def costs_of(store: Store, run: str, fingerprint: str) -> tuple[Attempt, ...]:
+    """The attempts of a run at the training or the evaluation `fingerprint`, the oldest first.
+
+    What was done behind the last checkpoint, or the last shard that was committed, is lost. Work that one attempt began
+    several times, as where a worker of it was lost, counts as so many.
+    """
+    return tuple(one for attempt in read_journal(store, run).attempts for one in _attempts_in(attempt, fingerprint))
+
+
+def _attempts_in(log: AttemptLog, fingerprint: str) -> Iterator[Attempt]:
+    told = [one for one in log.events if one.by_itself and not isinstance(one.event, Ended)]
+    begins = [
+        number
+        for number, one in enumerate(told)
+        if isinstance(one.event, Begun) and one.event.fingerprint == fingerprint
+    ]
+    for number, begin in enumerate(begins):
+        end = begins[number + 1] if number + 1 < len(begins) else len(told)
+        id = f"{log.id}.{number + 1}" if number else log.id
+        yield _attempt(log, id, told[begin:end], is_last=end == len(told))
+
+
+def _attempt(log: AttemptLog, id: str, told: Sequence[Told], *, is_last: bool) -> Attempt:
+    begun = told[0].event
+    assert isinstance(begun, Begun)
+    told = [told[0], *_work_on(begun, told[1:])]
+    seconds, kept_seconds = _training_seconds(told) if begun.work == "training" else _evaluation_seconds(told)
+    status: Literal["running", "finished", "stopped", "failed"] = "stopped"
+    cause = None
+    if _is_record(told[-1], begun):
+        status, kept_seconds = "finished", seconds
+    elif is_last and log.ended is None:
+        status = "running"
+    elif is_last and log.ended is not None:
+        status, cause = "failed" if log.ended.status == "FAILED" else "stopped", log.ended.reason or None
+    return Attempt(
+        id=id,
+        began=_iso(told[0].time),
+        updated=_iso(told[-1].time),
+        status=status,
+        device=begun.device,
+        num_gpus=begun.num_gpus,
+        seconds=seconds,
+        kept_seconds=kept_seconds,
+        cause=cause,
+    )
+
+
+def _work_on(begun: Begun, told: Sequence[Told]) -> Iterator[Told]:
+    """Of what comes after the beginning, that which is of this work: up to its record."""
+    for one in told:
+        match one.event:
+            case Counts() as counts if counts.evaluation != begun.fingerprint:
+                continue
+            case Begun() if begun.work == "training":
+                return
+        yield one
+        if _is_record(one, begun):
+            return
+
+
+def _training_seconds(told: Sequence[Told]) -> tuple[float, float]:
+    """All, and those kept."""
+    kept = [one.time for one in told if isinstance(one.event, Checkpoint)]
+    # The clock may have been set back.
+    return max(0.0, told[-1].time - told[0].time), max(0.0, kept[-1] - told[0].time) if kept else 0.0
+
+
+def _evaluation_seconds(told: Sequence[Told]) -> tuple[float, float]:
+    counts = [one.event for one in told if isinstance(one.event, Counts)]
+    sums = list(accumulate(one.seconds for one in counts))
+    kept = [total for total, one in zip(sums, counts, strict=True) if one.num_shards > 0]
+    return sums[-1] if sums else 0.0, kept[-1] if kept else 0.0
+
+
+def _is_record(told: Told, begun: Begun) -> bool:
+    return isinstance(told.event, Recorded) and told.event.fingerprint == begun.fingerprint
+
+
+def _iso(time: float) -> str:
+    return datetime.fromtimestamp(time, UTC).isoformat(timespec="microseconds")
