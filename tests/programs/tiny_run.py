@@ -5,11 +5,12 @@ and in FOLDER/<name>/killed in one process after another, each ended with SIGKIL
 the end. It prints the signals that ended the processes, 0 for none, one line a run.
 """
 
+import json
 import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ from logoseg.network import LoGoSeg
 from logoseg.presets import tiny
 from ovlab.datasets.sample import IGNORE_INDEX, Sample
 from ovlab.specs.augmentation import AugmentationSpec
+from ovlab.specs.events import Step
 from ovlab.specs.training import ScheduleSpec, TrainingSpec
 from ovlab.training import loop
 from ovlab.training import training_state as checkpoint
@@ -75,18 +77,41 @@ def tiny_text() -> Tensor:
     return torch.randn(3, 2, 6, generator=torch.Generator().manual_seed(5))
 
 
-def tiny_train(folder: Path, **changes: Any) -> loop.TrainingResult:
-    """Train a TinyNetwork, or continue, in `folder`. `changes` replace arguments of `loop.train`."""
+def tiny_train(
+    folder: Path,
+    *,
+    on_step: Sequence[Callable[[Step], object]] = (),
+    on_checkpoint: Callable[[int, Path], object] = lambda step, path: None,
+    stop: Callable[[], bool] = lambda: False,
+    **changes: Any,
+) -> loop.TrainingResult:
+    """Train a TinyNetwork, or continue, in `folder`, whose updates go into the log beside it, each once. `changes`
+    replace parts of a TrainingInput and arguments of `loop.train`."""
     spec = changes.pop("spec", SPEC)
     torch.manual_seed(spec.seed)
-    arguments = {
-        "model": TinyNetwork(),
-        "text": tiny_text(),
-        "dataset": Pictures(),
-        "device": torch.device("cpu"),
-        "checkpoint_every": 3,
-    }
-    return loop.train(spec, run_folder=folder, **{**arguments, **changes})
+    parts = {"model": TinyNetwork(), "text": tiny_text(), "dataset": Pictures()}
+    given = loop.TrainingInput(spec=spec, **{name: changes.pop(name, part) for name, part in parts.items()})
+
+    def hear(step: Step) -> None:
+        with log_file(folder).open("a") as file:
+            file.write(json.dumps(asdict(step)) + "\n")
+        for hook in on_step:
+            hook(step)
+
+    hooks = loop.Hooks(on_step=hear, on_checkpoint=on_checkpoint, stop=stop)
+    arguments = {"device": torch.device("cpu"), "checkpoint_every": 3, "hooks": hooks}
+    return loop.train(given, folder, **{**arguments, **changes})
+
+
+def log_file(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.steps.jsonl")
+
+
+def log_of(folder: Path) -> list[Step]:
+    """The updates of a run, each as it was made last, without what differs from machine to machine."""
+    steps = [Step(**json.loads(line)) for line in log_file(folder).read_text().splitlines()]
+    last = {step.step: replace(step, images_per_second=0.0, data_seconds=0.0) for step in steps}
+    return [last[number] for number in sorted(last)]
 
 
 def logoseg_train(folder: Path, **changes: Any) -> loop.TrainingResult:

@@ -8,9 +8,8 @@ last. A trial tells its driver both, which hears of it within half a second. The
 import argparse
 import tempfile
 import time
-from collections.abc import Callable
 from contextlib import redirect_stderr
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from io import StringIO
 from pathlib import Path
@@ -19,20 +18,21 @@ import torch
 
 from ovlab.benchmarks.outcome import Report, Value
 from ovlab.ray.cluster import connect
-from ovlab.ray.tuner import make_on_ray
+from ovlab.ray.on_ray import OnRay
 from ovlab.runs.clip_files import RANDOM
-from ovlab.runs.failure import Failure
-from ovlab.runs.planned import Plan
+from ovlab.runs.context import RunContext
+from ovlab.runs.executor import Executor
+from ovlab.runs.here import Here
 from ovlab.runs.sources import Sources
-from ovlab.runs.workplace import Workplace
 from ovlab.specs.suite import SHAPES
 from ovlab.specs.table import Row, Table
 from ovlab.specs.table_file import load_table
+from ovlab.store.journal import read_journal
 from ovlab.store.store import open_store
+from ovlab.sweeps.loop import make_sweep
 from ovlab.sweeps.planner import make_plan
-from ovlab.sweeps.tracked_run import make_here
+from ovlab.sweeps.sweep import Plan
 from ovlab.tracking.provenance import Source
-from ovlab.tracking.tracker import NullTracker, RunHeader, Status
 
 _SMALL = {"guidance_dim": 16, "attention_heads": 2, "state_dim": 4, "fusion_depth": 1, "decoder_dims": [16, 16]}
 _SOURCES = Sources(clip_files={"shapes-vit-s": RANDOM})
@@ -40,12 +40,12 @@ _SOURCES = Sources(clip_files={"shapes-vit-s": RANDOM})
 
 @dataclass
 class _Clock:
-    """When the work began and ended, and the runs in it."""
+    """When the work began and ended, and the runs in it, by their journals; in seconds since 1970."""
 
-    began: float = field(default_factory=time.perf_counter)
-    ended: float = 0.0
-    starts: list[float] = field(default_factory=list)
-    ends: list[float] = field(default_factory=list)
+    began: float
+    ended: float
+    starts: list[float]
+    ends: list[float]
 
     @property
     def seconds(self) -> float:
@@ -61,17 +61,6 @@ class _Clock:
         return sum(gaps) / len(gaps)
 
 
-class _ClockTracker(NullTracker):
-    def __init__(self, clock: _Clock) -> None:
-        self.clock = clock
-
-    def start(self, run: RunHeader) -> None:
-        self.clock.starts.append(time.perf_counter())
-
-    def end(self, status: Status, reason: str = "") -> None:
-        self.clock.ends.append(time.perf_counter())
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=2, help="updates of each run (default: 2)")
     parser.add_argument("--images", type=int, default=2, help="of each of the six benchmarks (default: 2)")
@@ -85,14 +74,13 @@ def run(arguments: argparse.Namespace) -> Report:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         time_it = partial(_time, arguments=arguments)
-        time_it(make_here, replace(table, rows=table.rows[:1], claims=()), folder / "warm-up")
-        rows = [_row("this process", time_it(make_here, table, folder / "here"))]
+        time_it(Here(), replace(table, rows=table.rows[:1], claims=()), folder / "warm-up")
+        rows = [_row("this process", time_it(Here(), table, folder / "here"))]
         began = time.perf_counter()
         with connect(arguments.address) as cluster:
             start = time.perf_counter() - began
-            one = partial(make_on_ray, cluster=cluster, num_at_once=1)
-            rows.append(_row("trials, one at a time", time_it(one, table, folder / "one")))
-            two = time_it(partial(make_on_ray, cluster=cluster, num_at_once=2), table, folder / "two")
+            rows.append(_row("trials, one at a time", time_it(OnRay(num_at_once=1), table, folder / "one")))
+            two = time_it(OnRay(num_at_once=2), table, folder / "two")
             # Runs that overlap have no time between them.
             rows.append(_row("trials, two at a time", two) | {"between two s": None})
             context: dict[str, Value] = {
@@ -114,29 +102,25 @@ def _small(table: Table) -> Table:
     return replace(table, rows=tuple(small(row) for row in table.rows), seeds=(0,))
 
 
-def _time(make: Callable[..., None], table: Table, folder: Path, *, arguments: argparse.Namespace) -> _Clock:
-    failures: list[Failure] = []
-    plan = _plan(table, folder, arguments)
-    clock = _Clock()
+def _time(executor: Executor, table: Table, folder: Path, *, arguments: argparse.Namespace) -> _Clock:
+    plan, store = _plan(table, folder, arguments), open_store(str(folder / "store"))
+    context = RunContext(
+        store=store, workdir=folder / "runs", sources=_SOURCES, device="cpu", source=Source(), num_loader_workers=0
+    )
+    began = time.time()
     with redirect_stderr(StringIO()):  # it says how far it is
-        make(
-            plan,
-            Workplace(
-                store=str(folder / "store"),
-                workdir=folder / "runs",
-                sources=_SOURCES,
-                device="cpu",
-                source=Source(),
-                num_loader_workers=0,
-            ),
-            new_tracker=lambda: _ClockTracker(clock),
-            stop=lambda: False,
-            on_failure=failures.append,
-        )
-    clock.ended = time.perf_counter()
+        failures = make_sweep(plan, context, executor)
+    ended = time.time()
     if failures:
         raise RuntimeError(f"{failures[0].run.name}: {failures[0].cause}")
-    return clock
+    attempts = [read_journal(store, str(run.training.fingerprint)).attempts[-1] for run in plan.runs]
+    attempts.sort(key=lambda attempt: attempt.began)
+    return _Clock(
+        began=began,
+        ended=ended,
+        starts=[attempt.began for attempt in attempts],
+        ends=[attempt.events[-1].time for attempt in attempts],
+    )
 
 
 def _plan(table: Table, folder: Path, arguments: argparse.Namespace) -> Plan:

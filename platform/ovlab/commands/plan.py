@@ -9,9 +9,10 @@ from ovlab.commands.store_option import add_store
 from ovlab.specs.suite import SUITES, suite_named
 
 if TYPE_CHECKING:
-    from ovlab.runs.planned import Estimate, Plan, PlannedEvaluation, PlannedRun, PlannedTraining
+    from ovlab.runs.planned import Estimate, PlannedEvaluation, PlannedRun, PlannedTraining
     from ovlab.runs.sources import Sources
     from ovlab.store.store import Store
+    from ovlab.sweeps.sweep import Plan
 
 # Digits by which a run is shown.
 _SHORT = 12

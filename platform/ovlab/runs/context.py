@@ -42,6 +42,11 @@ class RunContext:
         """All who are told of the run: its journal, and the observer."""
         return self.observer if self.journal is None else Observers((self.journal, self.observer))
 
+    def flush(self) -> None:
+        """See to it that the journal tells all that was done until now, before it is read."""
+        if self.journal is not None:
+            self.journal.open().flush()
+
     @property
     def run_folder_is_store(self) -> bool:
         return self.store.folder.is_local and Path(self.store.folder.uri).resolve() == self.workdir.resolve()

@@ -20,15 +20,15 @@ from ovlab.metrics.summary import summary
 from ovlab.runs.context import RunContext
 from ovlab.runs.counting import Counted, EvaluationJob, Work, plan_work
 from ovlab.runs.device import device_name, named_device
-from ovlab.runs.evaluation_attempts import booked, costs_of
 from ovlab.runs.executor import Executor
 from ovlab.runs.illustrations import keep_pictures
 from ovlab.specs.errors import InputError, WorkError
 from ovlab.specs.evaluation import protocol_hash, scoring_hash
 from ovlab.specs.events import Begun, Counts
 from ovlab.specs.wording import first_names
+from ovlab.store.costs import finished_cost
 from ovlab.store.count_shards import CountShard, commit_shard, committed_shards
-from ovlab.store.record import ClassFigures, EvaluationRecord, cost_of
+from ovlab.store.record import ClassFigures, EvaluationRecord
 from ovlab.store.store import Store
 from ovlab.tracking.provenance import provenance
 
@@ -51,13 +51,12 @@ def ensure_evaluations(
     for job in missing:
         require_same_data(job)
     if missing:
-        with booked(context) as told:
-            records |= _make(missing, open_model, told, executor)
+        records |= _make(missing, open_model, context, executor)
     # Here: those of the executor may be in other processes, or are closed by now.
     opened = lru_cache(maxsize=1)(lambda subject: open_model[subject]())
     for name, job in asked.items():
         keep_pictures(records[name], job, context, partial(opened, job.spec.subject))
-        context.observer.on_record(records[name])
+        context.listeners.on_record(records[name])
     return [records[job.fingerprint] for job in jobs]
 
 
@@ -96,7 +95,7 @@ def _make(
     missing = [missing_shards(context.store, job) for job in jobs]
     device = named_device(context.device)
     for job, shards in zip(jobs, missing, strict=True):
-        context.observer.on_begin(
+        context.listeners.on_begin(
             Begun(
                 work="evaluation",
                 fingerprint=job.fingerprint,
@@ -135,7 +134,7 @@ def _commit(
                 part = planned[job].pop(shard.file)
                 commit_shard(context.store, fingerprints[job], part, list(there[job].values()))
             spec = work.jobs[job].spec
-            context.observer.on_counts(
+            context.listeners.on_counts(
                 Counts(
                     evaluation=fingerprints[job],
                     subject=spec.subject,
@@ -167,6 +166,7 @@ def _put_record(job: EvaluationJob, context: RunContext) -> EvaluationRecord:
 
     Raises WorkError naming the shards that are missing.
     """
+    context.flush()
     store, shards, labels, fingerprint = context.store, job.shards(), job.labels, job.fingerprint
     there = committed_shards(store, fingerprint, shards)
     missing = [shard.file for shard in shards if shard not in there]
@@ -187,7 +187,7 @@ def _put_record(job: EvaluationJob, context: RunContext) -> EvaluationRecord:
             figures=scores,
             classes=classes,
             num_shards=len(shards),
-            cost=cost_of(costs_of(store, job.spec.subject, fingerprint)),
+            cost=finished_cost(store, job.spec.subject, fingerprint),
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
             provenance=asdict(provenance(context.source)),
         )

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ovlab.runs.observer import Observer
-from ovlab.specs.events import Begun, Checkpoint, Counts, Ended, Event, Recorded, RunHeader, Status, Step
+from ovlab.specs.events import Begun, Checkpoint, Counts, Ended, Event, Recorded, RunHeader, Status, Step, Work
 from ovlab.store.journal import Journal, end_silent, open_journal
 from ovlab.store.record import EvaluationRecord, TrainingRecord
 from ovlab.store.store import Store
@@ -43,7 +43,7 @@ class JournalObserver(Observer):
         self._keep(counts)
 
     def on_record(self, record: TrainingRecord | EvaluationRecord) -> None:
-        work = "training" if isinstance(record, TrainingRecord) else "evaluation"
+        work: Work = "training" if isinstance(record, TrainingRecord) else "evaluation"
         recorded = Recorded(work=work, fingerprint=record.fingerprint)
         if self.journal is None:
             self.found.append(recorded)

@@ -27,7 +27,7 @@ from ovlab.specs.resolved import training_fingerprint
 from ovlab.specs.training import TrainingSpec
 from ovlab.store.artifacts import fetch_newest_checkpoint, keep_checkpoint, keep_weights, remove_checkpoints
 from ovlab.store.costs import finished_cost
-from ovlab.store.journal import curve_of, read_journal
+from ovlab.store.journal import read_curve
 from ovlab.store.record import TrainingRecord
 from ovlab.tracking.provenance import provenance
 from ovlab.training.loop import Hooks, TrainingInput, run_identity, train
@@ -87,8 +87,8 @@ def train_into_store(training: PlannedTraining, context: RunContext, group: Proc
     if result.status == "stopped":
         raise Stopped(f"stopped after {result.num_steps} steps; the same command continues.")
     weights = keep_weights(store, fingerprint, result.folder.weights)
-    log = read_journal(store, fingerprint)
-    curve = curve_of(log)
+    context.flush()
+    curve = read_curve(store, fingerprint)
     record = store.put_training(
         TrainingRecord(
             fingerprint=fingerprint,
@@ -97,7 +97,7 @@ def train_into_store(training: PlannedTraining, context: RunContext, group: Proc
             num_steps=resolved.spec.schedule.steps,
             final_loss=curve[-1].loss if curve else None,
             weights=weights,
-            cost=finished_cost(log, fingerprint),
+            cost=finished_cost(store, fingerprint, fingerprint),
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
             provenance=asdict(provenance(context.source)),
         )

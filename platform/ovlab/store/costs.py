@@ -5,13 +5,15 @@ counts that came in: two workers at once make two seconds a second.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import accumulate
 from typing import Literal
 
+from ovlab.specs.errors import WorkError
 from ovlab.specs.events import Begun, Checkpoint, Counts, Ended, Recorded
 from ovlab.store.journal import AttemptLog, Told, read_journal
-from ovlab.store.record import Attempt
+from ovlab.store.record import Attempt, Cost, cost_of
 from ovlab.store.store import Store
 
 
@@ -22,6 +24,17 @@ def costs_of(store: Store, run: str, fingerprint: str) -> tuple[Attempt, ...]:
     several times, as where a worker of it was lost, counts as so many.
     """
     return tuple(one for attempt in read_journal(store, run).attempts for one in _attempts_in(attempt, fingerprint))
+
+
+def finished_cost(store: Store, run: str, fingerprint: str) -> Cost:
+    """What the work has cost in all, when all is done but its record. Raises WorkError where no attempt was told of."""
+    attempts = costs_of(store, run, fingerprint)
+    if not attempts:
+        raise WorkError(
+            f"run {run[:12]}: its journal tells of no work on {fingerprint[:12]}; the same command goes on."
+        )
+    last = attempts[-1]
+    return cost_of([*attempts[:-1], replace(last, status="finished", kept_seconds=last.seconds, cause=None)])
 
 
 def _attempts_in(log: AttemptLog, fingerprint: str) -> Iterator[Attempt]:

@@ -187,7 +187,7 @@ def test_batches_of_shares_hold_the_images_of_the_whole_batches(num_loader_worke
             batch_size=5,
             start_position=8,
             num_loader_workers=num_loader_workers,
-            share=share,
+            shard=share,
         )
         shares.append(list(islice(stream, 3)))
         stream.close()
@@ -199,5 +199,5 @@ def test_batches_of_shares_hold_the_images_of_the_whole_batches(num_loader_worke
 
 @pytest.mark.parametrize("share", [range(0), range(2, 6)])
 def test_batches_of_a_share_outside_the_batch_are_refused(share: range) -> None:
-    with pytest.raises(InputError, match="share must hold"):
-        batches(Noise(), SPEC, seed=3, batch_size=5, start_position=0, num_loader_workers=0, share=share)
+    with pytest.raises(InputError, match="shard must hold"):
+        batches(Noise(), SPEC, seed=3, batch_size=5, start_position=0, num_loader_workers=0, shard=share)

@@ -18,11 +18,11 @@ from safetensors.torch import load_file
 import tiny_run
 from ovlab.datasets.sample import Sample
 from ovlab.specs.errors import InputError
+from ovlab.specs.events import Step
 from ovlab.specs.serialization import spec_from_json
 from ovlab.specs.training import TrainingSpec
 from ovlab.training.run_folder import open_run_folder
 from ovlab.training.step import DivergenceError
-from ovlab.training.step_log import StepRecord, read_step_log
 
 
 @pytest.fixture(scope="module")
@@ -37,16 +37,11 @@ def assert_same_run(folder: Path, undisturbed: Path) -> None:
     ours, theirs = (load_file(path / "weights.safetensors") for path in (folder, undisturbed))
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-    ours, theirs = (
-        [record._replace(images_per_second=0.0, data_seconds=0.0) for record in read_step_log(path / "steps.jsonl")]
-        for path in (folder, undisturbed)
-    )
-    assert ours == theirs
+    assert tiny_run.log_of(folder) == tiny_run.log_of(undisturbed)
 
 
-def test_run_to_the_end_writes_spec_log_checkpoints_and_weights(undisturbed: Path) -> None:
-    records = read_step_log(undisturbed / "steps.jsonl")
-    assert [record.step for record in records] == list(range(1, 9))
+def test_run_to_the_end_writes_spec_checkpoints_and_weights(undisturbed: Path) -> None:
+    assert [record.step for record in tiny_run.log_of(undisturbed)] == list(range(1, 9))
     written = json.loads((undisturbed / "spec.json").read_text())["training"]
     assert spec_from_json(TrainingSpec, json.dumps(written), place="spec.json") == tiny_run.SPEC
     assert sorted(path.name for path in (undisturbed / "checkpoints").iterdir()) == [
@@ -86,7 +81,7 @@ def test_run_killed_again_and_again_ends_with_the_same_weights_and_log(tmp_path:
 
 @pytest.mark.parametrize("step", range(1, 8))
 def test_run_asked_to_stop_saves_its_state_and_continues(step: int, undisturbed: Path, tmp_path: Path) -> None:
-    done: list[StepRecord] = []
+    done: list[Step] = []
     stopped = tiny_run.tiny_train(tmp_path / "run", on_step=[done.append], stop=lambda: len(done) == step)
 
     assert (stopped.status, stopped.num_steps) == ("stopped", step)
@@ -102,7 +97,7 @@ def test_run_with_hooks_that_draw_random_numbers_ends_with_the_same_weights(undi
     tiny_run.tiny_train(
         tmp_path / "run",
         on_step=[lambda record: torch.rand(record.step)],
-        on_checkpoint=[lambda step, path: saved.append((step, path.name))],
+        on_checkpoint=lambda step, path: saved.append((step, path.name)),
     )
 
     assert saved == [(3, "step-00000003.pt"), (6, "step-00000006.pt")]
@@ -165,7 +160,7 @@ def test_run_in_the_folder_of_another_run_is_refused_and_names_the_difference(
 def test_run_while_another_process_trains_there_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "run"
 
-    def begin_again(record: StepRecord) -> None:
+    def begin_again(record: Step) -> None:
         with pytest.raises(InputError, match="another process"):
             tiny_run.tiny_train(folder)
 
@@ -207,7 +202,7 @@ def test_run_on_slow_data_tells_how_long_each_update_waited_for_them(tmp_path: P
             time.sleep(0.02)
             return super().__getitem__(index)
 
-    records: list[StepRecord] = []
+    records: list[Step] = []
     tiny_run.tiny_train(tmp_path / "run", dataset=Slow(), on_step=[records.append])
 
     batch_size = tiny_run.SPEC.schedule.batch_size
@@ -223,14 +218,14 @@ def test_run_that_diverges_names_the_step_and_keeps_the_last_checkpoint(tmp_path
         tiny_run.tiny_train(tmp_path / "run", text=text, on_step=poison)
 
     assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step-00000003.pt"]
-    assert [record.step for record in read_step_log(tmp_path / "run" / "steps.jsonl")] == [1, 2, 3, 4]
+    assert [record.step for record in tiny_run.log_of(tmp_path / "run")] == [1, 2, 3, 4]
 
 
 def test_run_learns(tmp_path: Path) -> None:
     spec = replace(tiny_run.SPEC, schedule=replace(tiny_run.SPEC.schedule, steps=60, learning_rate=0.1))
     tiny_run.tiny_train(tmp_path / "run", spec=spec)
 
-    losses = [record.loss for record in read_step_log(tmp_path / "run" / "steps.jsonl")]
+    losses = [record.loss for record in tiny_run.log_of(tmp_path / "run")]
     assert sum(losses[-10:]) < 0.5 * sum(losses[:10])
 
 

@@ -1,4 +1,4 @@
-"""The run of team_run.py by one process, and by several that share each batch."""
+"""The run of group_run.py by one process, and by several that divide each batch."""
 
 import signal
 import subprocess
@@ -10,14 +10,14 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-import team_run
-from ovlab.training.step_log import StepRecord, read_step_log
+import group_run
+from tiny_run import log_of
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
-    program = subprocess.run([sys.executable, team_run.__file__, str(folder)], capture_output=True, text=True)
+    program = subprocess.run([sys.executable, group_run.__file__, str(folder)], capture_output=True, text=True)
     assert program.stdout.split() == ["0", "0", "0", str(int(signal.SIGKILL)), "0"], program.stderr
     return folder
 
@@ -26,12 +26,8 @@ def weights_of(run: Path) -> dict[str, Tensor]:
     return load_file(run / "weights.safetensors")
 
 
-def log_of(run: Path) -> list[StepRecord]:
-    return [record._replace(images_per_second=0.0, data_seconds=0.0) for record in read_step_log(run / "steps.jsonl")]
-
-
 @pytest.mark.parametrize("size", ["2", "4"])
-def test_shared_run_has_the_loss_curve_and_the_weights_of_one_process(runs: Path, size: str) -> None:
+def test_group_run_has_the_loss_curve_and_the_weights_of_one_process(runs: Path, size: str) -> None:
     one, several = log_of(runs / "1"), log_of(runs / size)
 
     assert len(one) == len(several) == 50
@@ -43,7 +39,7 @@ def test_shared_run_has_the_loss_curve_and_the_weights_of_one_process(runs: Path
         torch.testing.assert_close(weights_of(runs / size)[name], weight, rtol=1e-3, atol=1e-4)
 
 
-def test_shared_run_that_was_killed_ends_with_the_bits_of_one_that_was_not(runs: Path) -> None:
+def test_group_run_that_was_killed_ends_with_the_bits_of_one_that_was_not(runs: Path) -> None:
     ours, theirs = weights_of(runs / "killed"), weights_of(runs / "4")
 
     assert ours.keys() == theirs.keys()

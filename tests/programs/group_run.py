@@ -1,4 +1,4 @@
-"""One run by teams of several sizes: `python team_run.py FOLDER` trains it in FOLDER/<size> by 1, 2 and 4 processes.
+"""One run by process groups of several sizes: `python group_run.py FOLDER` trains it in FOLDER/<size> by 1, 2 and 4 processes.
 
 In FOLDER/killed it is 4 processes whose leader is killed in the middle, then the same again to the end. It prints the
 signals that ended the leaders, 0 for none.
@@ -16,14 +16,14 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from ovlab.training.loop import follow, train
-from ovlab.training.process_group import ALONE, distributed_team
-from ovlab.training.step_log import StepRecord
-from tiny_run import SPEC, Pictures, TinyNetwork, tiny_text
+from ovlab.specs.events import Step
+from ovlab.training.loop import TrainingInput, follow
+from ovlab.training.process_group import ALONE, distributed_group
+from tiny_run import SPEC, Pictures, TinyNetwork, tiny_text, tiny_train
 
 CPU = torch.device("cpu")
 # Parts of 3 images: alone two of them an update, by two processes one, by four shares of 1 and 2 images.
-TEAM_SPEC = replace(
+GROUP_SPEC = replace(
     SPEC, schedule=replace(SPEC.schedule, steps=50, batch_size=6, num_microbatches=2), model=SPEC.model, seed=2
 )
 
@@ -37,17 +37,17 @@ class ShareableNetwork(TinyNetwork):
         self.unused = nn.Parameter(torch.ones(3))
 
 
-def shared_train(folder: Path, rank: int, size: int, on_step: Callable[[StepRecord], object]) -> None:
-    torch.manual_seed(TEAM_SPEC.seed)
-    model, text, data = ShareableNetwork(), tiny_text(), Pictures()
-    team = ALONE if size == 1 else distributed_team(CPU)
+def shared_train(folder: Path, rank: int, size: int, on_step: Callable[[Step], object]) -> None:
+    torch.manual_seed(GROUP_SPEC.seed)
+    parts = {"model": ShareableNetwork(), "text": tiny_text(), "dataset": Pictures()}
+    group = ALONE if size == 1 else distributed_group(CPU)
     if rank == 0:
-        train(TEAM_SPEC, model, text, data, folder, device=CPU, checkpoint_every=7, on_step=[on_step], team=team)
+        tiny_train(folder, spec=GROUP_SPEC, checkpoint_every=7, on_step=[on_step], group=group, **parts)
     else:
-        follow(TEAM_SPEC, model, text, data, device=CPU, team=team)
+        follow(TrainingInput(spec=GROUP_SPEC, **parts), device=CPU, group=group)
 
 
-def in_processes(folder: Path, size: int, on_step: Callable[[StepRecord], object] = lambda record: None) -> int:
+def in_processes(folder: Path, size: int, on_step: Callable[[Step], object] = lambda record: None) -> int:
     """Returns the signal that ended the leader, 0 for none."""
     meeting = folder.with_suffix(".meeting")
     children = []
@@ -72,7 +72,7 @@ def in_processes(folder: Path, size: int, on_step: Callable[[StepRecord], object
     return os.WTERMSIG(ends[0]) if os.WIFSIGNALED(ends[0]) else -os.WEXITSTATUS(ends[0])
 
 
-def die_at_20(record: StepRecord) -> None:
+def die_at_20(record: Step) -> None:
     if record.step == 20:
         os.kill(os.getpid(), signal.SIGKILL)
 
