@@ -3,12 +3,15 @@
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
 from rich.progress import Progress as RichProgress
+
+from ovlab.runs.observer import Observer
+from ovlab.specs.events import Begun, Counts, Status
 
 # Seconds between two plain lines, and over which the speed is averaged.
 PLAIN_INTERVAL = 10.0
@@ -134,3 +137,29 @@ def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+class ProgressLine(Observer):
+    """A line for all evaluations of a run that begin together."""
+
+    def __init__(self, open_line: Callable[..., AbstractContextManager[Progress]] = open_progress) -> None:
+        self.open_line = open_line
+        self.lines = ExitStack()
+        self.line: Progress | None = None
+        self.total = self.num_done = 0
+
+    def on_begin(self, begun: Begun) -> None:
+        self.total, self.num_done = self.total + begun.total, self.num_done + begun.num_done
+
+    def on_counts(self, counts: Counts) -> None:
+        if self.line is None:
+            title = f"evaluate {counts.subject[:12]}"
+            self.line = self.lines.enter_context(self.open_line(title, total=self.total, unit="image"))
+            self.line.update(self.num_done)
+        self.num_done += counts.num_images
+        self.line.update(self.num_done)
+
+    def on_end(self, status: Status, reason: str) -> None:
+        self.lines.close()
+        self.line = None
+        self.total = self.num_done = 0
