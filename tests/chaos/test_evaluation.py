@@ -11,12 +11,12 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
+from ovlab.runs.weights import open_model
 
 import cluster_run
 from ovlab.ray.cluster import connect
 from ovlab.ray.pipeline import ensure_evaluations_on_ray
 from ovlab.runs.ensure import ensure_evaluations
-from ovlab.runs.weights import open_model
 from ovlab.store import count_shards as shards
 from ovlab.store.count_shards import counts_of
 from ovlab.store.store import open_store

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from ovlab.runs.stored_evaluation import EvaluationJob
 from PIL import Image
 
 import cluster_run
@@ -17,7 +18,6 @@ from ovlab.ray.cluster import Cluster, connect
 from ovlab.ray.pipeline import ensure_evaluations_on_ray
 from ovlab.runs.ensure import ensure_evaluations
 from ovlab.runs.identity import resolve_evaluation
-from ovlab.runs.stored_evaluation import EvaluationJob
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import whole
 from ovlab.store import count_shards as shards

@@ -113,11 +113,11 @@ def test_bucket_prepared_data_train_after_a_kill_to_the_same_weights_and_are_sco
 def score(store: Store, place: str, workdir: Path) -> dict:
     """Of the one training in the store, on the prepared val split; the second call finds it done."""
     import torch
+    from ovlab.runs.stored_evaluation import EvaluationJob
 
     from ovlab.datasets.places import open_named
     from ovlab.runs.ensure import ensure_evaluations, open_trained
     from ovlab.runs.identity import resolve_evaluation
-    from ovlab.runs.stored_evaluation import EvaluationJob
     from ovlab.specs.evaluation import whole
 
     (training,) = store.trainings()

@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from ovlab.runs.stored_evaluation import EvaluationJob
+from ovlab.runs.weights import open_model
 
 from logoseg.checkpoint import save_weights
 from logoseg.network import LoGoSeg
@@ -17,8 +19,6 @@ from ovlab.datasets.opening import open_dataset
 from ovlab.ray.cluster import connect
 from ovlab.ray.pipeline import ensure_evaluations_on_ray
 from ovlab.runs.identity import resolve_evaluation
-from ovlab.runs.stored_evaluation import EvaluationJob
-from ovlab.runs.weights import open_model
 from ovlab.specs.evaluation import whole
 from ovlab.store import count_shards as shards
 from ovlab.store.store import open_store

@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ovlab.runs.collection import collecting
+from ovlab.runs.passes import Counter
 
 import micro_run as micro
 from ovlab.ray.cluster import connect
 from ovlab.ray.hooks import evaluation_metrics, training_metrics
 from ovlab.ray.ray_sink import RaySink
-from ovlab.runs.collection import collecting
 from ovlab.runs.ensure import open_trained
 from ovlab.runs.here import count_here
-from ovlab.runs.passes import Counter
 from ovlab.store.record import TrainingRecord
 from ovlab.store.store import open_store
 

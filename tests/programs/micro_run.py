@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from ovlab.runs.stored_evaluation import EvaluationJob
 
 from logoseg.presets import tiny
 from ovlab.runs import ensure as run
 from ovlab.runs import passes, stored_run
 from ovlab.runs.identity import resolve_evaluation, resolve_training
-from ovlab.runs.stored_evaluation import EvaluationJob
 from ovlab.shapes.dataset import ShapesDataset, open_shapes
 from ovlab.specs.augmentation import AugmentationSpec
 from ovlab.specs.evaluation import whole

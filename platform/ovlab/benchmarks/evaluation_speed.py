@@ -14,8 +14,8 @@ import argparse
 import os
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from functools import cache, partial
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,16 +30,20 @@ from ovlab.benchmarks.blank_model import BlankModel
 from ovlab.benchmarks.outcome import Report, Value
 from ovlab.datasets.opening import open_dataset
 from ovlab.ray.cluster import connect
-from ovlab.ray.pipeline import ensure_evaluations_on_ray
-from ovlab.runs.collection import CountRecord
-from ovlab.runs.ensure import ensure_evaluations
+from ovlab.ray.on_ray import OnRay
+from ovlab.ray.pipeline import count_by_actors
+from ovlab.runs.context import RunContext
+from ovlab.runs.counting import Counted, EvaluationJob, Work, plan_work
+from ovlab.runs.evaluations import ensure_evaluations
+from ovlab.runs.executor import Executor
+from ovlab.runs.here import Here
 from ovlab.runs.identity import resolve_evaluation
-from ovlab.runs.passes import plan_passes
-from ovlab.runs.stored_evaluation import EvaluationJob
-from ovlab.runs.weights import open_model
+from ovlab.runs.observer import Observer
+from ovlab.runs.subject import find_subject
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import whole
-from ovlab.store.record import EvaluationRecord
+from ovlab.specs.events import Counts
+from ovlab.store.pictures import Pictures, put_pictures
 from ovlab.store.store import open_store
 
 _SUBJECT = "0" * 64
@@ -57,6 +61,13 @@ class Note(NamedTuple):
     work: float
 
 
+class Opened(NamedTuple):
+    """What opens the network, and the device that it works on."""
+
+    open_model: Callable[[], nn.Module]
+    device: str
+
+
 class Timed(NamedTuple):
     """`seconds` by the clock, and `cpu_seconds` of this process."""
 
@@ -70,6 +81,23 @@ class Added(NamedTuple):
 
     fixed: float
     per_image: float
+
+
+class Notes(Observer):
+    """Of all counts that it hears of."""
+
+    def __init__(self) -> None:
+        self.notes: list[Note] = []
+
+    def on_counts(self, counts: Counts) -> None:
+        self.notes.append(Note(time.perf_counter(), counts.num_images, counts.seconds))
+
+
+class Actors(OnRay):
+    """However small the work is."""
+
+    def count(self, work: Work, context: RunContext) -> Iterator[Counted]:
+        return count_by_actors(work, context, self.num_processes)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -110,10 +138,10 @@ def run(arguments: argparse.Namespace) -> Report:
         opener, size = _model(arguments.preset, folder)
         jobs = _jobs(arguments.data, arguments.images, size)
         # Opened once, as it would be for any number of vocabularies.
-        plain = partial(ensure_evaluations, open_model=cache(opener), device=torch.device(arguments.device))
-        _time(plain, _jobs(arguments.data, 2, size), folder / "warm-up")
-        apart = [_time(plain, [job], folder / f"apart-{place}") for place, job in enumerate(jobs)]
-        here = _time(plain, jobs, folder / "plain")
+        subject = Opened(cache(opener), arguments.device)
+        _time(subject, Here(), _jobs(arguments.data, 2, size), folder / "warm-up")
+        apart = [_time(subject, Here(), [job], folder / f"apart-{place}") for place, job in enumerate(jobs)]
+        here = _time(subject, Here(), jobs, folder / "plain")
         num_images = arguments.images * len(jobs)
         seconds_apart = sum(one.seconds for one in apart)
         rows = [
@@ -142,14 +170,9 @@ def _add_ray(
         context["start of Ray s"] = round(time.perf_counter() - began, 2)
         for place, num_actors in enumerate(arguments.actors):
             timed = TimedOpener(opener, folder / f"imports-{place}")
-            over_ray = partial(
-                ensure_evaluations_on_ray,
-                open_model={_SUBJECT: timed},
-                device=torch.device(arguments.device),
-                num_actors=num_actors,
-                small_work_seconds=0.0,
+            there = _time(
+                Opened(timed, arguments.device), Actors(num_processes=num_actors), jobs, folder / f"ray-{place}"
             )
-            there = _time(over_ray, jobs, folder / f"ray-{place}")
             name = f"Ray, {num_actors} actor" + ("s" if num_actors > 1 else "")
             added = added_by_ray(there, num_actors)
             row = _row(name, num_images, there.seconds, plain_seconds)
@@ -167,7 +190,7 @@ def _model(preset: str, folder: Path) -> tuple[Callable[[], nn.Module], int]:
     weights = folder / "weights.safetensors"
     torch.manual_seed(0)
     save_weights(LoGoSeg(config).eval(), config, ("any",), weights)
-    return partial(open_model, str(weights)), config.clip.image_size
+    return find_subject(str(weights)).open_model, config.clip.image_size
 
 
 def _jobs(names: Sequence[str], num_images: int, size: int) -> list[EvaluationJob]:
@@ -177,19 +200,17 @@ def _jobs(names: Sequence[str], num_images: int, size: int) -> list[EvaluationJo
 
 def _num_photographs(jobs: Sequence[EvaluationJob]) -> int:
     """Those that are shown to a network: evaluations of the same ones share them."""
-    passes = plan_passes(jobs, {number: job.shards() for number, job in enumerate(jobs)})
-    return sum(len(one.images) for one in passes)
+    return plan_work(jobs, [job.shards() for job in jobs], {}).num_images
 
 
-def _time(evaluate: Callable[..., list[EvaluationRecord]], jobs: Sequence[EvaluationJob], folder: Path) -> Timed:
-    notes: list[Note] = []
-
-    def note(record: CountRecord) -> None:
-        notes.append(Note(time.perf_counter(), record.num_images, record.seconds))
-
+def _time(subject: Opened, executor: Executor, jobs: Sequence[EvaluationJob], folder: Path) -> Timed:
+    store, observer = open_store(str(folder)), Notes()
+    for job in jobs:  # so that none are drawn
+        put_pictures(store, job.fingerprint, Pictures(pictures=()))
+    context = RunContext(store=store, workdir=folder, device=subject.device, observer=observer)
     began, cpu_began = time.perf_counter(), time.process_time()
-    evaluate(jobs, open_store(str(folder)), on_counts=[note])
-    return Timed(time.perf_counter() - began, time.process_time() - cpu_began, notes)
+    ensure_evaluations(jobs, {_SUBJECT: subject.open_model}, context, executor)
+    return Timed(time.perf_counter() - began, time.process_time() - cpu_began, observer.notes)
 
 
 def added_by_ray(there: Timed, num_actors: int) -> Added:

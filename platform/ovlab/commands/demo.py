@@ -137,11 +137,11 @@ def _write_gallery(weights: Path, path: Path) -> None:
     from ovlab.files.atomic_file import replacing
     from ovlab.report.gallery import GalleryRow, gallery
     from ovlab.runs.device import pick_device
-    from ovlab.runs.weights import open_model
+    from ovlab.runs.subject import find_subject
     from ovlab.shapes.dataset import open_shapes
     from ovlab.specs.evaluation import whole
 
-    model = open_model(str(weights))
+    model = find_subject(str(weights)).open_model()
     dataset = open_shapes("shapes-a-150", "val")
     protocol = whole(model.config.clip.image_size)
     rows = []

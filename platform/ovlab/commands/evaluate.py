@@ -2,11 +2,12 @@
 
 import argparse
 import json
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from ovlab.commands.count_option import at_least_one
-from ovlab.specs.errors import InputError
+from ovlab.commands.executor_option import add_workers
 from ovlab.specs.evaluation import PROTOCOLS
 from ovlab.specs.suite import SUITES
 
@@ -17,11 +18,13 @@ examples:
   ovlab evaluate clip:shapes-vit-s --data shapes-a-150 shapes-pc-59
   ovlab evaluate runs/paper --data s3://bucket/a-150 --protocol sliding-window --json
   ovlab evaluate runs/shapes --suite shapes --store ovlab-store --workers 2
+  ovlab evaluate clip:shapes-vit-s --suite shapes --out runs/clip-alone
 
 mIoU is the mean over the classes that are in the ground truth; the legacy mIoU divides by the classes that are in the
 ground truth or in a prediction, as evaluation code of before July 2022 does.
 
-With --store, what is there is not computed again, and the same command continues an evaluation that was killed.
+Records and counts go into the store; without --store, the folder of the run is one, and the scores stand beside its
+weights too. What is there is not computed again, and the same command continues an evaluation that was killed.
 """
 
 
@@ -29,7 +32,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser = commands.add_parser(
         "evaluate",
         help="score a run on data sets",
-        description="Score a run on data sets and write the figures beside its weights, or records into a store.",
+        description="Score a run on data sets; leaves scores beside its weights and records in a store.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -58,61 +61,53 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     )
     parser.add_argument("--limit", type=int, metavar="N", help="score the first N images of each set, for a quick look")
     place = parser.add_mutually_exclusive_group()
-    place.add_argument("--out", type=Path, metavar="FOLDER", help="where the figures go (default: into the run)")
+    place.add_argument("--out", type=Path, metavar="FOLDER", help="where scores and records go (default: into the run)")
     place.add_argument("--store", metavar="STORE", help="leave records in this store, a folder or s3://...")
-    parser.add_argument(
-        "--workers",
-        type=at_least_one("workers"),
-        default=1,
-        metavar="N",
-        help="processes that share the images, on the Ray of RAY_ADDRESS or one that this command starts where it is "
-        "worth it (default: 1, without Ray)",
-    )
+    add_workers(parser, "the images")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default: auto)")
-    parser.add_argument("--json", action="store_true", help="print the figures as one JSON document")
+    parser.add_argument("--json", action="store_true", help="print the scores as one JSON document")
     parser.set_defaults(execute=execute)
 
 
 def execute(arguments: argparse.Namespace) -> int:
     from ovlab.commands.scores_table import print_classes, print_scores
-    from ovlab.commands.scoring import score_here, score_into_store
+    from ovlab.commands.scoring import score
 
-    if arguments.store is None and arguments.workers != 1:
-        raise InputError("--workers: several workers evaluate into a store; give --store STORE too.")
     names = tuple(SUITES[arguments.suite].benchmarks.values()) if arguments.suite else tuple(arguments.data)
-    if arguments.store is not None:
-        results = score_into_store(arguments, names)
-        place = f"in the store: {arguments.store}"
-    else:
-        folder = _folder(arguments)
-        results = [_write(figures, folder, arguments) for figures in score_here(arguments, names)]
-        place = "" if folder is None else f"written: {folder}/evaluation-*.json"
+    with ExitStack() as stack:
+        folder = None if arguments.store else _folder(arguments)
+        place = arguments.store or folder or stack.enter_context(TemporaryDirectory())
+        results = score(arguments, names, str(place))
+    if folder is not None:
+        _write(results, folder, arguments)
     if arguments.json:
         print(json.dumps(results[0] if len(results) == 1 else results))
         return 0
     print_scores(results)
     if len(results) == 1:
         print_classes(results[0])
-    if place:
-        print(place)
+    if folder is not None:
+        print(f"written: {folder}/evaluation-*.json")
+    elif arguments.store is not None:
+        print(f"in the store: {arguments.store}")
     return 0
 
 
 def _folder(arguments: argparse.Namespace) -> Path | None:
-    """Where the figures go: beside the weights by default; None for CLIP alone, which has no folder."""
-    from ovlab.runs.weights import CLIP_ALONE, weights_file
+    """Where scores go without a store: beside the weights by default; None for CLIP alone, which has no folder."""
+    from ovlab.runs.subject import CLIP_ALONE, weights_file
 
     if arguments.out is not None or arguments.weights.startswith(CLIP_ALONE):
         return arguments.out
-    return weights_file(Path(arguments.weights)).parent
+    run = Path(arguments.weights)
+    file = weights_file(run)
+    return run if run.is_dir() else file.parent
 
 
-def _write(figures: dict[str, Any], folder: Path | None, arguments: argparse.Namespace) -> dict[str, Any]:
+def _write(results: list[dict[str, Any]], folder: Path, arguments: argparse.Namespace) -> None:
     from ovlab.files.atomic_file import write_text
 
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        limited = "" if arguments.limit is None else f"-first-{arguments.limit}"
-        file = folder / f"evaluation-{Path(figures['data']).name}-{arguments.split}{limited}.json"
-        write_text(file, json.dumps(figures, indent=2) + "\n")
-    return figures
+    limited = "" if arguments.limit is None else f"-first-{arguments.limit}"
+    for scores in results:
+        name = f"evaluation-{Path(scores['data']).name}-{arguments.split}{limited}.json"
+        write_text(folder / name, json.dumps(scores, indent=2) + "\n")

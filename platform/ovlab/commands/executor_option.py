@@ -2,7 +2,10 @@
 
 import argparse
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ovlab.commands.count_option import at_least_one
 
 if TYPE_CHECKING:
     from ovlab.runs.executor import Executor
@@ -10,14 +13,17 @@ if TYPE_CHECKING:
 
 def add_workers(parser: argparse.ArgumentParser, what: str) -> None:
     """--workers: processes that divide `what` among them; `executor_of` reads it."""
-    parser.add_argument(
-        "--workers",
-        type=_workers,
-        default=1,
-        metavar="N",
-        help=f"processes that divide {what} among them, on the Ray of RAY_ADDRESS or one that this command starts; "
-        "FEWEST:MOST for as many as there is room for (default: 1, without Ray)",
-    )
+    _add(parser, at_least_one("processes"), f"processes that divide {what} among them")
+
+
+def add_elastic_workers(parser: argparse.ArgumentParser, what: str) -> None:
+    """The same, where the number may change on the way."""
+    _add(parser, _elastic, f"processes that divide {what} among them, FEWEST:MOST for as many as there is room for")
+
+
+def _add(parser: argparse.ArgumentParser, kind: Callable[[str], Any], what: str) -> None:
+    place = "on the Ray of RAY_ADDRESS or one that this command starts (default: 1, without Ray)"
+    parser.add_argument("--workers", type=kind, default=1, metavar="N", help=f"{what}; {place}")
 
 
 def executor_of(arguments: argparse.Namespace) -> "Executor":
@@ -60,7 +66,7 @@ def _is_for_one_process(arguments: argparse.Namespace, num_runs: int) -> bool:
     return (torch.cuda.device_count() if is_on_gpu else os.cpu_count() or 1) == 1
 
 
-def _workers(text: str) -> int | tuple[int, int]:
+def _elastic(text: str) -> int | tuple[int, int]:
     """ "2", or "1:4" for an elastic number."""
     numbers = text.split(":")
     if len(numbers) > 2 or not all(number.isdecimal() for number in numbers):

@@ -40,11 +40,11 @@ def execute(arguments: argparse.Namespace) -> int:
     words = parse_words(arguments.classes)
     from ovlab.evaluation.prediction import predict_photograph, read_image, write_prediction
     from ovlab.runs.device import pick_device
-    from ovlab.runs.weights import open_model
+    from ovlab.runs.subject import find_subject
     from ovlab.specs.evaluation import whole
 
     image = read_image(arguments.photograph)
-    model = open_model(arguments.weights)
+    model = find_subject(arguments.weights).open_model()
     protocol = whole(arguments.size or model.config.clip.image_size)
     labels = predict_photograph(model, image, words, protocol, pick_device(arguments.device))
     written = write_prediction(arguments.out, arguments.photograph.stem, image, labels, words)

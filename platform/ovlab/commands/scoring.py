@@ -1,67 +1,34 @@
-"""What `ovlab evaluate` has scored: here, one data set after the other, or into a store, by one process or several."""
+"""What `ovlab evaluate` has scored: what the store lacks is counted, and the scores are those of the records."""
 
 import argparse
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from logoseg.clip.text_encoder import cached_text
 from logoseg.config import ModelConfig
-from ovlab.datasets.label_space import label_space
+from ovlab.commands.executor_option import executor_of
 from ovlab.datasets.opening import open_dataset
 from ovlab.datasets.sample import SegmentationDataset
-from ovlab.datasets.selection import first_samples
-from ovlab.evaluation.evaluator import evaluate
-from ovlab.files.cache import text_cache_folder
-from ovlab.metrics.evaluation_counts import sum_counts
-from ovlab.metrics.summary import summary
-from ovlab.runs.device import pick_device
-from ovlab.runs.ensure import ensure_evaluations
+from ovlab.runs.context import RunContext
+from ovlab.runs.counting import EvaluationJob
+from ovlab.runs.evaluations import ensure_evaluations
 from ovlab.runs.identity import resolve_evaluation
 from ovlab.runs.interruption import stop_on_signals
-from ovlab.runs.progress import open_progress
-from ovlab.runs.stored_evaluation import EvaluationJob
+from ovlab.runs.journaling import journaled
+from ovlab.runs.progress import ProgressLine
 from ovlab.runs.subject import find_subject
-from ovlab.runs.weights import open_model
 from ovlab.specs.evaluation import Protocol, protocol_hash, sliding_window, whole, whole_768
+from ovlab.specs.events import RunHeader
 from ovlab.store.record import EvaluationRecord
 from ovlab.store.store import open_store
 from ovlab.tracking.provenance import provenance
+from ovlab.tracking.tags import run_tags
 
 
-def score_here(arguments: argparse.Namespace, names: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """The figures of each data set, as soon as they are there. Nothing is kept."""
-    model = open_model(arguments.weights, arguments.clip)
-    device = pick_device(arguments.device)
-    protocol = _protocol(arguments, model.config)
-    for name in names:
-        dataset = open_dataset(name, arguments.split)
-        if arguments.limit is not None:
-            dataset = first_samples(dataset, arguments.limit)
-        labels = label_space(dataset, arguments.synonyms)
-        text = cached_text(model.text_encoder, labels.asked, protocol.prompt_templates, text_cache_folder())
-        asked = replace(protocol, scoring=replace(protocol.scoring, collapse=labels.collapse))
-        with open_progress(f"evaluate {Path(dataset.name).name}", total=len(dataset), unit="image") as progress:
-            images = evaluate(model, text, dataset, asked, num_label_classes=len(labels.scored), device=device)
-            counted = progress_over(images, progress)
-            counts = sum_counts((image.counts for image in counted), len(labels.scored))
-        yield _heading(arguments, dataset.name, asked) | summary(counts, labels.scored, labels.seen)
-
-
-def progress_over(images: Any, progress: Any) -> Iterator[Any]:
-    for done, image in enumerate(images, start=1):
-        progress.update(done)
-        yield image
-
-
-def score_into_store(arguments: argparse.Namespace, names: Sequence[str]) -> list[dict[str, Any]]:
-    """The figures of each data set from its record in the store, after making those that are missing."""
-    store = open_store(arguments.store)
+def score(arguments: argparse.Namespace, names: Sequence[str], place: str) -> list[dict[str, Any]]:
+    """The scores of each data set, from its record in the store at `place`, after making those that are missing."""
+    store = open_store(place)
     subject = find_subject(arguments.weights, arguments.clip, store)
     protocol = _protocol(arguments, subject.config)
 
@@ -70,32 +37,31 @@ def score_into_store(arguments: argparse.Namespace, names: Sequence[str]) -> lis
         return EvaluationJob(spec, dataset)
 
     jobs = [job(open_dataset(name, arguments.split)) for name in names]
-    if arguments.workers == 1:
-        make = partial(ensure_evaluations, open_model=subject.open_model, device=pick_device(arguments.device))
-    else:
-        from ovlab.ray.pipeline import ensure_evaluations_on_ray
-
-        make = partial(
-            ensure_evaluations_on_ray,
-            open_model={subject.fingerprint: subject.open_model},
-            device=_actor_device(arguments.device),
-            num_actors=arguments.workers,
+    made_with = provenance()
+    header = RunHeader(
+        run=subject.fingerprint,
+        name=arguments.weights,
+        tags=run_tags(
+            kind="evaluation",
+            fingerprint=subject.fingerprint,
+            provenance=made_with,
+            data_digests={one.spec.benchmark: one.spec.data_digest for one in jobs},
+            protocols={one.spec.benchmark: protocol_hash(one.spec.protocol) for one in jobs},
+        ),
+    )
+    with stop_on_signals("stopping after this image") as stop:
+        context = RunContext(
+            store=store,
+            workdir=Path("runs"),
+            device=arguments.device,
+            source=made_with.source,
+            stop=stop,
+            observer=ProgressLine(),
         )
-    with ExitStack() as stack:
-        stop = stack.enter_context(stop_on_signals("stopping after this image"))
-        progress = stack.enter_context(
-            open_progress("evaluate", total=sum(len(one.images) for one in jobs), unit="image")
-        )
-        records = make(jobs, store, progress=progress, stop=stop, provenance=asdict(provenance()))
-    return [
-        _heading(arguments, one.spec.benchmark, one.spec.protocol) | _figures(record)
-        for one, record in zip(jobs, records, strict=True)
-    ]
-
-
-def _actor_device(name: str) -> torch.device:
-    """A GPU of the cluster may be asked for where this machine has none."""
-    return pick_device(name) if name == "auto" else torch.device(name)
+        with journaled(header, context) as inner:
+            opener = {subject.fingerprint: subject.open_model}
+            records = ensure_evaluations(jobs, opener, inner, executor_of(arguments))
+    return [_scores(record, arguments) for record in records]
 
 
 def _protocol(arguments: argparse.Namespace, model: ModelConfig) -> Protocol:
@@ -107,15 +73,13 @@ def _protocol(arguments: argparse.Namespace, model: ModelConfig) -> Protocol:
     return replace(protocol, prompt_templates=model.prompt_templates, synonyms=arguments.synonyms)
 
 
-def _heading(arguments: argparse.Namespace, data: str, protocol: Protocol) -> dict[str, Any]:
+def _scores(record: EvaluationRecord, arguments: argparse.Namespace) -> dict[str, Any]:
+    """With what they are of, as `ovlab.metrics.summary` gives them."""
     return {
-        "data": data,
+        "data": record.evaluation.benchmark,
         "split": arguments.split,
         "protocol": arguments.protocol,
-        "protocol_hash": protocol_hash(protocol),
+        "protocol_hash": record.protocol_hash,
+        **record.figures,
+        "classes": [asdict(entry) for entry in record.classes],
     }
-
-
-def _figures(record: EvaluationRecord) -> dict[str, Any]:
-    """As `ovlab.metrics.summary` gives them."""
-    return {**record.figures, "classes": [asdict(entry) for entry in record.classes]}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from logoseg.presets import PRESETS
-from ovlab.commands.executor_option import add_workers, executor_of
+from ovlab.commands.executor_option import add_elastic_workers, executor_of
 from ovlab.runs.clip_files import clip_file
 from ovlab.specs.augmentation import AugmentationSpec
 from ovlab.specs.errors import InputError
@@ -58,7 +58,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "--out", type=Path, metavar="RUN", help="folder of the run; with --store, of all runs (default there: ./runs)"
     )
     parser.add_argument("--store", metavar="STORE", help="leave weights and record in this store, a folder or s3://...")
-    add_workers(parser, "each batch")
+    add_elastic_workers(parser, "each batch")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default: auto)")
     parser.add_argument("--loader-workers", type=int, default=1, help="threads that read images (default: 1)")
     parser.add_argument("--checkpoint-every", type=int, default=200, help="updates between checkpoints (default: 200)")

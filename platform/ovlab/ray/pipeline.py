@@ -126,9 +126,7 @@ class CountingActor:
                 "shard": int32_column([shard] * num_jobs),
                 "start": int32_column([start] * num_jobs),
                 "job": int32_column(part.jobs),
-                "counts": binary_column(
-                    [pack_counts([image[place] for image in counted]) for place in range(num_jobs)]
-                ),
+                "counts": binary_column([pack_counts(images) for images in per_job]),
                 "seconds": number_column(np.full(num_jobs, seconds / num_jobs)),
                 # Once for all jobs.
                 "problems": string_column(["\n".join(problems)] + [""] * (num_jobs - 1)),

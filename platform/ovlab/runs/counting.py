@@ -122,10 +122,10 @@ def plan_work(
     pixels first and its largest image first, so that no process is left alone with a large one at the end.
     """
     together: dict[tuple[object, ...], list[tuple[int, CountShard]]] = {}
-    for number, (job, shards) in enumerate(zip(jobs, missing, strict=True)):
-        for shard in shards:
-            alike = (job.spec.subject, job.spec.protocol.inference, shard.file, shard.ids)
-            together.setdefault(alike, []).append((number, shard))
+    for number, (job, parts) in enumerate(zip(jobs, missing, strict=True)):
+        for part in parts:
+            alike = (job.spec.subject, job.spec.protocol.inference, part.file, part.ids)
+            together.setdefault(alike, []).append((number, part))
     sizes = [_image_sizes(job.dataset) for job in jobs]
     subjects = list(dict.fromkeys(job.spec.subject for job in jobs))
     shards = [_shared(members, sizes) for members in together.values()]

@@ -43,16 +43,17 @@ def find_subject(name: str, clip_file: Path | None = None, store: Store | None =
     run = Path(name)
     file = weights_file(run).resolve()
     digest = file_sha256(file)
-    for place in (store, open_store(name) if run.is_dir() else None):
-        for record in place.trainings() if place is not None else ():
+    places = [store] if store is not None else []
+    for place in [*places, open_store(name)] if run.is_dir() else places:
+        for record in place.trainings():
             if record.weights.sha256 == digest:
-                return trained(record, place)
+                return Subject(record.fingerprint, record.training.spec.model, partial(open_stored, place, record))
     return Subject(digest, load_weights(file).model.config, partial(_open_file, file))
 
 
-def trained(record: TrainingRecord, store: Store) -> Subject:
-    """That of a training of `store`, from where any machine opens it."""
-    return Subject(record.fingerprint, record.training.spec.model, partial(_open_stored, store, record))
+def open_stored(store: Store, record: TrainingRecord) -> LoGoSeg:
+    """The network of a training of `store`; its weights are copied into the cache, and held against their sha256."""
+    return load_weights(fetch_weights(store, record, weights_cache_folder())).model
 
 
 def weights_file(run: Path) -> Path:
@@ -97,7 +98,3 @@ def _open_file(file: Path) -> LoGoSeg:
 
 def _open_clip(config: ModelConfig, file: Path) -> DenseClipNetwork:
     return DenseClipNetwork(config, load_clip(config.clip, file)).eval()
-
-
-def _open_stored(store: Store, record: TrainingRecord) -> LoGoSeg:
-    return load_weights(fetch_weights(store, record, weights_cache_folder())).model

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from ovlab.runs.stored_evaluation import EvaluationJob
 
 from ovlab.benchmarks.blank_model import BlankModel
 from ovlab.benchmarks.evaluation_speed import Note, Timed, added_by_ray
 from ovlab.datasets.opening import open_dataset
 from ovlab.runs.ensure import ensure_evaluations
 from ovlab.runs.identity import resolve_evaluation
-from ovlab.runs.stored_evaluation import EvaluationJob
 from ovlab.specs.evaluation import whole
 from ovlab.store.store import open_store
 

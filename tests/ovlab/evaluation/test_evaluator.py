@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from ovlab.datasets.sample import IGNORE_INDEX, Sample
-from ovlab.evaluation.evaluator import collapse_lookup, evaluate, predict_labels, read_ahead
-from ovlab.metrics.evaluation_counts import sum_counts
+from ovlab.evaluation.evaluator import Question, evaluate, predict_labels, read_ahead
+from ovlab.metrics.evaluation_counts import ImageCounts, sum_counts
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import Collapse, Scoring, whole
 
@@ -46,8 +46,12 @@ PROTOCOL = whole(32)
 CPU = torch.device("cpu")
 
 
+def counts_of(dataset: Stripes, question: Question = Question(TEXT, PROTOCOL, 3)) -> list[ImageCounts]:
+    return [image for (image,) in evaluate(ByColour(), [question], [dataset], device=CPU)]
+
+
 def test_evaluate_network_that_knows_scores_one_and_ignores_the_ignored() -> None:
-    images = list(evaluate(ByColour(), TEXT, Stripes(), PROTOCOL, num_label_classes=3, device=CPU))
+    images = counts_of(Stripes())
 
     counts = sum_counts((image.counts for image in images), 3)
     assert [image.id for image in images] == ["0", "1", "2"]
@@ -61,7 +65,7 @@ def test_evaluate_wrong_pixels_are_counted_where_they_are() -> None:
             sample = super().__getitem__(index)
             return replace(sample, label=np.where(sample.label == 2, np.uint16(1), sample.label))
 
-    images = evaluate(ByColour(), TEXT, Wrong(), PROTOCOL, num_label_classes=3, device=CPU)
+    images = counts_of(Wrong())
 
     matrix = sum_counts((image.counts for image in images), 3).confusion.counts
     assert matrix[1, 2] == 32 * 30  # the third image: blue is called green, two columns ignored
@@ -77,13 +81,9 @@ def test_evaluate_names_beyond_the_background_collapse() -> None:
             label = np.where(sample.label == IGNORE_INDEX, IGNORE_INDEX, np.minimum(sample.label, 1))
             return replace(sample, label=label.astype(np.uint16))
 
-    images = evaluate(ByColour(), torch.zeros(5, 1, 4), Binary(), protocol, num_label_classes=2, device=CPU)
+    images = counts_of(Binary(), Question(torch.zeros(5, 1, 4), protocol, 2))
 
     assert sum_counts((image.counts for image in images), 2).confusion.pixel_accuracy() == 1.0
-
-
-def test_collapse_lookup_without_collapse_is_none() -> None:
-    assert collapse_lookup(5, PROTOCOL) is None
 
 
 def test_predict_labels_has_the_size_of_the_photograph() -> None:
@@ -94,6 +94,17 @@ def test_predict_labels_has_the_size_of_the_photograph() -> None:
 
     assert labels.shape == (50, 33)
     assert (labels == 1).all()
+
+
+@pytest.mark.parametrize(("background", "expected"), [(None, 2), (1, 1), (2, 2)])
+def test_predict_labels_names_from_the_background_on_are_one_class(background: int | None, expected: int) -> None:
+    image = np.zeros((8, 8, 3), np.uint8)
+    image[..., 2] = 200
+    collapse = None if background is None else Collapse(background=background)
+
+    labels = predict_labels(ByColour(), TEXT, image, replace(PROTOCOL, scoring=Scoring(collapse=collapse)), CPU)
+
+    assert (labels == expected).all()
 
 
 def test_read_ahead_gives_all_samples_in_order() -> None:

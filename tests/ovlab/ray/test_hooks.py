@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from ovlab.runs.collection import collecting
+from ovlab.runs.passes import Counter
 
 import micro_run as micro
 from ovlab.ray import gauges as metrics
 from ovlab.ray.gauges import Metric, run_label
 from ovlab.ray.hooks import NullSink, TrainingMetrics, evaluation_metrics, training_metrics
-from ovlab.runs.collection import collecting
 from ovlab.runs.ensure import open_trained
 from ovlab.runs.here import count_here
-from ovlab.runs.passes import Counter
 from ovlab.specs.resolved import training_fingerprint
 from ovlab.store import count_shards as shards
 from ovlab.store.store import open_store

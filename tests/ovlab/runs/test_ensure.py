@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from ovlab.runs.stored_evaluation import EvaluationJob, job_text
 from safetensors.torch import load_file
 
 import micro_run
@@ -19,7 +20,6 @@ from ovlab.datasets.selection import first_samples
 from ovlab.evaluation.evaluator import evaluate
 from ovlab.metrics.evaluation_counts import sum_counts
 from ovlab.runs.identity import resolve_evaluation
-from ovlab.runs.stored_evaluation import EvaluationJob, job_text
 from ovlab.specs.errors import InputError, Stopped
 from ovlab.specs.resolved import training_fingerprint
 from ovlab.store.artifacts import STEP_LOG, fetch_weights

@@ -14,10 +14,12 @@ from logoseg.network import LoGoSeg
 from logoseg.presets import tiny
 from ovlab.evaluation.drawing import painted
 from ovlab.metrics.image_scores import image_mious
-from ovlab.runs.ensure import ensure_evaluations
+from ovlab.runs.context import RunContext
+from ovlab.runs.counting import EvaluationJob
+from ovlab.runs.evaluations import ensure_evaluations
+from ovlab.runs.here import Here
 from ovlab.runs.identity import resolve_evaluation
 from ovlab.runs.illustrations import keep_pictures
-from ovlab.runs.stored_evaluation import EvaluationJob
 from ovlab.shapes.dataset import open_shapes
 from ovlab.specs.evaluation import whole
 from ovlab.store.pairs import stored_tables
@@ -25,7 +27,6 @@ from ovlab.store.pictures import KINDS, pictures_of, read_pictures
 from ovlab.store.record import EvaluationRecord
 from ovlab.store.store import Store, evaluation_folder, open_store
 
-CPU = torch.device("cpu")
 NUM_IMAGES = 7
 
 
@@ -52,15 +53,23 @@ def store(tmp_path: Path) -> Store:
     return open_store(str(tmp_path / "store"))
 
 
-def evaluated(job: EvaluationJob, store: Store) -> EvaluationRecord:
-    (record,) = ensure_evaluations([job], store, network, device=CPU)
+@pytest.fixture
+def context(store: Store, tmp_path: Path) -> RunContext:
+    return RunContext(store=store, workdir=tmp_path, device="cpu")
+
+
+@pytest.fixture
+def record(job: EvaluationJob, context: RunContext) -> EvaluationRecord:
+    """Of an evaluation whose pictures are lost."""
+    (record,) = ensure_evaluations([job], {"a" * 64: network}, context, Here())
+    context.store.folder.remove_folder(f"{evaluation_folder(record.fingerprint)}/pictures")
     return record
 
 
-def test_first_worst_and_best_images_are_kept_each_once(job: EvaluationJob, store: Store) -> None:
-    record = evaluated(job, store)
-
-    pictures = keep_pictures(record, job, store, network, CPU, num_first=2, num_extremes=2).pictures
+def test_first_worst_and_best_images_are_kept_each_once(
+    record: EvaluationRecord, job: EvaluationJob, context: RunContext, store: Store
+) -> None:
+    pictures = keep_pictures(record, job, context, network, num_first=2, num_extremes=2).pictures
 
     counts = stored_tables(store, record)
     scores = dict(zip(counts.ids, image_mious(counts), strict=True))
@@ -73,10 +82,10 @@ def test_first_worst_and_best_images_are_kept_each_once(job: EvaluationJob, stor
     assert set(by_choice["worst"]) <= set(ranked[:2])
 
 
-def test_legend_and_pictures_are_of_the_labels_that_are_scored(job: EvaluationJob, store: Store) -> None:
-    record = evaluated(job, store)
-
-    picture = keep_pictures(record, job, store, network, CPU, num_first=1, num_extremes=0).pictures[0]
+def test_legend_and_pictures_are_of_the_labels_that_are_scored(
+    record: EvaluationRecord, job: EvaluationJob, context: RunContext, store: Store
+) -> None:
+    picture = keep_pictures(record, job, context, network, num_first=1, num_extremes=0).pictures[0]
 
     sample, words = job.images[0], job.labels.scored
     expected = {words[index]: int((sample.label == index).sum()) for index in range(len(words))}
@@ -94,16 +103,18 @@ def test_legend_and_pictures_are_of_the_labels_that_are_scored(job: EvaluationJo
     assert np.abs(difference).mean() < 8  # WebP is not lossless
 
 
-def test_pictures_that_are_there_are_not_drawn_again(job: EvaluationJob, store: Store) -> None:
-    record = evaluated(job, store)
-    first = keep_pictures(record, job, store, network, CPU, num_first=1, num_extremes=0)
+def test_pictures_that_are_there_are_not_drawn_again(
+    record: EvaluationRecord, job: EvaluationJob, context: RunContext, store: Store
+) -> None:
+    first = keep_pictures(record, job, context, network, num_first=1, num_extremes=0)
 
-    assert keep_pictures(record, job, store, never, CPU) == first == pictures_of(store, record.fingerprint)
+    assert keep_pictures(record, job, context, never) == first == pictures_of(store, record.fingerprint)
 
 
-def test_damaged_index_is_drawn_again(job: EvaluationJob, store: Store) -> None:
-    record = evaluated(job, store)
-    first = keep_pictures(record, job, store, network, CPU, num_first=1, num_extremes=0)
+def test_damaged_index_is_drawn_again(
+    record: EvaluationRecord, job: EvaluationJob, context: RunContext, store: Store
+) -> None:
+    first = keep_pictures(record, job, context, network, num_first=1, num_extremes=0)
     store.folder.write(f"{evaluation_folder(record.fingerprint)}/pictures/index.json", b"{")
 
-    assert keep_pictures(record, job, store, network, CPU, num_first=1, num_extremes=0) == first
+    assert keep_pictures(record, job, context, network, num_first=1, num_extremes=0) == first
