@@ -2,7 +2,7 @@
 
 Adam divides each gradient by its own size, so what rounding leaves of a gradient that should be 0 moves a weight too.
 With the kernels of other processors (SSE, AVX2 and AVX-512 of torch, MKL and oneDNN) the sketches moved by up to
-3e-4 of the norm and the losses by 5e-6; the tolerances are three and twenty times that.
+3.3e-4 of the norm and the losses by 5e-6; the tolerances are three and twenty times that.
 """
 
 import pytest
