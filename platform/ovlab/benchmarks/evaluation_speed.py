@@ -97,7 +97,7 @@ class Actors(OnRay):
     """However small the work is."""
 
     def count(self, work: Work, context: RunContext) -> Iterator[Counted]:
-        return count_by_actors(work, context, self.num_processes)
+        return count_by_actors(work, context, self.num_actors)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -29,6 +29,11 @@ class OnRay:
     num_at_once: int | None = None
     search: Literal["asha"] | None = None
 
+    @property
+    def num_actors(self) -> int | None:
+        """The processes among which images are divided; None where that is for the cluster to say."""
+        return self.num_processes if isinstance(self.num_processes, int) else None
+
     def train(self, training: PlannedTraining, context: RunContext) -> TrainingRecord:
         from ovlab.ray.trainer import train_on_workers
         from ovlab.training.process_group import require_shards
@@ -48,8 +53,7 @@ class OnRay:
     def count(self, work: "Work", context: RunContext) -> "Iterator[Counted]":
         from ovlab.ray.pipeline import count_on_ray
 
-        num_actors = self.num_processes if isinstance(self.num_processes, int) else None
-        return count_on_ray(work, context, num_actors)
+        return count_on_ray(work, context, self.num_actors)
 
     def make(self, runs: Sequence[PlannedRun], context: RunContext, on_failure: Callable[[Failure], object]) -> None:
         from ovlab.ray.asha import asha, to_the_end

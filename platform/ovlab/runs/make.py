@@ -1,5 +1,6 @@
 """One run of a plan: its training, then its evaluations, each only if the store has it not. What a trial calls."""
 
+from functools import partial
 from typing import NamedTuple
 
 from ovlab.files.claim import claimed
@@ -10,7 +11,7 @@ from ovlab.runs.executor import Executor
 from ovlab.runs.header import header_of
 from ovlab.runs.journaling import journaled
 from ovlab.runs.planned import PlannedRun
-from ovlab.runs.subject import trained
+from ovlab.runs.subject import open_stored
 from ovlab.runs.training import ensure_training
 from ovlab.specs.errors import WorkError
 from ovlab.store.record import EvaluationRecord, TrainingRecord
@@ -42,7 +43,7 @@ def make_run(run: PlannedRun, context: RunContext, executor: Executor) -> RunRec
             for part in run.evaluations
             if part.spec is not None
         ]
-        subject = {training.fingerprint: trained(training, context.store).open_model}
+        subject = {training.fingerprint: partial(open_stored, context.store, training)}
         evaluations = ensure_evaluations(jobs, subject, inner, executor)
         if run.problems:
             raise WorkError(" ".join(run.problems))
