@@ -5,23 +5,20 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
 import torch
-from ovlab.runs.weights import open_model
 
 import cluster_run
 from ovlab.ray.cluster import connect
-from ovlab.ray.pipeline import ensure_evaluations_on_ray
-from ovlab.runs.ensure import ensure_evaluations
+from ovlab.runs.here import Here
+from ovlab.runs.observer import Observer
+from ovlab.specs.events import Counts
 from ovlab.store import count_shards as shards
 from ovlab.store.count_shards import counts_of
 from ovlab.store.store import open_store
-
-CPU = torch.device("cpu")
 
 
 def kill_an_actor() -> int:
@@ -39,27 +36,20 @@ def test_actor_that_is_killed_is_replaced_and_the_counts_are_the_same(
     monkeypatch.setenv("OVLAB_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     torch.set_num_threads(1)
-    opener = partial(open_model, str(cluster_run.save_subject(tmp_path)))
+    weights = cluster_run.save_subject(tmp_path)
     plain, store = open_store(str(tmp_path / "plain")), open_store(str(tmp_path / "ray"))
     killed: list[int] = []
 
-    class KillOnce:
-        def update(self, done: int, **figures: object) -> None:
-            if done and not killed:
+    class KillOnce(Observer):
+        def on_counts(self, counts: Counts) -> None:
+            if not killed:
                 killed.append(kill_an_actor())
 
     with connect("local", num_cpus=2):
-        records = ensure_evaluations_on_ray(
-            cluster_run.jobs(),
-            store,
-            {cluster_run.SUBJECT: opener},
-            device=CPU,
-            num_actors=2,
-            small_work_seconds=0.0,
-            progress=KillOnce(),
-        )
+        actors = cluster_run.Actors(num_processes=2)
+        records = cluster_run.evaluate(cluster_run.jobs(), store, weights, actors, KillOnce())
 
-    expected = ensure_evaluations(cluster_run.jobs(), plain, opener, device=CPU)
+    expected = cluster_run.evaluate(cluster_run.jobs(), plain, weights, Here())
     assert killed
     assert [record.figures for record in records] == [record.figures for record in expected]
     for record in records:

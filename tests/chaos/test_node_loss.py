@@ -1,7 +1,6 @@
 """A node of a cluster is lost with all its processes and its disk: another takes its place and the work ends alike."""
 
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,12 @@ from ray.cluster_utils import Cluster
 import cluster_run
 import micro_training as micro
 from ovlab.ray.cluster import connect
-from ovlab.ray.pipeline import ensure_evaluations_on_ray
-from ovlab.runs.ensure import ensure_evaluations
+from ovlab.runs.here import Here
+from ovlab.runs.observer import Observer
+from ovlab.specs.events import Counts
 from ovlab.store import count_shards as shards
 from ovlab.store.store import open_store
 from ovlab.training.step_log import StepRecord
-
-CPU = torch.device("cpu")
 
 
 class Nodes:
@@ -82,26 +80,22 @@ def test_training_goes_on_from_the_store_when_its_node_is_lost(nodes: Nodes, tmp
 
 @pytest.mark.long
 def test_evaluation_ends_with_the_figures_of_one_process_when_its_node_is_lost(nodes: Nodes, tmp_path: Path) -> None:
-    opener = partial(cluster_run.open_model, str(cluster_run.save_subject(tmp_path)))
+    weights = cluster_run.save_subject(tmp_path)
     lost: list[int] = []
 
-    class LoseNode:
-        def update(self, done: int, **figures: object) -> None:
-            if done and not lost:
-                lost.append(done)
+    class LoseNode(Observer):
+        num_images = 0
+
+        def on_counts(self, counts: Counts) -> None:
+            self.num_images += counts.num_images
+            if not lost:
+                lost.append(self.num_images)
                 nodes.replace()
 
-    records = ensure_evaluations_on_ray(
-        cluster_run.jobs(60),
-        open_store(str(tmp_path / "ray")),
-        {cluster_run.SUBJECT: opener},
-        device=CPU,
-        num_actors=1,
-        small_work_seconds=0.0,
-        progress=LoseNode(),
-    )
+    store, actors = open_store(str(tmp_path / "ray")), cluster_run.Actors(num_processes=1)
+    records = cluster_run.evaluate(cluster_run.jobs(60), store, weights, actors, LoseNode())
 
-    plain = ensure_evaluations(cluster_run.jobs(60), open_store(str(tmp_path / "plain")), opener, device=CPU)
+    plain = cluster_run.evaluate(cluster_run.jobs(60), open_store(str(tmp_path / "plain")), weights, Here())
     assert 0 < lost[0] < 180
     assert [record.figures for record in records] == [record.figures for record in plain]
     assert [record.classes for record in records] == [record.classes for record in plain]

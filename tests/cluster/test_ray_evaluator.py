@@ -3,20 +3,19 @@
 import os
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from ovlab.runs.stored_evaluation import EvaluationJob
 from PIL import Image
 
 import cluster_run
 from ovlab.datasets.opening import open_dataset
 from ovlab.ray.cluster import Cluster, connect
-from ovlab.ray.pipeline import ensure_evaluations_on_ray
-from ovlab.runs.ensure import ensure_evaluations
+from ovlab.ray.on_ray import OnRay
+from ovlab.runs.counting import EvaluationJob
+from ovlab.runs.here import Here
 from ovlab.runs.identity import resolve_evaluation
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import whole
@@ -24,8 +23,6 @@ from ovlab.store import count_shards as shards
 from ovlab.store.count_shards import counts_of
 from ovlab.store.record import EvaluationRecord
 from ovlab.store.store import Store, open_store
-
-CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -48,7 +45,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def plain(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
     """What one process makes."""
     store = open_store(str(tmp_path_factory.mktemp("plain")))
-    ensure_evaluations(cluster_run.jobs(), store, partial(cluster_run.open_model, str(weights)), device=CPU)
+    cluster_run.evaluate(cluster_run.jobs(), store, weights, Here())
     return store
 
 
@@ -64,19 +61,13 @@ def assert_same(record: EvaluationRecord, store: Store, plain: Store) -> None:
     assert images_of(record, store) == images_of(expected, plain)
 
 
-def on_ray(jobs: list[EvaluationJob], store: Store, weights: Path, **options: object) -> list:
-    subject = {cluster_run.SUBJECT: partial(cluster_run.open_model, str(weights))}
-    options = {"num_actors": 2, "small_work_seconds": 0.0, **options}
-    return ensure_evaluations_on_ray(jobs, store, subject, device=CPU, **options)
-
-
 @pytest.mark.parametrize("num_actors", [1, 2, 4])
 def test_any_number_of_actors_makes_the_records_and_counts_of_one_process(
     num_actors: int, plain: Store, weights: Path, tmp_path: Path
 ) -> None:
     store = open_store(str(tmp_path))
 
-    records = on_ray(cluster_run.jobs(), store, weights, num_actors=num_actors)
+    records = cluster_run.evaluate(cluster_run.jobs(), store, weights, cluster_run.Actors(num_processes=num_actors))
 
     assert [record.evaluation.benchmark for record in records] == list(cluster_run.BENCHMARKS)
     for record in records:
@@ -100,20 +91,19 @@ def test_an_image_that_cannot_be_read_is_named_and_the_others_are_kept(weights: 
     store = open_store(str(tmp_path / "store"))
 
     with pytest.raises(InputError, match="image '6' cannot be counted"):
-        on_ray([job], store, weights)
+        cluster_run.evaluate([job], store, weights, cluster_run.Actors(num_processes=2))
 
     assert store.folder.sizes(f"evaluations/{job.fingerprint}/counts").keys() == {"00000.parquet"}
     assert store.evaluation(job.fingerprint) is None
 
 
-def test_small_work_is_done_in_this_process_and_says_so(plain: Store, weights: Path, tmp_path: Path) -> None:
-    said: list[str] = []
-    jobs = cluster_run.jobs(4)
+def test_small_work_is_done_in_this_process_and_says_so(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster_run.evaluate(cluster_run.jobs(4), open_store(str(tmp_path)), weights, OnRay(num_processes=2))
 
-    on_ray(jobs, open_store(str(tmp_path)), weights, small_work_seconds=1e6, say=said.append)
-
-    assert len(said) == 1
-    assert "in this process, without Ray" in said[0]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "in this process, without Ray" in line
 
 
 def test_the_cluster_is_this_one_for_every_actor(ray_session: Cluster) -> None:

@@ -171,12 +171,40 @@ def test_evaluate_a_training_of_the_store_is_under_its_fingerprint_wherever_its_
     assert alone.evaluation.num_images == 1
 
 
-def test_evaluate_with_workers_but_no_store_is_refused(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_evaluate_without_a_store_leaves_records_in_the_run_folder_and_computes_nothing_again(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert main(["evaluate", str(tmp_path), "--data", str(folder), "--workers", "2"]) == 2
+    run = tmp_path / "run"
+    main(train(folder, run))
+    command = ["evaluate", str(run), "--data", str(folder), "--json"]
+    main(command)
+    capsys.readouterr()
+    (record,) = open_store(str(run)).evaluations()
+    written = (run / "evaluation-photographs-val.json").read_text()
+    monkeypatch.setattr("ovlab.runs.here.count_here", lambda *_: pytest.fail("it is there"))
 
-    assert "give --store STORE too" in capsys.readouterr().err
+    assert main(command) == 0
+
+    assert json.loads(capsys.readouterr().out) == json.loads(written)
+    assert (run / "evaluation-photographs-val.json").read_text() == written
+    assert list(open_store(str(run)).evaluations()) == [record]
+
+
+def test_evaluate_clip_alone_leaves_records_only_where_it_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    command = ["evaluate", "clip:shapes-vit-s", "--data", "shapes-pas-20", "--limit", "1", "--json"]
+
+    assert main(command) == 0
+    printed = capsys.readouterr().out
+    assert list(Path().iterdir()) == []
+    assert main([*command, "--out", "alone"]) == 0
+
+    assert capsys.readouterr().out == printed
+    assert json.loads(Path("alone/evaluation-shapes-pas-20-val-first-1.json").read_text()) == json.loads(printed)
+    assert len(list(open_store("alone").evaluations())) == 1
 
 
 def remove(name: str) -> Callable[[Path], None]:

@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -112,20 +113,21 @@ def test_bucket_prepared_data_train_after_a_kill_to_the_same_weights_and_are_sco
 
 def score(store: Store, place: str, workdir: Path) -> dict:
     """Of the one training in the store, on the prepared val split; the second call finds it done."""
-    import torch
-    from ovlab.runs.stored_evaluation import EvaluationJob
-
     from ovlab.datasets.places import open_named
-    from ovlab.runs.ensure import ensure_evaluations, open_trained
+    from ovlab.runs.context import RunContext
+    from ovlab.runs.counting import EvaluationJob
+    from ovlab.runs.evaluations import ensure_evaluations
+    from ovlab.runs.here import Here
     from ovlab.runs.identity import resolve_evaluation
+    from ovlab.runs.subject import open_stored
     from ovlab.specs.evaluation import whole
 
     (training,) = store.trainings()
     dataset = open_named("a-150", "val", {"a-150": place})
     job = EvaluationJob(resolve_evaluation(training.fingerprint, dataset, "val", whole(64)), dataset)
-    (record,) = ensure_evaluations(
-        [job], store, lambda: open_trained(training, store, workdir), device=torch.device("cpu")
-    )
+    context = RunContext(store=store, workdir=workdir, device="cpu")
+    subject = {training.fingerprint: partial(open_stored, store, training)}
+    (record,) = ensure_evaluations([job], subject, context, Here())
     return dict(record.figures)
 
 

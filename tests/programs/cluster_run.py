@@ -4,29 +4,41 @@ The folder holds what `save_subject` writes; the results go into FOLDER/store.
 """
 
 import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import torch
-from ovlab.runs.stored_evaluation import EvaluationJob
-from ovlab.runs.weights import open_model
 
 from logoseg.checkpoint import save_weights
 from logoseg.network import LoGoSeg
 from logoseg.presets import tiny
 from ovlab.datasets.opening import open_dataset
 from ovlab.ray.cluster import connect
-from ovlab.ray.pipeline import ensure_evaluations_on_ray
+from ovlab.ray.on_ray import OnRay
+from ovlab.ray.pipeline import count_by_actors
+from ovlab.runs.context import RunContext
+from ovlab.runs.counting import Counted, EvaluationJob, Work
+from ovlab.runs.evaluations import ensure_evaluations
+from ovlab.runs.executor import Executor
 from ovlab.runs.identity import resolve_evaluation
+from ovlab.runs.observer import Observer
+from ovlab.runs.subject import find_subject
 from ovlab.specs.evaluation import whole
 from ovlab.store import count_shards as shards
-from ovlab.store.store import open_store
+from ovlab.store.record import EvaluationRecord
+from ovlab.store.store import Store, open_store
 
 SUBJECT = "a" * 64
 WEIGHTS = "weights.safetensors"
-CPU = torch.device("cpu")
 BENCHMARKS = ("shapes-pas-20", "shapes-pas-20b", "shapes-pc-59")
+
+
+class Actors(OnRay):
+    """However small the work is."""
+
+    def count(self, work: Work, context: RunContext) -> Iterator[Counted]:
+        return count_by_actors(work, context, self.num_processes)
 
 
 def jobs(num_images: int = 20) -> list[EvaluationJob]:
@@ -49,17 +61,18 @@ def small_shards() -> None:
     shards.IMAGES_PER_SHARD = 4
 
 
+def evaluate(
+    given: Sequence[EvaluationJob], store: Store, weights: Path, executor: Executor, observer: Observer | None = None
+) -> list[EvaluationRecord]:
+    """Of the micro model, whose weights `save_subject` wrote."""
+    context = RunContext(store=store, workdir=weights.parent, device="cpu", observer=observer or Observer())
+    return ensure_evaluations(given, {SUBJECT: find_subject(str(weights)).open_model}, context, executor)
+
+
 def main(folder: Path, num_actors: int) -> None:
     small_shards()
     with connect(num_cpus=2):
-        ensure_evaluations_on_ray(
-            jobs(60),
-            open_store(str(folder / "store")),
-            {SUBJECT: partial(open_model, str(folder / WEIGHTS))},
-            device=CPU,
-            num_actors=num_actors,
-            small_work_seconds=0.0,
-        )
+        evaluate(jobs(60), open_store(str(folder / "store")), folder / WEIGHTS, Actors(num_processes=num_actors))
 
 
 if __name__ == "__main__":

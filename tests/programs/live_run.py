@@ -11,15 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ovlab.runs.collection import collecting
-from ovlab.runs.passes import Counter
 
 import micro_run as micro
 from ovlab.ray.cluster import connect
 from ovlab.ray.hooks import evaluation_metrics, training_metrics
 from ovlab.ray.ray_sink import RaySink
-from ovlab.runs.ensure import open_trained
-from ovlab.runs.here import count_here
+from ovlab.runs.observer import Observer
+from ovlab.specs.events import Counts
 from ovlab.store.record import TrainingRecord
 from ovlab.store.store import open_store
 
@@ -43,21 +41,14 @@ def train(folder: Path) -> TrainingRecord:
 
 def evaluate(folder: Path, training: TrainingRecord) -> None:
     micro.small_shards()
-    store = open_store(str(folder / "store"))
-    subject = {training.fingerprint: lambda: open_trained(training, store, folder / "work")}
-    with (
-        evaluation_metrics(RaySink(), [training.fingerprint]) as hooks,
-        collecting(
-            micro.jobs(training.fingerprint),
-            store,
-            device="cpu",
-            num_gpus=0,
-            provenance={},
-            mlflow_run_ids={},
-            on_counts=[pause, hooks.on_counts],
-        ) as collection,
-    ):
-        count_here(collection, Counter(collection.jobs, subject, micro.CPU))
+    with evaluation_metrics(RaySink(), [training.fingerprint]) as hooks:
+
+        class Slow(Observer):
+            def on_counts(self, counts: Counts) -> None:
+                pause()
+                hooks.on_counts(counts)
+
+        micro.micro_evaluations(open_store(str(folder / "store")), folder / "work", training, observer=Slow())
         say_and_wait("worked")
 
 

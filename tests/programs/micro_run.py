@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from ovlab.runs.stored_evaluation import EvaluationJob
 
 from logoseg.presets import tiny
+from ovlab.runs import counting, stored_run
 from ovlab.runs import ensure as run
-from ovlab.runs import passes, stored_run
+from ovlab.runs.context import RunContext
+from ovlab.runs.counting import EvaluationJob
+from ovlab.runs.evaluations import ensure_evaluations
+from ovlab.runs.here import Here
 from ovlab.runs.identity import resolve_evaluation, resolve_training
 from ovlab.shapes.dataset import ShapesDataset, open_shapes
 from ovlab.specs.augmentation import AugmentationSpec
@@ -74,12 +77,19 @@ def small_shards() -> None:
     shards.IMAGES_PER_SHARD = 2
 
 
-def micro_evaluations(store: Store, workdir: Path, training: TrainingRecord, **changes: Any) -> list[EvaluationRecord]:
-    def open_model() -> torch.nn.Module:
+def micro_evaluations(
+    store: Store,
+    workdir: Path,
+    training: TrainingRecord,
+    open_model: Callable[[], torch.nn.Module] | None = None,
+    **context: Any,
+) -> list[EvaluationRecord]:
+    def stored() -> torch.nn.Module:
         return run.open_trained(training, store, workdir)
 
-    arguments = {"open_model": open_model, "device": CPU}
-    return run.ensure_evaluations(jobs(training.fingerprint), store, **{**arguments, **changes})
+    subject = {training.fingerprint: open_model or stored}
+    given = RunContext(store=store, workdir=workdir, device="cpu", **context)
+    return ensure_evaluations(jobs(training.fingerprint), subject, given, Here())
 
 
 def die() -> None:
@@ -103,17 +113,17 @@ def die_before_the_record() -> dict[str, Any]:
 
 def die_in_image(number: int) -> dict[str, Any]:
     """Of all photographs that this process shows to the network; the two evaluations share them."""
-    evaluate_together, num_counted = passes.evaluate_together, 0
+    evaluate, num_counted = counting.evaluate, 0
 
     def counted_evaluate(*arguments: Any, **options: Any) -> Any:
         nonlocal num_counted
-        for image in evaluate_together(*arguments, **options):
+        for image in evaluate(*arguments, **options):
             num_counted += 1
             if num_counted == number:
                 die()
             yield image
 
-    passes.evaluate_together = counted_evaluate
+    counting.evaluate = counted_evaluate
     return {}
 
 

@@ -3,13 +3,14 @@
 from pathlib import Path
 
 import pytest
-import torch
-from ovlab.runs.stored_evaluation import EvaluationJob
 
 from ovlab.benchmarks.blank_model import BlankModel
 from ovlab.benchmarks.evaluation_speed import Note, Timed, added_by_ray
 from ovlab.datasets.opening import open_dataset
-from ovlab.runs.ensure import ensure_evaluations
+from ovlab.runs.context import RunContext
+from ovlab.runs.counting import EvaluationJob
+from ovlab.runs.evaluations import ensure_evaluations
+from ovlab.runs.here import Here
 from ovlab.runs.identity import resolve_evaluation
 from ovlab.specs.evaluation import whole
 from ovlab.store.store import open_store
@@ -31,8 +32,9 @@ def test_blank_model_is_scored_as_any_other(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("OVLAB_CACHE", str(tmp_path / "cache"))
     dataset = open_dataset("shapes-pas-20b", "val", num_samples=3)
     job = EvaluationJob(resolve_evaluation("0" * 64, dataset, "val", whole(96)), dataset)
+    context = RunContext(store=open_store(str(tmp_path)), workdir=tmp_path, device="cpu")
 
-    (record,) = ensure_evaluations([job], open_store(str(tmp_path)), BlankModel, device=torch.device("cpu"))
+    (record,) = ensure_evaluations([job], {"0" * 64: BlankModel}, context, Here())
 
     assert record.figures["num_images"] == 3
     assert sum(entry.num_pred_pixels > 0 for entry in record.classes) == 1

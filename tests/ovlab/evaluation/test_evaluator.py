@@ -46,7 +46,10 @@ PROTOCOL = whole(32)
 CPU = torch.device("cpu")
 
 
-def counts_of(dataset: Stripes, question: Question = Question(TEXT, PROTOCOL, 3)) -> list[ImageCounts]:
+COLOURS_ASKED = Question(TEXT, PROTOCOL, 3)
+
+
+def counts_of(dataset: Stripes, question: Question = COLOURS_ASKED) -> list[ImageCounts]:
     return [image for (image,) in evaluate(ByColour(), [question], [dataset], device=CPU)]
 
 

@@ -7,15 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from ovlab.runs.collection import collecting
-from ovlab.runs.passes import Counter
 
 import micro_run as micro
 from ovlab.ray import gauges as metrics
 from ovlab.ray.gauges import Metric, run_label
 from ovlab.ray.hooks import NullSink, TrainingMetrics, evaluation_metrics, training_metrics
-from ovlab.runs.ensure import open_trained
-from ovlab.runs.here import count_here
+from ovlab.runs.observer import Observer
+from ovlab.specs.events import Counts
 from ovlab.specs.resolved import training_fingerprint
 from ovlab.store import count_shards as shards
 from ovlab.store.store import open_store
@@ -61,20 +59,13 @@ def test_training_and_its_evaluations_tell_all_they_did(tmp_path: Path) -> None:
             store, tmp_path / "work", on_step=[steps.append, hooks.on_step], on_checkpoint=[hooks.on_checkpoint]
         )
     jobs = micro.jobs(record.fingerprint)
-    with (
-        evaluation_metrics(sink, [record.fingerprint]) as hooks,
-        collecting(
-            jobs,
-            store,
-            device="cpu",
-            num_gpus=0,
-            provenance={},
-            mlflow_run_ids={},
-            on_counts=[hooks.on_counts],
-        ) as collection,
-    ):
-        subject = {record.fingerprint: lambda: open_trained(record, store, tmp_path / "work")}
-        count_here(collection, Counter(collection.jobs, subject, micro.CPU))
+    with evaluation_metrics(sink, [record.fingerprint]) as hooks:
+
+        class Told(Observer):
+            def on_counts(self, counts: Counts) -> None:
+                hooks.on_counts(counts)
+
+        micro.micro_evaluations(store, tmp_path / "work", record, observer=Told())
 
     schedule = resolved.spec.schedule
     assert sink.sums[metrics.TRAINING_STEPS.name, run] == schedule.steps

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from ovlab.runs.stored_evaluation import EvaluationJob, job_text
 from safetensors.torch import load_file
 
 import micro_run
@@ -130,15 +129,9 @@ def test_ensure_evaluations_counts_are_those_of_the_plain_evaluator_to_the_bit(
 
     model = micro_run.run.open_trained(training, store, tmp_path)
     for record, job in zip(records, micro_run.jobs(training.fingerprint), strict=True):
-        plain = evaluate(
-            model,
-            job_text(model, job),
-            first_samples(job.dataset, micro_run.NUM_IMAGES),
-            job.spec.protocol,
-            num_label_classes=len(job.labels.scored),
-            device=micro_run.CPU,
-        )
-        expected = sum_counts((image.counts for image in plain), record.num_classes)
+        images = first_samples(job.dataset, micro_run.NUM_IMAGES)
+        plain = evaluate(model, [job.question(model)], [images], device=micro_run.CPU)
+        expected = sum_counts((image.counts for (image,) in plain), record.num_classes)
         found = sum_counts((image.counts for image in counts_of(store, record.fingerprint)), record.num_classes)
         np.testing.assert_array_equal(found.confusion.counts, expected.confusion.counts)
         assert (found.num_images, found.num_hallucinated) == (micro_run.NUM_IMAGES, expected.num_hallucinated)
@@ -154,53 +147,6 @@ def test_ensure_evaluations_second_call_opens_no_model(
     records = micro_run.micro_evaluations(store, tmp_path, trained[1])
 
     assert micro_run.micro_evaluations(store, tmp_path, trained[1], open_model=no_model) == records
-
-
-def test_ensure_evaluations_stopped_goes_on_with_the_first_missing_shard(
-    trained: tuple[Store, TrainingRecord], store: Store, tmp_path: Path
-) -> None:
-    class Progress:
-        done = 0
-
-        def update(self, done: int, **figures: object) -> None:
-            self.done = done
-
-    first, second = Progress(), Progress()
-    with pytest.raises(Stopped, match=r"shapes-pas-20: stopped in shard 00001\.parquet"):
-        micro_run.micro_evaluations(store, tmp_path, trained[1], progress=first, stop=lambda: first.done == 6)
-    seen: list[int] = []
-    stop = lambda: seen.append(second.done) or False  # noqa: E731
-
-    records = micro_run.micro_evaluations(store, tmp_path, trained[1], progress=second, stop=stop)
-
-    assert seen[0] == 4  # the first shard of both was not counted again
-    assert second.done == 2 * micro_run.NUM_IMAGES
-    assert [attempt.status for attempt in records[0].cost.attempts] == ["stopped", "finished"]
-    assert records[0].cost.lost_seconds > 0
-
-
-def test_ensure_evaluations_damaged_shard_is_counted_again_to_the_same_figures(
-    trained: tuple[Store, TrainingRecord], store: Store, tmp_path: Path
-) -> None:
-    before = micro_run.micro_evaluations(store, tmp_path, trained[1])[0]
-    folder = f"evaluations/{before.fingerprint}"
-    store.folder.remove(f"{folder}/record.json")
-    store.folder.write(f"{folder}/counts/00001.parquet", b"PAR1 half a file")
-
-    after = micro_run.micro_evaluations(store, tmp_path, trained[1])[0]
-
-    assert after.figures == before.figures
-    assert after.classes == before.classes
-
-
-def test_ensure_evaluations_with_other_data_than_planned_is_refused(
-    trained: tuple[Store, TrainingRecord], store: Store
-) -> None:
-    job = micro_run.jobs(trained[1].fingerprint)[0]
-    other = EvaluationJob(job.spec, replace(job.dataset, num_samples=7))
-
-    with pytest.raises(InputError, match="not those it was planned with"):
-        micro_run.run.ensure_evaluations([other], store, no_model, device=micro_run.CPU)
 
 
 def test_resolve_evaluation_makes_the_label_space_part_of_the_protocol() -> None:

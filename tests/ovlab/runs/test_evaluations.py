@@ -216,7 +216,7 @@ def test_evaluation_that_is_whole_has_its_record_when_another_fails(tmp_path: Pa
 def test_images_of_another_data_set_are_refused(tmp_path: Path) -> None:
     def others(counted: Counted) -> Iterator[Counted]:
         there = next(iter(counted.counts.values()))
-        yield counted._replace(counts=dict.fromkeys(counted.counts, [*there, there[0]._replace(id="other")]))
+        yield counted._replace(counts={job: [*there, there[0]._replace(id="other")] for job in counted.counts})
 
     with pytest.raises(WorkError, match="not asked for: other"):
         ensure(open_store(str(tmp_path)), executor=MadeCounts(others))

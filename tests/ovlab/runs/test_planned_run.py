@@ -58,7 +58,6 @@ def test_run_one_makes_the_other_evaluations_and_then_names_the_blocked_one(
         "ensure_evaluations",
         lambda jobs, *arguments, **options: [asked.append(job.fingerprint) for job in jobs],
     )
-    monkeypatch.setattr(planned_run, "keep_pictures", lambda *arguments: None)
 
     with pytest.raises(WorkError, match="pas-20b: no place"):
         run_one(blocked(plan.runs[0]), store, tmp_path, sources=SOURCES, device=CPU)
