@@ -11,13 +11,13 @@ from ray.cluster_utils import Cluster
 
 import cluster_run
 import micro_training as micro
+from hearing import Hearing
 from ovlab.ray.cluster import connect
 from ovlab.runs.here import Here
 from ovlab.runs.observer import Observer
-from ovlab.specs.events import Counts
+from ovlab.specs.events import Counts, Step
 from ovlab.store import count_shards as shards
 from ovlab.store.store import open_store
-from ovlab.training.step_log import StepRecord
 
 
 class Nodes:
@@ -64,12 +64,12 @@ def test_training_goes_on_from_the_store_when_its_node_is_lost(nodes: Nodes, tmp
     store, workdir = open_store(str(tmp_path / "store")), tmp_path / "work"
     heard: list[int] = []
 
-    def lose_node(record: StepRecord) -> None:
+    def lose_node(record: Step) -> None:
         heard.append(record.step)
         if record.step >= 7 and workdir.exists() and not (tmp_path / "lost").exists():
             nodes.replace(lose_disk=lambda: workdir.rename(tmp_path / "lost"))
 
-    record = micro.two_workers(store, workdir, on_step=[lose_node])
+    record = micro.shared_training(store, workdir, observer=Hearing(on_step=lose_node))
 
     assert (tmp_path / "lost").exists()
     assert 5 < min(heard[heard.index(7) :]) < 12, "it begins again"

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,17 +11,18 @@ import torch
 from safetensors.torch import load_file
 
 import micro_training as micro
+from hearing import Hearing
 from ovlab.ray import mailbox as ray_mailbox
 from ovlab.ray.cluster import connect
-from ovlab.runs.ensure import ensure_training
-from ovlab.shapes.dataset import open_shapes
+from ovlab.ray.on_ray import OnRay
+from ovlab.runs.here import Here
+from ovlab.shapes.dataset import ShapesDataset, open_shapes
 from ovlab.specs.errors import InputError, Stopped
-from ovlab.specs.resolved import training_fingerprint
-from ovlab.store.artifacts import STEP_LOG, fetch_weights
-from ovlab.store.attempts import attempts_at
+from ovlab.specs.events import Step
+from ovlab.store.artifacts import fetch_weights
+from ovlab.store.journal import curve_of, journaled_runs, read_journal
 from ovlab.store.record import TrainingRecord
 from ovlab.store.store import Store, open_store
-from ovlab.training.step_log import StepRecord, read_step_log
 
 pytestmark = pytest.mark.long
 
@@ -37,19 +37,11 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def one_process(store: Store, workdir: Path) -> TrainingRecord:
-    return ensure_training(
-        micro.resolved(),
-        store,
-        workdir,
-        dataset=micro.open_data(),
-        device=torch.device("cpu"),
-        num_loader_workers=0,
-        checkpoint_every=5,
-    )
+    return micro.shared_training(store, workdir, Here())
 
 
-def log_of(store: Store, record: TrainingRecord) -> list[StepRecord]:
-    return read_step_log(Path(str(store)) / "trainings" / record.fingerprint / STEP_LOG)
+def log_of(store: Store, record: TrainingRecord) -> list[Step]:
+    return curve_of(read_journal(store, record.fingerprint))
 
 
 def test_two_workers_give_the_loss_curve_and_the_weights_of_one_process(tmp_path: Path) -> None:
@@ -57,7 +49,9 @@ def test_two_workers_give_the_loss_curve_and_the_weights_of_one_process(tmp_path
     heard: list[int] = []
     one = one_process(stores[0], tmp_path / "work1")
 
-    two = micro.two_workers(stores[1], tmp_path / "work2", on_step=[lambda record: heard.append(record.step)])
+    two = micro.shared_training(
+        stores[1], tmp_path / "work2", observer=Hearing(on_step=lambda step: heard.append(step.step))
+    )
 
     assert heard == list(range(1, micro.NUM_STEPS + 1))
     assert two.fingerprint == one.fingerprint
@@ -69,18 +63,18 @@ def test_two_workers_give_the_loss_curve_and_the_weights_of_one_process(tmp_path
     weights = [load_file(fetch_weights(store, r, tmp_path)) for store, r in zip(stores, (one, two), strict=True)]
     for name in weights[0]:
         torch.testing.assert_close(weights[0][name], weights[1][name], rtol=0, atol=1e-3)
-    assert micro.two_workers(stores[1], tmp_path / "elsewhere") == two
+    assert micro.shared_training(stores[1], tmp_path / "elsewhere") == two
 
 
 def test_an_elastic_run_asked_to_stop_is_one_that_a_single_process_continues(tmp_path: Path) -> None:
     store = open_store(str(tmp_path / "store"))
     heard: list[int] = []
     with pytest.raises(Stopped, match="the same command continues"):
-        micro.two_workers(
+        micro.shared_training(
             store,
             tmp_path / "work",
-            num_workers=(1, 3),  # there is room for two
-            on_step=[lambda record: heard.append(record.step)],
+            OnRay(num_processes=(1, 3)),  # there is room for two
+            observer=Hearing(on_step=lambda step: heard.append(step.step)),
             stop=lambda: bool(heard),
         )
     assert 0 < heard[-1] < micro.NUM_STEPS
@@ -93,18 +87,24 @@ def test_an_elastic_run_asked_to_stop_is_one_that_a_single_process_continues(tmp
 
 def test_a_worker_with_other_data_than_planned_fails_once_and_in_one_line(tmp_path: Path) -> None:
     store = open_store(str(tmp_path / "store"))
-    other = partial(open_shapes, "shapes-pc-59", "train", num_samples=6)
 
-    with pytest.raises(InputError, match="not those the training was planned with") as error:
-        micro.two_workers(store, tmp_path / "work", open_data=other, num_workers=1)
+    class SixScenes(micro.FiveScenes):
+        num_samples = 6
+
+    with pytest.raises(InputError, match="are not those it was planned with") as error:
+        micro.shared_training(store, tmp_path / "work", OnRay(num_processes=1), sources=SixScenes())
 
     assert "\n" not in str(error.value)
     assert list(store.records()) == []
 
 
 def test_workers_that_meet_a_bug_fail_once_with_one_traceback(tmp_path: Path) -> None:
+    class FiveWhat(micro.FiveScenes):
+        def dataset(self, name: str, split: str) -> ShapesDataset:
+            return open_shapes(name, split, num_samples=int("five"))
+
     with pytest.raises(RuntimeError, match=r"worker [01] failed") as error:
-        micro.two_workers(open_store(str(tmp_path / "store")), tmp_path / "work", open_data=partial(int, "five"))
+        micro.shared_training(open_store(str(tmp_path / "store")), tmp_path / "work", sources=FiveWhat())
 
     assert str(error.value).count("Traceback") == 1
     assert "invalid literal for int() with base 10: 'five'" in str(error.value)
@@ -114,9 +114,9 @@ def test_workers_that_cannot_share_the_batch_are_refused_and_nothing_is_written(
     store = open_store(str(tmp_path / "store"))
 
     with pytest.raises(InputError, match="give one of 1, 2, 4"):
-        micro.two_workers(store, tmp_path / "work", num_workers=3)
+        micro.shared_training(store, tmp_path / "work", OnRay(num_processes=3))
 
-    assert attempts_at(store.folder, training_fingerprint(micro.resolved())) == ()
+    assert journaled_runs(store) == []
     assert not (tmp_path / "work").exists()
 
 

@@ -10,27 +10,25 @@ import torch
 from ray.util import placement_group_table
 from ray.util.state import list_actors
 
-from micro_sweep import assert_same, made_in
+from micro_sweep import END, assert_same, made_in, statuses
 from micro_table import SMALL, TABLE
-from ovlab.ray.asha import asha
 from ovlab.ray.cluster import Cluster, connect
-from ovlab.ray.tuner import make_on_ray
+from ovlab.ray.on_ray import OnRay
 from ovlab.runs.clip_files import RANDOM
+from ovlab.runs.context import RunContext
+from ovlab.runs.executor import Executor
 from ovlab.runs.failure import Failure
-from ovlab.runs.planned import Plan
+from ovlab.runs.here import Here
 from ovlab.runs.sources import Sources
-from ovlab.runs.workplace import Workplace
 from ovlab.specs.errors import InputError, Stopped
 from ovlab.specs.suite import SHAPES
-from ovlab.specs.table import Row, Variation
-from ovlab.store.attempts import attempts_at
+from ovlab.specs.table import Row, Table, Variation
+from ovlab.store.costs import costs_of
 from ovlab.store.store import Store, open_store
+from ovlab.sweeps.loop import make_sweep
 from ovlab.sweeps.planner import make_plan
 from ovlab.sweeps.search import without_given_up
-from ovlab.sweeps.tracked_run import make_here
-from ovlab.tracking.provenance import Source
-from ovlab.tracking.spool import SpoolTracker
-from ovlab.tracking.spooled_state import spooled_states
+from ovlab.sweeps.sweep import Plan
 
 pytestmark = pytest.mark.long
 
@@ -50,65 +48,33 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             yield cluster
 
 
-def planned(store: Store) -> Plan:
-    return make_plan([TABLE], SHAPES, store, SOURCES, limit_steps=NUM_STEPS, limit_images=2)
+def planned(store: Store, table: Table = TABLE, num_steps: int = NUM_STEPS) -> Plan:
+    return make_plan([table], SHAPES, store, SOURCES, limit_steps=num_steps, limit_images=2)
 
 
-def workplace(folder: Path, **changes: object) -> Workplace:
-    arguments = {
-        "store": str(folder / "store"),
-        "workdir": folder / "runs",
-        "sources": SOURCES,
-        "device": "cpu",
-        "source": Source(),
-        "num_loader_workers": 0,
-        "checkpoint_every": 2,
-    }
-    return Workplace(**{**arguments, **changes})
-
-
-def on_ray(folder: Path, cluster: Cluster, stop: Callable[[], bool] = lambda: False) -> list[Failure]:
-    failures: list[Failure] = []
-    make_on_ray(
-        planned(open_store(str(folder / "store"))),
-        workplace(folder),
-        cluster=cluster,
-        num_at_once=2,
-        new_tracker=lambda: SpoolTracker(folder / "spool"),
-        stop=stop,
-        on_failure=failures.append,
-    )
-    return failures
-
-
-def statuses(folder: Path) -> dict[str, str]:
-    return {state.header.name.split(",")[0]: state.status for state in spooled_states(folder / "spool")}
+def make(folder: Path, executor: Executor, plan: Callable[[Store], Plan] = planned, **changes: object) -> list[Failure]:
+    store = open_store(str(folder / "store"))
+    given = {"sources": SOURCES, "device": "cpu", "num_loader_workers": 0, "checkpoint_every": 2}
+    context = RunContext(store=store, workdir=folder / "runs", **{**given, **changes})
+    return make_sweep(plan(store), context, executor)
 
 
 @pytest.fixture(scope="module")
 def one_process(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("one")
-    failures: list[Failure] = []
-    make_here(
-        planned(open_store(str(folder / "store"))),
-        workplace(folder),
-        new_tracker=lambda: SpoolTracker(folder / "spool"),
-        stop=lambda: False,
-        on_failure=failures.append,
-    )
-    assert len(failures) == 1
+    assert len(make(folder, Here())) == 1
     return folder
 
 
 def test_trials_make_what_one_process_makes_and_one_that_fails_stops_no_other(
     cluster: Cluster, one_process: Path, tmp_path: Path
 ) -> None:
-    (failure,) = on_ray(tmp_path, cluster)
+    (failure,) = make(tmp_path, OnRay(num_at_once=2))
 
     assert failure.run.name == "micro broken, seed 0"
     assert "the loss is nan" in failure.cause
     assert_same(tmp_path, one_process)
-    assert statuses(tmp_path) == {"micro broken": "FAILED", "micro full": "FINISHED", "micro zero": "FINISHED"}
+    assert statuses(tmp_path) == END
     assert {group["state"] for group in placement_group_table().values()} <= {"REMOVED"}
     here = ray.get_runtime_context().gcs_address  # another Ray may run on this machine
     left = [actor.class_name for actor in list_actors(address=here, filters=[("state", "=", "ALIVE")])]
@@ -120,35 +86,27 @@ def test_trials_asked_to_stop_save_their_state_and_the_next_call_continues_to_th
 ) -> None:
     def begun() -> bool:
         # One of the two may be the run that ends by itself at its second step.
-        return len(list((tmp_path / "runs").glob("*/steps.jsonl"))) > 1
+        return len(list((tmp_path / "runs").glob("*/spec.json"))) > 1
 
     with pytest.raises(Stopped, match="the same command continues"):
-        on_ray(tmp_path, cluster, stop=begun)
+        make(tmp_path, OnRay(num_at_once=2), stop=begun)
 
     assert "RUNNING" not in statuses(tmp_path).values()
     assert "KILLED" in statuses(tmp_path).values()
     assert len(made_in(tmp_path)[1]) < 4
 
-    on_ray(tmp_path, cluster)
+    make(tmp_path, OnRay(num_at_once=2))
 
     assert_same(tmp_path, one_process)
     store = open_store(str(tmp_path / "store"))
-    attempts = [attempts_at(store.folder, record.fingerprint) for record in store.trainings()]
+    attempts = [costs_of(store, record.fingerprint, record.fingerprint) for record in store.trainings()]
     assert "stopped" in {attempt.status for ofone in attempts for attempt in ofone}
 
 
 @pytest.mark.parametrize(("device", "reason"), [("cuda", "has no GPU"), ("cuda:1", "use cpu, cuda or auto")])
 def test_device_that_a_trial_cannot_have_is_refused(device: str, reason: str, cluster: Cluster, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=reason):
-        make_on_ray(
-            planned(open_store(str(tmp_path / "store"))),
-            workplace(tmp_path, device=device),
-            cluster=cluster,
-            num_at_once=None,
-            new_tracker=lambda: SpoolTracker(tmp_path / "spool"),
-            stop=lambda: False,
-            on_failure=lambda failure: None,
-        )
+        make(tmp_path, OnRay(), device=device)
 
 
 def test_search_gives_up_a_run_that_does_not_learn_without_a_record_and_does_not_begin_it_again(
@@ -158,23 +116,17 @@ def test_search_gives_up_a_run_that_does_not_learn_without_a_record_and_does_not
     idles = replace(learns, schedule={"batch_size": 1, "learning_rate": 0.0})
     rows = tuple(Row(key=key, label="", run=run) for key, run in (("learns", learns), ("idles", idles)))
     table, store = replace(TABLE, name="searched", rows=rows), open_store(str(tmp_path / "store"))
-    plan = make_plan([table], SHAPES, store, SOURCES, limit_steps=18, limit_images=2)
-    failures: list[Failure] = []
+    plan = planned(store, table, 18)
 
-    make_on_ray(
-        plan,
-        workplace(tmp_path),
-        cluster=cluster,
-        num_at_once=1,
-        new_tracker=lambda: SpoolTracker(tmp_path / "spool"),
-        stop=lambda: False,
-        on_failure=failures.append,
-        search=asha,
-    )
+    failures = make(tmp_path, OnRay(num_at_once=1, search="asha"), lambda _: plan)
 
     assert failures == []
     assert [record.fingerprint for record in store.trainings()] == [plan.runs[0].training.fingerprint]
-    assert statuses(tmp_path) == {"searched learns": "FINISHED", "searched idles": "KILLED"}
-    again = make_plan([table], SHAPES, store, SOURCES, limit_steps=18, limit_images=2)
+    assert statuses(tmp_path) == {
+        "searched": "FINISHED",
+        "searched learns": "FINISHED",
+        "searched idles": "KILLED",
+    }
+    again = planned(store, table, 18)
     assert again.runs[1].status == "missing"
     assert without_given_up(again, store).missing == ()

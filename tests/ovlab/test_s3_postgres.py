@@ -119,15 +119,18 @@ def score(store: Store, place: str, workdir: Path) -> dict:
     from ovlab.runs.evaluations import ensure_evaluations
     from ovlab.runs.here import Here
     from ovlab.runs.identity import resolve_evaluation
+    from ovlab.runs.journaling import journaled
     from ovlab.runs.subject import open_stored
     from ovlab.specs.evaluation import whole
+    from ovlab.specs.events import RunHeader
 
     (training,) = store.trainings()
     dataset = open_named("a-150", "val", {"a-150": place})
     job = EvaluationJob(resolve_evaluation(training.fingerprint, dataset, "val", whole(64)), dataset)
     context = RunContext(store=store, workdir=workdir, device="cpu")
     subject = {training.fingerprint: partial(open_stored, store, training)}
-    (record,) = ensure_evaluations([job], subject, context, Here())
+    with journaled(RunHeader(run=training.fingerprint, name="scored"), context) as inner:
+        (record,) = ensure_evaluations([job], subject, inner, Here())
     return dict(record.figures)
 
 

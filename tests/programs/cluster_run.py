@@ -22,9 +22,11 @@ from ovlab.runs.counting import Counted, EvaluationJob, Work
 from ovlab.runs.evaluations import ensure_evaluations
 from ovlab.runs.executor import Executor
 from ovlab.runs.identity import resolve_evaluation
+from ovlab.runs.journaling import journaled
 from ovlab.runs.observer import Observer
 from ovlab.runs.subject import find_subject
 from ovlab.specs.evaluation import whole
+from ovlab.specs.events import RunHeader
 from ovlab.store import count_shards as shards
 from ovlab.store.record import EvaluationRecord
 from ovlab.store.store import Store, open_store
@@ -66,7 +68,8 @@ def evaluate(
 ) -> list[EvaluationRecord]:
     """Of the micro model, whose weights `save_subject` wrote."""
     context = RunContext(store=store, workdir=weights.parent, device="cpu", observer=observer or Observer())
-    return ensure_evaluations(given, {SUBJECT: find_subject(str(weights)).open_model}, context, executor)
+    with journaled(RunHeader(run=SUBJECT, name="micro"), context) as inner:
+        return ensure_evaluations(given, {SUBJECT: find_subject(str(weights)).open_model}, inner, executor)
 
 
 def main(folder: Path, num_actors: int) -> None:

@@ -23,6 +23,14 @@ import numba
 import numpy as np
 import pytest
 import torch
+from logoseg.shipped import shipped_clip
+from logoseg.sliding_window import winners_from_windows_in_chunks
+from logoseg.text_encoder import cached_text
+from logoseg.upsample_argmax import upsample_max_in_chunks
+from ovlab.datasets.shapes import open_shapes
+from ovlab.datasets.shapes_benchmarks import SHAPES_NAMES
+from ovlab.sweeps.resolve import resolve_evaluation, resolve_training
+from ovlab.weights import open_model
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -30,14 +38,8 @@ from logoseg.checkpoint import load_clip
 from logoseg.config import SlidingWindow, WholeImage
 from logoseg.network import LoGoSeg
 from logoseg.presets import PRESETS
-from logoseg.shipped import shipped_clip
-from logoseg.sliding_window import winners_from_windows_in_chunks
-from logoseg.text_encoder import cached_text
-from logoseg.upsample_argmax import upsample_max_in_chunks
 from logoseg.views import views
 from ovlab.cli import main
-from ovlab.datasets.shapes import open_shapes
-from ovlab.datasets.shapes_benchmarks import SHAPES_NAMES
 from ovlab.evaluation.evaluator import predict_labels
 from ovlab.metrics.counting import sparse_counts
 from ovlab.metrics.evaluation_counts import sum_counts
@@ -63,8 +65,6 @@ from ovlab.specs.evaluation import (
 from ovlab.specs.fingerprint import fingerprint
 from ovlab.specs.resolved import ResolvedTraining, training_fingerprint
 from ovlab.specs.suite import PAPER, SHAPES
-from ovlab.sweeps.resolve import resolve_evaluation, resolve_training
-from ovlab.weights import open_model
 
 PINS = Path(__file__).parent.parent / "golden" / "pins.json"
 CPU = torch.device("cpu")

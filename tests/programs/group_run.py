@@ -1,4 +1,4 @@
-"""One run by process groups of several sizes: `python group_run.py FOLDER` trains it in FOLDER/<size> by 1, 2 and 4 processes.
+"""One run by groups of several sizes: `python group_run.py FOLDER` trains it in FOLDER/<size> by 1, 2 and 4 processes.
 
 In FOLDER/killed it is 4 processes whose leader is killed in the middle, then the same again to the end. It prints the
 signals that ended the leaders, 0 for none.

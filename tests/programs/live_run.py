@@ -8,16 +8,14 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import ray
 
 import micro_run as micro
 from ovlab.ray.cluster import connect
-from ovlab.ray.hooks import evaluation_metrics, training_metrics
-from ovlab.ray.ray_sink import RaySink
-from ovlab.runs.observer import Observer
-from ovlab.specs.events import Counts
+from ovlab.ray.prometheus import Prometheus, RaySink
+from ovlab.runs.observer import Observer, Observers
+from ovlab.specs.events import Counts, Status, Step
 from ovlab.store.record import TrainingRecord
 from ovlab.store.store import open_store
 
@@ -25,31 +23,32 @@ from ovlab.store.store import open_store
 PAUSE_SECONDS = 1.5
 
 
-def pause(*_: Any) -> None:
-    time.sleep(PAUSE_SECONDS)
+class Pauses(Observer):
+    """Between two events."""
+
+    def on_step(self, step: Step) -> None:
+        time.sleep(PAUSE_SECONDS)
+
+    def on_counts(self, counts: Counts) -> None:
+        time.sleep(PAUSE_SECONDS)
+
+
+class Waits(Observer):
+    """Before the evaluations are over."""
+
+    def on_end(self, status: Status, reason: str) -> None:
+        say_and_wait("worked")
 
 
 def train(folder: Path) -> TrainingRecord:
-    with training_metrics(RaySink(), micro.resolved()) as hooks:
-        return micro.micro_training(
-            open_store(str(folder / "store")),
-            folder / "work",
-            on_step=[pause, hooks.on_step],
-            on_checkpoint=[hooks.on_checkpoint],
-        )
+    store, observer = open_store(str(folder / "store")), Observers((Pauses(), Prometheus(RaySink())))
+    return micro.micro_training(store, folder / "work", observer=observer)
 
 
 def evaluate(folder: Path, training: TrainingRecord) -> None:
     micro.small_shards()
-    with evaluation_metrics(RaySink(), [training.fingerprint]) as hooks:
-
-        class Slow(Observer):
-            def on_counts(self, counts: Counts) -> None:
-                pause()
-                hooks.on_counts(counts)
-
-        micro.micro_evaluations(open_store(str(folder / "store")), folder / "work", training, observer=Slow())
-        say_and_wait("worked")
+    store, observer = open_store(str(folder / "store")), Observers((Pauses(), Waits(), Prometheus(RaySink())))
+    micro.micro_evaluations(store, folder / "work", training, observer=observer)
 
 
 def say_and_wait(word: str) -> None:

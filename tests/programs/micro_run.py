@@ -12,23 +12,32 @@ import signal
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from hearing import Hearing
 from logoseg.presets import tiny
-from ovlab.runs import counting, stored_run
-from ovlab.runs import ensure as run
+from ovlab.runs import context as runs_context
+from ovlab.runs import counting
 from ovlab.runs.context import RunContext
 from ovlab.runs.counting import EvaluationJob
 from ovlab.runs.evaluations import ensure_evaluations
+from ovlab.runs.executor import Executor
 from ovlab.runs.here import Here
 from ovlab.runs.identity import resolve_evaluation, resolve_training
+from ovlab.runs.journaling import journaled
+from ovlab.runs.planned import PlannedTraining
+from ovlab.runs.sources import Sources
+from ovlab.runs.subject import open_stored
+from ovlab.runs.training import ensure_training
 from ovlab.shapes.dataset import ShapesDataset, open_shapes
 from ovlab.specs.augmentation import AugmentationSpec
 from ovlab.specs.evaluation import whole
-from ovlab.specs.resolved import ResolvedTraining
+from ovlab.specs.events import RunHeader
+from ovlab.specs.resolved import ResolvedTraining, training_fingerprint
 from ovlab.specs.training import ScheduleSpec, TrainingSpec
 from ovlab.store import count_shards as shards
 from ovlab.store.record import EvaluationRecord, TrainingRecord
@@ -55,13 +64,43 @@ def training_data() -> ShapesDataset:
     return open_shapes("shapes-pc-59", "train", num_samples=4)
 
 
+class MicroSources(Sources):
+    """Of four scenes."""
+
+    def dataset(self, name: str, split: str) -> ShapesDataset:
+        return training_data()
+
+    def absolute(self) -> "MicroSources":
+        return self
+
+
 def resolved() -> ResolvedTraining:
     return resolve_training(spec(), training_data())
 
 
-def micro_training(store: Store, workdir: Path, **changes: Any) -> TrainingRecord:
-    arguments = {"dataset": training_data(), "device": CPU, "num_loader_workers": 0, "checkpoint_every": 2}
-    return run.ensure_training(resolved(), store, workdir, **{**arguments, **changes})
+def planned() -> PlannedTraining:
+    identity = resolved()
+    return PlannedTraining(
+        spec=identity.spec,
+        preset="tiny",
+        status="missing",
+        resolved=identity,
+        fingerprint=training_fingerprint(identity),
+    )
+
+
+def context(store: Store, workdir: Path, **changes: Any) -> RunContext:
+    given = {"sources": MicroSources(), "device": "cpu", "num_loader_workers": 0, "checkpoint_every": 2}
+    return RunContext(store=store, workdir=workdir, **{**given, **changes})
+
+
+def header() -> RunHeader:
+    return RunHeader(run=training_fingerprint(resolved()), name="micro")
+
+
+def micro_training(store: Store, workdir: Path, executor: Executor | None = None, **changes: Any) -> TrainingRecord:
+    with journaled(header(), context(store, workdir, **changes)) as inner:
+        return ensure_training(planned(), inner, executor or Here())
 
 
 def jobs(subject: str) -> list[EvaluationJob]:
@@ -82,14 +121,11 @@ def micro_evaluations(
     workdir: Path,
     training: TrainingRecord,
     open_model: Callable[[], torch.nn.Module] | None = None,
-    **context: Any,
+    **changes: Any,
 ) -> list[EvaluationRecord]:
-    def stored() -> torch.nn.Module:
-        return run.open_trained(training, store, workdir)
-
-    subject = {training.fingerprint: open_model or stored}
-    given = RunContext(store=store, workdir=workdir, device="cpu", **context)
-    return ensure_evaluations(jobs(training.fingerprint), subject, given, Here())
+    subject = {training.fingerprint: open_model or partial(open_stored, store, training)}
+    with journaled(replace(header(), run=training.fingerprint), context(store, workdir, **changes)) as inner:
+        return ensure_evaluations(jobs(training.fingerprint), subject, inner, Here())
 
 
 def die() -> None:
@@ -97,7 +133,7 @@ def die() -> None:
 
 
 def die_after_step(step: int) -> dict[str, Any]:
-    return {"on_step": [lambda record: record.step == step and die()]}
+    return {"observer": Hearing(on_step=lambda record: record.step == step and die())}
 
 
 def on_another_machine(folder: Path) -> dict[str, Any]:
@@ -107,7 +143,7 @@ def on_another_machine(folder: Path) -> dict[str, Any]:
 
 
 def die_before_the_record() -> dict[str, Any]:
-    stored_run.cost_of = lambda attempts: die()
+    runs_context.finished_cost = lambda *_: die()
     return {}
 
 

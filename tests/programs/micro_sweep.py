@@ -12,9 +12,8 @@ import torch
 from safetensors.torch import load_file
 
 from ovlab.store.artifacts import fetch_weights
+from ovlab.store.journal import curve_of, journaled_runs, read_journal, status_of
 from ovlab.store.store import open_store
-from ovlab.tracking.destination import destination
-from ovlab.tracking.spooled_state import spooled_states
 
 TABLE = Path(__file__).with_name("micro_table.py")
 NUM_STEPS = 24
@@ -52,9 +51,10 @@ def errors_of(folder: Path) -> str:
 
 def run_under_way(folder: Path) -> str | None:
     """The fingerprint of a training that is some updates behind a checkpoint, once there is one."""
-    for log in folder.glob("runs/*/steps.jsonl"):
-        if 7 <= len(log.read_text().splitlines()) < NUM_STEPS - 5:
-            return log.parent.name
+    store = open_store(str(folder / "store"))
+    for run in journaled_runs(store):
+        if 7 <= len(curve_of(read_journal(store, run))) < NUM_STEPS - 5:
+            return run
     return None
 
 
@@ -83,9 +83,10 @@ def assert_same(folder: Path, other: Path) -> None:
 
 
 def statuses(folder: Path) -> dict[str, str]:
-    """Those of the runs that MLflow has heard of or will."""
-    found = spooled_states(destination(str(folder / "store")).spool)
-    return {short_name(state.header.name): state.status for state in found}
+    """Those of the runs, by their journals."""
+    store = open_store(str(folder / "store"))
+    logs = [read_journal(store, run) for run in journaled_runs(store)]
+    return {short_name(log.header.name): status_of(log).status for log in logs if log.header is not None}
 
 
 def short_name(name: str) -> str:
@@ -102,6 +103,6 @@ def on_the_server(folder: Path, **variables: str) -> dict[str, str]:
             capture_output=True,
             check=True,
         )
-        for action in ("replay", "list")
+        for action in ("publish", "list")
     ]
     return {short_name(run["name"]): run["status"] for run in json.loads(answers[1].stdout)["runs"]}

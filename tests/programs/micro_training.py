@@ -5,25 +5,42 @@ prints the number of each step as it hears of it.
 """
 
 import sys
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hearing import Hearing
 from logoseg.presets import tiny
 from ovlab.ray.cluster import connect
-from ovlab.ray.trainer import train_on_workers
+from ovlab.ray.on_ray import OnRay
+from ovlab.runs.context import RunContext
+from ovlab.runs.executor import Executor
 from ovlab.runs.identity import resolve_training
+from ovlab.runs.journaling import journaled
+from ovlab.runs.planned import PlannedTraining
+from ovlab.runs.sources import Sources
+from ovlab.runs.training import ensure_training
 from ovlab.shapes.dataset import ShapesDataset, open_shapes
 from ovlab.specs.augmentation import AugmentationSpec
-from ovlab.specs.resolved import ResolvedTraining
+from ovlab.specs.events import RunHeader
+from ovlab.specs.resolved import ResolvedTraining, training_fingerprint
 from ovlab.specs.training import ScheduleSpec, TrainingSpec
 from ovlab.store.record import TrainingRecord
 from ovlab.store.store import Store, open_store
 
 NUM_STEPS = 50
-open_data: Callable[[], ShapesDataset] = partial(open_shapes, "shapes-pc-59", "train", num_samples=5)
+
+
+class FiveScenes(Sources):
+    """What each process opens."""
+
+    num_samples = 5
+
+    def dataset(self, name: str, split: str) -> ShapesDataset:
+        return open_shapes("shapes-pc-59", "train", num_samples=self.num_samples)
+
+    def absolute(self) -> "FiveScenes":
+        return self
 
 
 def resolved() -> ResolvedTraining:
@@ -36,24 +53,27 @@ def resolved() -> ResolvedTraining:
     spec = TrainingSpec(
         model=model, dataset="shapes-pc-59", split="train", augmentation=augmentation, schedule=schedule
     )
-    return resolve_training(spec, open_data())
+    return resolve_training(spec, FiveScenes().dataset("shapes-pc-59", "train"))
 
 
-def two_workers(store: Store, workdir: Path, **changes: Any) -> TrainingRecord:
-    """On the Ray that is connected."""
-    arguments = {
-        "open_data": open_data,
-        "num_workers": 2,
-        "use_gpu": False,
-        "num_loader_workers": 0,
-        "checkpoint_every": 5,
-    }
-    return train_on_workers(resolved(), store, workdir, **{**arguments, **changes})
+def shared_training(store: Store, workdir: Path, executor: Executor | None = None, **changes: Any) -> TrainingRecord:
+    """By two workers on the Ray that is connected, or by another executor."""
+    identity = resolved()
+    fingerprint = training_fingerprint(identity)
+    training = PlannedTraining(
+        spec=identity.spec, preset="tiny", status="missing", resolved=identity, fingerprint=fingerprint
+    )
+    given = {"sources": FiveScenes(), "device": "cpu", "num_loader_workers": 0, "checkpoint_every": 5}
+    context = RunContext(store=store, workdir=workdir, **{**given, **changes})
+    with journaled(RunHeader(run=fingerprint, name="micro"), context) as inner:
+        return ensure_training(training, inner, executor or OnRay(num_processes=2))
 
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     with connect("local", num_cpus=2):
-        two_workers(
-            open_store(str(folder / "store")), folder / "work", on_step=[lambda record: print(record.step, flush=True)]
+        shared_training(
+            open_store(str(folder / "store")),
+            folder / "work",
+            observer=Hearing(on_step=lambda step: print(step.step, flush=True)),
         )

@@ -38,11 +38,12 @@ from ovlab.runs.evaluations import ensure_evaluations
 from ovlab.runs.executor import Executor
 from ovlab.runs.here import Here
 from ovlab.runs.identity import resolve_evaluation
+from ovlab.runs.journaling import journaled
 from ovlab.runs.observer import Observer
 from ovlab.runs.subject import find_subject
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import whole
-from ovlab.specs.events import Counts
+from ovlab.specs.events import Counts, RunHeader
 from ovlab.store.pictures import Pictures, put_pictures
 from ovlab.store.store import open_store
 
@@ -209,7 +210,8 @@ def _time(subject: Opened, executor: Executor, jobs: Sequence[EvaluationJob], fo
         put_pictures(store, job.fingerprint, Pictures(pictures=()))
     context = RunContext(store=store, workdir=folder, device=subject.device, observer=observer)
     began, cpu_began = time.perf_counter(), time.process_time()
-    ensure_evaluations(jobs, {_SUBJECT: subject.open_model}, context, executor)
+    with journaled(RunHeader(run=_SUBJECT, name="made"), context) as inner:
+        ensure_evaluations(jobs, {_SUBJECT: subject.open_model}, inner, executor)
     return Timed(time.perf_counter() - began, time.process_time() - cpu_began, observer.notes)
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from ovlab.runs.journal_observer import JournalObserver
 from ovlab.runs.observer import Observer, Observers
 from ovlab.runs.sources import Sources
+from ovlab.store.costs import finished_cost
+from ovlab.store.record import Cost
 from ovlab.store.store import Store
 from ovlab.tracking.provenance import Source
 
@@ -42,10 +44,13 @@ class RunContext:
         """All who are told of the run: its journal, and the observer."""
         return self.observer if self.journal is None else Observers((self.journal, self.observer))
 
-    def flush(self) -> None:
-        """See to it that the journal tells all that was done until now, before it is read."""
-        if self.journal is not None:
-            self.journal.open().flush()
+    def finished_cost(self, fingerprint: str) -> Cost:
+        """What the training or the evaluation `fingerprint` has cost in all attempts at this run, now that all is done
+        but its record. Raises ValueError without a journal: see `ovlab.runs.journaling`."""
+        if self.journal is None:
+            raise ValueError("a run is made under the eyes of its journal; see ovlab.runs.journaling.")
+        self.journal.open().flush()
+        return finished_cost(self.store, self.journal.header.run, fingerprint)
 
     @property
     def run_folder_is_store(self) -> bool:

@@ -26,7 +26,6 @@ from ovlab.specs.errors import InputError, WorkError
 from ovlab.specs.evaluation import protocol_hash, scoring_hash
 from ovlab.specs.events import Begun, Counts
 from ovlab.specs.wording import first_names
-from ovlab.store.costs import finished_cost
 from ovlab.store.count_shards import CountShard, commit_shard, committed_shards
 from ovlab.store.record import ClassFigures, EvaluationRecord
 from ovlab.store.store import Store
@@ -166,7 +165,6 @@ def _put_record(job: EvaluationJob, context: RunContext) -> EvaluationRecord:
 
     Raises WorkError naming the shards that are missing.
     """
-    context.flush()
     store, shards, labels, fingerprint = context.store, job.shards(), job.labels, job.fingerprint
     there = committed_shards(store, fingerprint, shards)
     missing = [shard.file for shard in shards if shard not in there]
@@ -187,7 +185,7 @@ def _put_record(job: EvaluationJob, context: RunContext) -> EvaluationRecord:
             figures=scores,
             classes=classes,
             num_shards=len(shards),
-            cost=finished_cost(store, job.spec.subject, fingerprint),
+            cost=context.finished_cost(fingerprint),
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
             provenance=asdict(provenance(context.source)),
         )

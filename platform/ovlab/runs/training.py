@@ -26,7 +26,6 @@ from ovlab.specs.events import Begun
 from ovlab.specs.resolved import training_fingerprint
 from ovlab.specs.training import TrainingSpec
 from ovlab.store.artifacts import fetch_newest_checkpoint, keep_checkpoint, keep_weights, remove_checkpoints
-from ovlab.store.costs import finished_cost
 from ovlab.store.journal import read_curve
 from ovlab.store.record import TrainingRecord
 from ovlab.tracking.provenance import provenance
@@ -87,8 +86,7 @@ def train_into_store(training: PlannedTraining, context: RunContext, group: Proc
     if result.status == "stopped":
         raise Stopped(f"stopped after {result.num_steps} steps; the same command continues.")
     weights = keep_weights(store, fingerprint, result.folder.weights)
-    context.flush()
-    curve = read_curve(store, fingerprint)
+    cost, curve = context.finished_cost(fingerprint), read_curve(store, fingerprint)
     record = store.put_training(
         TrainingRecord(
             fingerprint=fingerprint,
@@ -97,7 +95,7 @@ def train_into_store(training: PlannedTraining, context: RunContext, group: Proc
             num_steps=resolved.spec.schedule.steps,
             final_loss=curve[-1].loss if curve else None,
             weights=weights,
-            cost=finished_cost(store, fingerprint, fingerprint),
+            cost=cost,
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
             provenance=asdict(provenance(context.source)),
         )

@@ -12,7 +12,9 @@ from ovlab.runs.counting import EvaluationJob
 from ovlab.runs.evaluations import ensure_evaluations
 from ovlab.runs.here import Here
 from ovlab.runs.identity import resolve_evaluation
+from ovlab.runs.journaling import journaled
 from ovlab.specs.evaluation import whole
+from ovlab.specs.events import RunHeader
 from ovlab.store.store import open_store
 
 
@@ -34,7 +36,8 @@ def test_blank_model_is_scored_as_any_other(tmp_path: Path, monkeypatch: pytest.
     job = EvaluationJob(resolve_evaluation("0" * 64, dataset, "val", whole(96)), dataset)
     context = RunContext(store=open_store(str(tmp_path)), workdir=tmp_path, device="cpu")
 
-    (record,) = ensure_evaluations([job], {"0" * 64: BlankModel}, context, Here())
+    with journaled(RunHeader(run="0" * 64, name="blank"), context) as inner:
+        (record,) = ensure_evaluations([job], {"0" * 64: BlankModel}, inner, Here())
 
     assert record.figures["num_images"] == 3
     assert sum(entry.num_pred_pixels > 0 for entry in record.classes) == 1

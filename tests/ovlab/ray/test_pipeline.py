@@ -19,11 +19,14 @@ from ovlab.runs import small_work
 from ovlab.runs.context import RunContext
 from ovlab.runs.counting import Counted, EvaluationJob, Work, plan_work
 from ovlab.runs.evaluations import ensure_evaluations
+from ovlab.runs.executor import Executor
 from ovlab.runs.here import Here
 from ovlab.runs.identity import resolve_evaluation
+from ovlab.runs.journaling import journaled
 from ovlab.shapes.dataset import open_shapes
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import whole
+from ovlab.specs.events import RunHeader
 from ovlab.store import count_shards as shards
 from ovlab.store.record import EvaluationRecord
 from ovlab.store.store import Store, open_store
@@ -52,6 +55,11 @@ def context_of(store: Store, **others: object) -> RunContext:
     return RunContext(store=store, workdir=Path("unused"), device="cpu", **others)
 
 
+def evaluated(store: Store, executor: Executor) -> list[EvaluationRecord]:
+    with journaled(RunHeader(run=SUBJECT, name="made"), context_of(store)) as inner:
+        return ensure_evaluations(jobs(), {SUBJECT: network}, inner, executor)
+
+
 @pytest.fixture(autouse=True)
 def small_shards_and_own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     monkeypatch.setattr(shards, "IMAGES_PER_SHARD", 2)
@@ -65,7 +73,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, list[Evaluat
         patch.setattr(shards, "IMAGES_PER_SHARD", 2)
         patch.setenv("OVLAB_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
         store = open_store(str(tmp_path_factory.mktemp("plain")))
-        return store, ensure_evaluations(jobs(), {SUBJECT: network}, context_of(store), Here())
+        return store, evaluated(store, Here())
 
 
 class Backwards(OnRay):
@@ -82,7 +90,7 @@ def test_blocks_that_travel_make_the_records_and_files_of_one_process(
 ) -> None:
     store = open_store(str(tmp_path))
 
-    found = ensure_evaluations(jobs(), {SUBJECT: network}, context_of(store), Backwards())
+    found = evaluated(store, Backwards())
 
     for record, other in zip(found, plain[1], strict=True):
         assert replace(record, cost=other.cost, finished=other.finished) == other

@@ -21,12 +21,13 @@ from ovlab.runs.executor import Executor
 from ovlab.runs.failure import Failure
 from ovlab.runs.here import Here
 from ovlab.runs.identity import resolve_evaluation
+from ovlab.runs.journaling import journaled
 from ovlab.runs.observer import Observer
 from ovlab.runs.planned import PlannedRun, PlannedTraining
 from ovlab.shapes.dataset import open_shapes
 from ovlab.specs.errors import InputError, Stopped, WorkError
 from ovlab.specs.evaluation import whole
-from ovlab.specs.events import Begun, Counts
+from ovlab.specs.events import Begun, Counts, RunHeader
 from ovlab.store import count_shards as shards
 from ovlab.store.count_shards import counts_of
 from ovlab.store.pictures import pictures_of
@@ -128,7 +129,8 @@ def ensure(
     stop: Callable[[], bool] = lambda: False,
 ) -> list[EvaluationRecord]:
     context = RunContext(store=store, workdir=Path("unused"), device="cpu", observer=observer or Observer(), stop=stop)
-    return ensure_evaluations(given or jobs(), {SUBJECT: open_model}, context, executor or Here())
+    with journaled(RunHeader(run=SUBJECT, name="made"), context) as inner:
+        return ensure_evaluations(given or jobs(), {SUBJECT: open_model}, inner, executor or Here())
 
 
 def as_lists(images: Sequence[ImageCounts]) -> list[tuple[object, ...]]:
@@ -323,7 +325,8 @@ def test_two_subjects_are_opened_one_after_the_other(tmp_path: Path) -> None:
     models: Mapping[str, Callable[[], nn.Module]] = {name: opener(name) for name in (SUBJECT, other)}
     context = RunContext(store=open_store(str(tmp_path)), workdir=tmp_path, device="cpu")
 
-    records = ensure_evaluations(given, models, context, Here())
+    with journaled(RunHeader(run=SUBJECT, name="made"), context) as inner:
+        records = ensure_evaluations(given, models, inner, Here())
 
     # To count, then for the pictures.
     assert opened == [SUBJECT, other, SUBJECT, other]

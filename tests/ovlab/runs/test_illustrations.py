@@ -20,8 +20,10 @@ from ovlab.runs.evaluations import ensure_evaluations
 from ovlab.runs.here import Here
 from ovlab.runs.identity import resolve_evaluation
 from ovlab.runs.illustrations import keep_pictures
+from ovlab.runs.journaling import journaled
 from ovlab.shapes.dataset import open_shapes
 from ovlab.specs.evaluation import whole
+from ovlab.specs.events import RunHeader
 from ovlab.store.pairs import stored_tables
 from ovlab.store.pictures import KINDS, pictures_of, read_pictures
 from ovlab.store.record import EvaluationRecord
@@ -61,7 +63,8 @@ def context(store: Store, tmp_path: Path) -> RunContext:
 @pytest.fixture
 def record(job: EvaluationJob, context: RunContext) -> EvaluationRecord:
     """Of an evaluation whose pictures are lost."""
-    (record,) = ensure_evaluations([job], {"a" * 64: network}, context, Here())
+    with journaled(RunHeader(run="a" * 64, name="made"), context) as inner:
+        (record,) = ensure_evaluations([job], {"a" * 64: network}, inner, Here())
     context.store.folder.remove_folder(f"{evaluation_folder(record.fingerprint)}/pictures")
     return record
 

@@ -11,7 +11,7 @@ from ovlab.datasets.digest import data_digest
 from ovlab.datasets.sample import SegmentationDataset
 from ovlab.runs import identity as resolve
 from ovlab.runs.clip_files import RANDOM
-from ovlab.runs.planned import Plan, PlannedEvaluation, PlannedRun
+from ovlab.runs.planned import PlannedEvaluation, PlannedRun
 from ovlab.runs.sources import Sources, parse_clip_files
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import protocol_hash, scoring_hash
@@ -23,6 +23,7 @@ from ovlab.store.record import EvaluationRecord, StoredFile, TrainingRecord, cos
 from ovlab.store.store import Store, open_store
 from ovlab.sweeps import planner as plan
 from ovlab.sweeps.planner import make_plan
+from ovlab.sweeps.sweep import Plan
 
 # A training of 300 steps, and two evaluations of 300 images.
 TABLE = Table(
@@ -166,7 +167,11 @@ def test_plan_limits_make_other_runs_that_fill_no_unlimited_cell(store: Store) -
 
 
 def test_plan_limit_of_as_many_images_as_there_are_is_no_limit(store: Store) -> None:
-    assert planned(store, limit_images=300).runs == planned(store).runs
+    limited, whole = planned(store, limit_images=300), planned(store)
+
+    assert [(run.training, run.evaluations) for run in limited.runs] == [
+        (run.training, run.evaluations) for run in whole.runs
+    ]
 
 
 def test_plan_estimates_from_the_kept_time_of_finished_runs(store: Store, tmp_path: Path) -> None:

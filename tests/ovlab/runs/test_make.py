@@ -1,25 +1,26 @@
-"""ovlab.runs.planned_run: what one run does with a part that is blocked, and a sweep with a run that fails."""
+"""ovlab.runs.make and here: what one run does with a part that is blocked, and several with one that fails."""
 
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import torch
 
-from ovlab.runs import planned_run
+from ovlab.runs import here, make
 from ovlab.runs.clip_files import RANDOM
+from ovlab.runs.context import RunContext
 from ovlab.runs.failure import Failure
-from ovlab.runs.planned import Plan, PlannedRun
-from ovlab.runs.planned_run import run_missing, run_one
+from ovlab.runs.here import Here
+from ovlab.runs.make import make_run
+from ovlab.runs.planned import PlannedRun
 from ovlab.runs.sources import Sources
 from ovlab.specs.errors import InputError, Stopped, WorkError
 from ovlab.specs.suite import SHAPES
 from ovlab.specs.table import SIX_BENCHMARKS, Row, Table, Variation
-from ovlab.store.store import Store, open_store
+from ovlab.store.store import open_store
 from ovlab.sweeps.planner import make_plan
+from ovlab.sweeps.sweep import Plan
 
-CPU = torch.device("cpu")
 SOURCES = Sources(clip_files={"shapes-vit-s": RANDOM})
 TABLE = Table(
     name="mine",
@@ -36,8 +37,10 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return open_store(str(tmp_path / "store"))
+def context(tmp_path: Path) -> RunContext:
+    return RunContext(
+        store=open_store(str(tmp_path / "store")), workdir=tmp_path / "runs", sources=SOURCES, device="cpu"
+    )
 
 
 def blocked(run: PlannedRun) -> PlannedRun:
@@ -47,53 +50,49 @@ def blocked(run: PlannedRun) -> PlannedRun:
     return replace(run, evaluations=(first, lost))
 
 
-def test_run_one_makes_the_other_evaluations_and_then_names_the_blocked_one(
-    plan: Plan, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_make_run_makes_the_other_evaluations_and_then_names_the_blocked_one(
+    plan: Plan, context: RunContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
     trained = SimpleNamespace(fingerprint=plan.runs[0].training.fingerprint)
-    monkeypatch.setattr(planned_run, "ensure_training", lambda *arguments, **options: trained)
+    monkeypatch.setattr(make, "ensure_training", lambda *arguments: trained)
     monkeypatch.setattr(
-        planned_run,
-        "ensure_evaluations",
-        lambda jobs, *arguments, **options: [asked.append(job.fingerprint) for job in jobs],
+        make, "ensure_evaluations", lambda jobs, *arguments: [asked.append(job.fingerprint) for job in jobs]
     )
 
     with pytest.raises(WorkError, match="pas-20b: no place"):
-        run_one(blocked(plan.runs[0]), store, tmp_path, sources=SOURCES, device=CPU)
+        make_run(blocked(plan.runs[0]), context, Here())
 
     assert asked == [plan.runs[0].evaluations[0].fingerprint]
 
 
-def test_run_one_without_its_data_is_refused_with_every_reason(plan: Plan, store: Store, tmp_path: Path) -> None:
+def test_make_run_without_its_data_is_refused_with_every_reason(plan: Plan, context: RunContext) -> None:
     run = plan.runs[0]
     training = replace(run.training, status="blocked", resolved=None, problems=("no data.", "no weights."))
 
     with pytest.raises(InputError, match=r"no data\. no weights\."):
-        run_one(replace(run, training=training), store, tmp_path, sources=SOURCES, device=CPU)
+        make_run(replace(run, training=training), context, Here())
 
 
-def test_run_missing_goes_on_after_any_failure_and_leaves_out_what_is_done(
-    plan: Plan, capsys: pytest.CaptureFixture[str]
+def test_here_goes_on_after_any_failure(
+    plan: Plan, context: RunContext, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first, second, third = plan.runs
-    finished = replace(
-        third,
-        training=replace(third.training, status="done"),
-        evaluations=tuple(replace(part, status="done") for part in third.evaluations),
-    )
     called: list[PlannedRun] = []
     failures: list[Failure] = []
 
-    def run(planned: PlannedRun) -> None:
-        called.append(planned)
-        if planned is first:
+    def make_one(run: PlannedRun, *_: object) -> None:
+        called.append(run)
+        if run is first:
             raise ZeroDivisionError("a mistake\nof two lines")
-        raise WorkError("the loss is nan")
+        if run is second:
+            raise WorkError("the loss is nan")
 
-    run_missing(replace_runs(plan, (first, finished, second)), run, failures.append)
+    monkeypatch.setattr(here, "make_run", make_one)
 
-    assert called == [first, second]
+    Here().make(plan.runs, context, failures.append)
+
+    assert called == [first, second, third]
     assert failures == [
         Failure(first, "ZeroDivisionError: a mistake of two lines"),
         Failure(second, "the loss is nan"),
@@ -102,18 +101,16 @@ def test_run_missing_goes_on_after_any_failure_and_leaves_out_what_is_done(
     assert errors.count("Traceback") == 1  # a mistake in the code has one, a message for a person has none
 
 
-def test_run_missing_stopped_makes_no_further_run(plan: Plan) -> None:
+def test_here_stopped_makes_no_further_run(plan: Plan, context: RunContext, monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[PlannedRun] = []
 
-    def run(planned: PlannedRun) -> None:
-        called.append(planned)
+    def make_one(run: PlannedRun, *_: object) -> None:
+        called.append(run)
         raise Stopped("stopped after 3 steps")
 
+    monkeypatch.setattr(here, "make_run", make_one)
+
     with pytest.raises(Stopped):
-        run_missing(plan, run, called.append)
+        Here().make(plan.runs, context, lambda failure: None)
 
     assert called == [plan.runs[0]]
-
-
-def replace_runs(plan: Plan, runs: tuple[PlannedRun, ...]) -> Plan:
-    return Plan(suite=plan.suite, tables=plan.tables, store=plan.store, runs=runs)

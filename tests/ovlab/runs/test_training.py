@@ -1,4 +1,4 @@
-"""ovlab.runs.ensure: nothing is computed twice, and whatever is killed comes to the same end."""
+"""ovlab.runs.training and evaluations: nothing is computed twice, and whatever is killed comes to the same end."""
 
 import json
 import shutil
@@ -14,20 +14,25 @@ import torch
 from safetensors.torch import load_file
 
 import micro_run
+from hearing import Hearing
 from logoseg.network import LoGoSeg
 from ovlab.datasets.selection import first_samples
 from ovlab.evaluation.evaluator import evaluate
 from ovlab.metrics.evaluation_counts import sum_counts
 from ovlab.runs.identity import resolve_evaluation
+from ovlab.runs.subject import open_stored
+from ovlab.shapes.dataset import ShapesDataset
 from ovlab.specs.errors import InputError, Stopped
+from ovlab.specs.events import Step
 from ovlab.specs.resolved import training_fingerprint
-from ovlab.store.artifacts import STEP_LOG, fetch_weights
-from ovlab.store.attempts import attempts_at
+from ovlab.store.artifacts import fetch_weights
+from ovlab.store.costs import costs_of
 from ovlab.store.count_shards import counts_of
+from ovlab.store.journal import journaled_runs, read_curve, read_journal, status_of
 from ovlab.store.record import TrainingRecord
 from ovlab.store.store import Store, open_store
+from ovlab.tracking.provenance import Source
 from ovlab.training.step import DivergenceError
-from ovlab.training.step_log import StepRecord
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +40,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, TrainingRe
     """A store with a finished training, not to be changed."""
     folder = tmp_path_factory.mktemp("trained")
     store = open_store(str(folder / "store"))
-    return store, micro_run.micro_training(store, folder / "work", provenance={"commit": "abc"}, mlflow_run_id="m")
+    return store, micro_run.micro_training(store, folder / "work", source=Source(commit="abc"))
 
 
 @pytest.fixture
@@ -49,23 +54,21 @@ def no_model() -> LoGoSeg:
     raise AssertionError("nothing is to be computed")
 
 
-def test_ensure_training_writes_a_record_weights_and_log_and_no_checkpoints(
+def test_ensure_training_writes_a_record_weights_and_curve_and_no_checkpoints(
     trained: tuple[Store, TrainingRecord], tmp_path: Path
 ) -> None:
     store, record = trained
 
     assert record.fingerprint == training_fingerprint(micro_run.resolved())
     assert record.training == micro_run.resolved()
-    assert (record.num_steps, record.provenance, record.mlflow_run_id) == (4, {"commit": "abc"}, "m")
+    assert (record.num_steps, record.provenance["source"]["commit"]) == (4, "abc")
     assert record.class_names == micro_run.training_data().class_names
     assert record.cost.device == "cpu"
     assert record.cost.seconds > 0
     assert (record.cost.gpu_seconds, record.cost.lost_seconds, len(record.cost.attempts)) == (0, 0, 1)
-    assert store.folder.sizes(f"trainings/{record.fingerprint}").keys() == {
-        "record.json",
-        record.weights.name,
-        STEP_LOG,
-    }
+    assert store.folder.sizes(f"trainings/{record.fingerprint}").keys() == {"record.json", record.weights.name}
+    assert [step.step for step in read_curve(store, record.fingerprint)] == [1, 2, 3, 4]
+    assert status_of(read_journal(store, record.fingerprint)).status == "FINISHED"
     assert store.folder.folders(f"trainings/{record.fingerprint}") == []
     own = Path(str(store)).parent / "work" / record.fingerprint / "weights.safetensors"
     assert own.read_bytes() == fetch_weights(store, record, tmp_path).read_bytes()
@@ -78,47 +81,53 @@ def test_ensure_training_second_call_computes_nothing(trained: tuple[Store, Trai
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_ensure_training_stopped_continues_on_another_machine_with_its_log(
+def test_ensure_training_stopped_continues_on_another_machine_with_its_curve(
     trained: tuple[Store, TrainingRecord], s3_bucket: str, tmp_path: Path
 ) -> None:
     store = open_store(f"s3://{s3_bucket}/store")
-    first: list[StepRecord] = []
+    first: list[Step] = []
     with pytest.raises(Stopped, match="stopped after 3 steps"):
-        micro_run.micro_training(store, tmp_path / "one", on_step=[first.append], stop=lambda: len(first) == 3)
-    then: list[StepRecord] = []
+        micro_run.micro_training(
+            store, tmp_path / "one", observer=Hearing(on_step=first.append), stop=lambda: len(first) == 3
+        )
+    then: list[Step] = []
 
-    record = micro_run.micro_training(store, tmp_path / "two", on_step=[then.append])
+    record = micro_run.micro_training(store, tmp_path / "two", observer=Hearing(on_step=then.append))
 
     assert [step.step for step in (*first, *then)] == [1, 2, 3, 4]
     assert record.weights == trained[1].weights
     assert record.final_loss == trained[1].final_loss
     assert [attempt.status for attempt in record.cost.attempts] == ["stopped", "finished"]
-    log = store.folder.read(f"trainings/{record.fingerprint}/{STEP_LOG}").decode().splitlines()
-    assert [json.loads(line)["step"] for line in log] == [1, 2, 3, 4]
+    assert [step.step for step in read_curve(store, record.fingerprint)] == [1, 2, 3, 4]
 
 
-def test_ensure_training_that_fails_says_so_in_the_ledger(tmp_path: Path) -> None:
+def test_ensure_training_that_fails_says_so_in_the_journal(tmp_path: Path) -> None:
     store = open_store(str(tmp_path / "store"))
 
-    def diverge(record: StepRecord) -> None:
+    def diverge(record: Step) -> None:
         raise DivergenceError("step 1: the loss is nan")
 
     with pytest.raises(DivergenceError):
-        micro_run.micro_training(store, tmp_path / "work", on_step=[diverge])
+        micro_run.micro_training(store, tmp_path / "work", observer=Hearing(on_step=diverge))
 
-    (attempt,) = attempts_at(store.folder, training_fingerprint(micro_run.resolved()))
+    run = training_fingerprint(micro_run.resolved())
+    (attempt,) = costs_of(store, run, run)
     assert (attempt.status, attempt.cause) == ("failed", "DivergenceError: step 1: the loss is nan")
     assert list(store.records()) == []
 
 
 def test_ensure_training_with_other_data_than_planned_is_refused(tmp_path: Path) -> None:
     store = open_store(str(tmp_path / "store"))
-    other = replace(micro_run.training_data(), num_samples=3)
+
+    class Other(micro_run.MicroSources):
+        def dataset(self, name: str, split: str) -> ShapesDataset:
+            return replace(micro_run.training_data(), num_samples=3)
 
     with pytest.raises(InputError, match="not those it was planned with"):
-        micro_run.micro_training(store, tmp_path / "work", dataset=other)
+        micro_run.micro_training(store, tmp_path / "work", sources=Other())
 
     assert not (tmp_path / "work").exists()
+    assert journaled_runs(store) == []
 
 
 def test_ensure_evaluations_counts_are_those_of_the_plain_evaluator_to_the_bit(
@@ -127,7 +136,7 @@ def test_ensure_evaluations_counts_are_those_of_the_plain_evaluator_to_the_bit(
     _, training = trained
     records = micro_run.micro_evaluations(store, tmp_path, training)
 
-    model = micro_run.run.open_trained(training, store, tmp_path)
+    model = open_stored(store, training)
     for record, job in zip(records, micro_run.jobs(training.fingerprint), strict=True):
         images = first_samples(job.dataset, micro_run.NUM_IMAGES)
         plain = evaluate(model, [job.question(model)], [images], device=micro_run.CPU)
@@ -174,7 +183,7 @@ def test_training_and_evaluations_killed_again_and_again_end_with_the_same_weigh
     store = open_store(str(tmp_path / "killed" / "store"))
     (record,) = store.trainings()
     assert len(record.cost.attempts) == 5
-    assert {attempt.status for attempt in record.cost.attempts[:3]} == {"running"}
+    assert {attempt.status for attempt in record.cost.attempts[:3]} == {"stopped"}
     weights = [
         fetch_weights(open_store(str(tmp_path / name / "store")), record, tmp_path / name)
         for name in ("undisturbed", "killed")
