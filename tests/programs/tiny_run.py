@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from logoseg.config import ClipConfig, ModelConfig
 from logoseg.network import LoGoSeg
 from logoseg.presets import tiny
+from names_alone import NamesAlone
 from ovlab.datasets.sample import IGNORE_INDEX, Sample
 from ovlab.specs.augmentation import AugmentationSpec
 from ovlab.specs.training import ScheduleSpec, TrainingSpec
@@ -35,7 +36,7 @@ SPEC = TrainingSpec(
 )
 
 
-class Pictures:
+class Pictures(NamesAlone):
     """Five noisy pictures in which each of 3 classes has a colour; some pixels are ignored."""
 
     name = "pictures"

@@ -12,7 +12,6 @@ import torch
 
 from logoseg.clip.text_encoder import cached_text
 from logoseg.config import ModelConfig
-from ovlab.datasets.label_space import label_space
 from ovlab.datasets.opening import open_dataset
 from ovlab.datasets.sample import SegmentationDataset
 from ovlab.datasets.selection import first_samples
@@ -43,7 +42,7 @@ def score_here(arguments: argparse.Namespace, names: Sequence[str]) -> Iterator[
         dataset = open_dataset(name, arguments.split)
         if arguments.limit is not None:
             dataset = first_samples(dataset, arguments.limit)
-        labels = label_space(dataset, arguments.synonyms)
+        labels = dataset.label_space(arguments.synonyms)
         text = cached_text(model.text_encoder, labels.asked, protocol.prompt_templates, text_cache_folder())
         asked = replace(protocol, scoring=replace(protocol.scoring, collapse=labels.collapse))
         with open_progress(f"evaluate {Path(dataset.name).name}", total=len(dataset), unit="image") as progress:

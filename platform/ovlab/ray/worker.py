@@ -18,7 +18,6 @@ from ray.actor import ActorHandle
 from ray.exceptions import RayActorError
 
 from logoseg.model_error import ModelError
-from ovlab.datasets.digest import data_digest
 from ovlab.datasets.sample import SegmentationDataset
 from ovlab.ray.mailbox import Correspondent
 from ovlab.specs.errors import InputError, Stopped, WorkError
@@ -114,7 +113,7 @@ def _train_as(rank: int, order: Order) -> None:
 
 def _require_planned(order: Order, dataset: SegmentationDataset) -> None:
     host = os.uname().nodename
-    if data_digest(dataset) != order.resolved.data_digest:
+    if dataset.digest != order.resolved.data_digest:
         raise InputError(f"{dataset.name}: its data on {host} are not those the training was planned with.")
     if order.clip_file is not None:
         if not order.clip_file.is_file():

@@ -3,8 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 
-from ovlab.datasets.digest import data_digest
-from ovlab.datasets.label_space import label_space, vocabulary_digest
 from ovlab.datasets.sample import SegmentationDataset
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import EvaluationSpec, Protocol
@@ -22,7 +20,7 @@ def resolve_training(
         raise InputError(f"{clip_file}: no such file. Give the path of a CLIP checkpoint.")
     return ResolvedTraining(
         spec=replace(spec, dataset=dataset.name),
-        data_digest=data_digest(dataset),
+        data_digest=dataset.digest,
         weights_digest=None if clip_file is None else file_sha256(clip_file),
     )
 
@@ -35,13 +33,13 @@ def resolve_evaluation(
     A limit `num_images` that leaves nothing out is none: such an evaluation is that of the whole split. The label space
     of the data set becomes part of the protocol.
     """
-    labels = label_space(dataset, protocol.synonyms)
+    labels = dataset.label_space(protocol.synonyms)
     return EvaluationSpec(
         subject=subject,
         benchmark=dataset.name,
         split=split,
-        data_digest=data_digest(dataset),
-        vocabulary_digest=vocabulary_digest(labels),
+        data_digest=dataset.digest,
+        vocabulary_digest=labels.digest,
         protocol=replace(protocol, scoring=replace(protocol.scoring, collapse=labels.collapse)),
         num_images=None if num_images is None or num_images >= len(dataset) else num_images,
     )

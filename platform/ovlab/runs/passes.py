@@ -10,9 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from ovlab.datasets.sample import SegmentationDataset
 from ovlab.datasets.selection import Selection
-from ovlab.datasets.sharded import ShardedDataset
 from ovlab.evaluation.evaluator import Question, evaluate_together
 from ovlab.metrics.evaluation_counts import ImageCounts
 from ovlab.runs.stored_evaluation import EvaluationJob, job_text
@@ -50,7 +48,7 @@ def plan_passes(jobs: Sequence[EvaluationJob], missing: Mapping[int, Sequence[Co
         spec = jobs[number].spec
         for shard in shards:
             together.setdefault((spec.subject, spec.protocol.inference, shard.ids), []).append((number, shard))
-    sizes = {number: _image_sizes(jobs[number].dataset) for number in missing}
+    sizes = {number: jobs[number].dataset.sizes for number in missing}
     passes = [_make_pass(members, sizes) for members in together.values()]
     subjects = list(dict.fromkeys(jobs[number].spec.subject for number in missing))
     return sorted(passes, key=lambda one: (subjects.index(jobs[one.jobs[0]].spec.subject), -one.num_pixels))
@@ -108,10 +106,3 @@ def _make_pass(members: Sequence[tuple[int, CountShard]], sizes: Mapping[int, Se
         for name, indices in zip(shards[0].ids, zip(*(shard.indices for shard in shards), strict=True), strict=True)
     ]
     return Pass(numbers, shards, tuple(sorted(images, key=lambda image: -image.num_pixels)))
-
-
-def _image_sizes(dataset: SegmentationDataset) -> Sequence[int] | None:
-    """Pixels of each image, where they are known without reading one."""
-    if isinstance(dataset, ShardedDataset):
-        return [entry.height * entry.width for entry in dataset.index]
-    return None

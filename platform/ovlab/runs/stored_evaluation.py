@@ -13,8 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from logoseg.clip.text_encoder import cached_text
-from ovlab.datasets.digest import data_digest
-from ovlab.datasets.label_space import LabelSpace, label_space, vocabulary_digest
+from ovlab.datasets.label_space import LabelSpace
 from ovlab.datasets.sample import SegmentationDataset
 from ovlab.datasets.selection import first_samples
 from ovlab.files.cache import text_cache_folder
@@ -46,7 +45,7 @@ class EvaluationJob:
 
     @property
     def labels(self) -> LabelSpace:
-        return label_space(self.dataset, self.spec.protocol.synonyms)
+        return self.dataset.label_space(self.spec.protocol.synonyms)
 
     def shards(self) -> tuple[CountShard, ...]:
         return plan_shards(self.images.sample_ids)
@@ -72,8 +71,8 @@ def require_same_data(job: EvaluationJob) -> None:
     found = replace(
         spec,
         benchmark=job.dataset.name,
-        data_digest=data_digest(job.dataset),
-        vocabulary_digest=vocabulary_digest(labels),
+        data_digest=job.dataset.digest,
+        vocabulary_digest=labels.digest,
         protocol=replace(spec.protocol, scoring=scoring),
     )
     if found != spec:
@@ -120,5 +119,6 @@ def finish_evaluation(
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
             provenance=dict(provenance),
             mlflow_run_id=mlflow_run_id,
+            seen=None if labels.seen is None else tuple(labels.seen.tolist()),
         )
     )

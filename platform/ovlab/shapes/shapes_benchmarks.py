@@ -22,6 +22,7 @@ from itertools import chain
 import numpy as np
 from jaxtyping import UInt16
 
+from ovlab.datasets.label_space import LabelSpace
 from ovlab.datasets.sample import IGNORE_INDEX
 from ovlab.shapes.randomness import Draws
 from ovlab.shapes.sampling import SceneDistribution, uniform_distribution
@@ -38,6 +39,7 @@ from ovlab.shapes.world import (
     texture_shape_name,
     world_name,
 )
+from ovlab.specs.evaluation import Collapse
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,17 @@ class ShapesBenchmark:
     label_of: UInt16[np.ndarray, "404"]
     background_index: int | None
     splits: Mapping[str, Split]
+
+    def label_space(self, num_labels: int | None = None) -> LabelSpace:
+        """That of the first `num_labels` labels: a training split has the seen classes only, which come first."""
+        scored = self.label_names[:num_labels]
+        background = self.background_index
+        return LabelSpace(
+            asked=tuple((name,) for name in (scored if background is None else self.class_names)),
+            scored=scored,
+            seen=np.array(self.seen[:num_labels]),
+            collapse=None if background is None else Collapse(background=background),
+        )
 
 
 # Stuff that shapes-pc-59 names: all five unseen kinds and six seen ones. Three more occur there and are ignored.

@@ -7,7 +7,6 @@ is "blocked", with the reason, and the others are planned all the same.
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from ovlab.datasets.digest import data_digest
 from ovlab.datasets.sample import SegmentationDataset
 from ovlab.runs.identity import resolve_evaluation
 from ovlab.runs.planned import Plan, PlannedEvaluation, PlannedRun, PlannedTraining
@@ -66,7 +65,6 @@ class _Planner:
         self.done |= {record.fingerprint for record in self.speeds.evaluations}
         self.begun = {*store.folder.folders("trainings"), *store.folder.folders("evaluations")} - self.done
         self.datasets: dict[tuple[str, str], SegmentationDataset | InputError] = {}
-        self.data_digests: dict[tuple[str, str], str] = {}
         self.weights_digests: dict[str, str | None] = {}
         self.evaluations: dict[tuple[str, Protocol], tuple[EvaluationSpec, int, int]] = {}
 
@@ -91,7 +89,7 @@ class _Planner:
             return PlannedTraining(spec=spec, preset=preset, status="blocked", problems=problems)
         resolved = ResolvedTraining(
             spec=spec,
-            data_digest=self._data_digest(spec.dataset, spec.split),
+            data_digest=self._dataset(spec.dataset, spec.split).digest,
             weights_digest=self._weights_digest(preset),
         )
         fingerprint = training_fingerprint(resolved)
@@ -155,11 +153,6 @@ class _Planner:
         if isinstance(found, InputError):
             raise found
         return found
-
-    def _data_digest(self, name: str, split: str) -> str:
-        if (name, split) not in self.data_digests:
-            self.data_digests[name, split] = data_digest(self._dataset(name, split))
-        return self.data_digests[name, split]
 
     def _weights_digest(self, preset: str) -> str | None:
         if preset not in self.weights_digests:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ovlab.cli import main
-from ovlab.datasets.seen_classes import seen_classes
+from ovlab.datasets.catalog import seen_classes
 from ovlab.metrics.counting import SparseCounts
 from ovlab.metrics.evaluation_counts import ImageCounts
 from ovlab.metrics.paired import compare_runs
@@ -176,11 +176,3 @@ def test_missing_shard_is_noticed(store: Store, capsys: pytest.CaptureFixture[st
     assert compare(store, "aaa", "bbb") == 2
 
     assert "counts of 64 images are stored, not of 100" in capsys.readouterr().err
-
-
-def test_seen_classes_are_known_by_name() -> None:
-    assert seen_classes("my-folder") is None
-    assert len(seen_classes("pas-20b")) == 21
-    assert not seen_classes("pas-20b")[20]
-    assert len(seen_classes("a-150")) == 150
-    assert seen_classes("shapes-a-150").any()
