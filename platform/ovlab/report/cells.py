@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import Protocol, Scoring
-from ovlab.specs.suite import EVALUATION_SPLIT, Suite
+from ovlab.specs.suite import Suite
 from ovlab.specs.table import Column, Row, Table
 from ovlab.specs.training import TrainingSpec
 from ovlab.store.record import EvaluationRecord, TrainingRecord
@@ -82,14 +82,14 @@ class Records:
             self._of_subject.setdefault(key, []).append(evaluation)
 
     def evaluation(
-        self, spec: TrainingSpec, benchmark: str, protocol: Protocol, limit_images: int | None
+        self, spec: TrainingSpec, benchmark: str, split: str, protocol: Protocol, limit_images: int | None
     ) -> tuple[TrainingRecord, EvaluationRecord] | None:
         """The latest evaluation of a training, whatever its scoring; None where there is none."""
         found = [
             (training, evaluation)
             for training in self._of_spec.get(spec, ())
             for evaluation in self._of_subject.get((training.fingerprint, benchmark), ())
-            if evaluation.evaluation.split == EVALUATION_SPLIT
+            if evaluation.evaluation.split == split
             and _is_limited_to(evaluation, limit_images)
             and replace(evaluation.evaluation.protocol, scoring=_ANY_SCORING) == replace(protocol, scoring=_ANY_SCORING)
         ]
@@ -142,7 +142,7 @@ def _cell(
     for seed in seeds:
         spec = row.run.training(suite, seed, limit_steps=limit_steps)
         protocol = row.run.protocol(suite, spec)
-        found = records.evaluation(spec, suite.benchmark(column.benchmark), protocol, limit_images)
+        found = records.evaluation(spec, suite.benchmark(column.benchmark), column.split, protocol, limit_images)
         if found is not None:
             runs.append(CellRun(seed, found[1].figures.get(column.score), *found))
     values = [run.value for run in runs if run.value is not None]

@@ -44,6 +44,7 @@ def put(
     benchmark: str = "pas-20",
     size: int = 384,
     scoring: Scoring | None = None,
+    seen: tuple[bool, ...] | None = None,
 ) -> str:
     protocol = replace(whole(size), scoring=scoring or Scoring())
     spec = EvaluationSpec(
@@ -75,6 +76,7 @@ def put(
             cost=cost_of([attempt]),
             finished=time,
             provenance={},
+            seen=seen,
         )
     )
     return fingerprint
@@ -165,6 +167,19 @@ def test_compare_refuses_what_cannot_be_compared(
     assert compare(store, *words) == 2
 
     assert message in capsys.readouterr().err
+
+
+def test_compare_knows_the_seen_classes_of_a_folder_from_its_records(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = (True,) * 5 + (False,) * (NUM_CLASSES - 5)
+    for subject, share in ((A, 0.5), (B, 0.6)):
+        put(store, subject, images_of(IDS, share, 0), "mine", seen=seen)
+
+    assert compare(store, "aaa", "bbb", "--score", "unseen_miou", "--json") == 0
+
+    (row,) = json.loads(capsys.readouterr().out)["comparisons"]
+    assert row["scores"]["unseen_miou"]["difference"] == pytest.approx(0.1, abs=0.03)
 
 
 def test_missing_shard_is_noticed(store: Store, capsys: pytest.CaptureFixture[str]) -> None:

@@ -92,6 +92,16 @@ def test_cells_of_the_projects_tables_without_a_record_have_no_number_of_ours() 
         assert {cell.value for (key, _), cell in grid.cells.items() if key in measured} == {None}
 
 
+def test_cell_of_another_split_is_another_cell(filled: Filled) -> None:
+    filled.evaluate(filled.train("full", 0), {"miou": 0.25}, split="test")
+    column = Column(title="A-150", benchmark="a-150", split="test")
+
+    grid = cells_of(replace(TABLE, columns=(column,)), PAPER, Records(filled.trainings, filled.evaluations))
+
+    assert grid.cells["full", "A-150"].value == 0.25
+    assert filled.grid().cells["full", "A-150"].origin == "missing"
+
+
 def test_cell_of_two_seeds_is_their_mean_and_names_both(filled: Filled) -> None:
     for seed, miou in ((0, 0.25), (1, 0.5)):
         filled.evaluate(filled.train("full", seed), {"miou": miou, "unseen_miou": None})
