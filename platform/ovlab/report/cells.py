@@ -169,11 +169,13 @@ def _require_comparable(table: Table, cells: Mapping[tuple[str, str], Cell]) -> 
     for column in table.columns:
         rules = _Agreement(f"{table.name}, column {column.title!r}: scored by different rules")
         images = _Agreement(f"{table.name}, column {column.title!r}: scored on different data")
+        words = _Agreement(f"{table.name}, column {column.title!r}: asked for other names, or other classes are seen")
         for row in table.rows:
             for run in cells[row.key, column.title].runs:
                 training = run.training.training
                 rules.add(column.title, run.evaluation.scoring_hash, row, run, _rules(run.evaluation))
                 images.add(column.title, run.evaluation.evaluation.data_digest, row, run)
+                words.add(column.title, run.evaluation.evaluation.vocabulary_digest, row, run)
                 clip.add(training.spec.model.clip.name, training.weights_digest, row, run)
                 data.add(training.spec.dataset, training.data_digest, row, run)
 

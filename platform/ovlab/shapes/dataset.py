@@ -41,7 +41,7 @@ class ShapesDataset:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        return self.benchmark.label_names[: self._num_known]
+        return self.benchmark.class_names[: self._num_known]
 
     @property
     def seen(self) -> Bool[np.ndarray, "N"]:
@@ -62,7 +62,7 @@ class ShapesDataset:
                 "distribution": self._recipe.distribution,
                 "seed": self._recipe.seed,
                 "num_samples": self.num_samples,
-                "class_names": names_digest(self.benchmark.class_names[: self._num_known]),
+                "class_names": names_digest(self.benchmark.asked[: self._num_known]),
                 "label_names": names_digest(self.class_names),
                 "label_of": self.benchmark.label_of.tolist(),
             }

@@ -172,6 +172,7 @@ def test_cells_of_two_ways_of_scoring_in_one_column_are_refused_by_name(filled: 
         ({"weights_digest": "1" * 64}, {}, "trained from different CLIP weights.*random.*111111111111"),
         ({"data_digest": "1" * 64}, {}, "trained on different versions of the data.*111111111111"),
         ({}, {"data_digest": "1" * 64}, "column 'A-150': scored on different data.*111111111111"),
+        ({}, {"vocabulary_digest": "1" * 64}, "column 'A-150': asked for other names.*111111111111"),
     ],
 )
 def test_cells_of_different_inputs_in_one_table_are_refused_by_name(
