@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from logoseg.config import ClipConfig, ModelConfig
 from logoseg.network import LoGoSeg
 from logoseg.presets import tiny
+from names_alone import NamesAlone
 from ovlab.datasets.sample import IGNORE_INDEX, Sample
 from ovlab.specs.augmentation import AugmentationSpec
 from ovlab.specs.events import Step
@@ -37,7 +38,7 @@ SPEC = TrainingSpec(
 )
 
 
-class Pictures:
+class Pictures(NamesAlone):
     """Five noisy pictures in which each of 3 classes has a colour; some pixels are ignored."""
 
     name = "pictures"

@@ -106,8 +106,8 @@ def _evaluate(folder: Path, training: str, name: str, protocol: Protocol) -> Non
     place = folder / evaluation_folder(fingerprint)
     for shard in shards:
         _put(place / "counts" / shard.file, pack_counts([by_id[image] for image in shard.ids]))
-    counts = sum_counts([image.counts for image in images], len(benchmark.label_names))
-    figures = summary(counts, benchmark.label_names, np.array(benchmark.seen))
+    counts = sum_counts([image.counts for image in images], len(benchmark.class_names))
+    figures = summary(counts, benchmark.class_names, np.array(benchmark.seen))
     record = EvaluationRecord(
         fingerprint=fingerprint,
         evaluation=spec,
@@ -130,7 +130,7 @@ def _put(path: Path, content: bytes) -> None:
 
 def _counted(benchmark: ShapesBenchmark, generator: np.random.Generator) -> list[ImageCounts]:
     """Of every class of an image a share is found, and the rest is taken for one other class."""
-    num_classes = len(benchmark.label_names)
+    num_classes = len(benchmark.class_names)
     images = []
     for row, pixels in enumerate(_ground_truth(benchmark.name)):
         (present,) = np.nonzero(pixels)
@@ -149,7 +149,7 @@ def _counted(benchmark: ShapesBenchmark, generator: np.random.Generator) -> list
 def _ground_truth(name: str) -> Int64[np.ndarray, "I N"]:
     """The same for every run; it seeds nothing, so that benchmarks differ by their sizes alone."""
     benchmark = shapes_benchmark(name)
-    (counts,) = synthetic_runs(benchmark.splits[EVALUATION_SPLIT].num_samples, len(benchmark.label_names))
+    (counts,) = synthetic_runs(benchmark.splits[EVALUATION_SPLIT].num_samples, len(benchmark.class_names))
     return counts.gt
 
 

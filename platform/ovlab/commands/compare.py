@@ -51,7 +51,6 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def compared(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """One entry a pair of runs and benchmark, with every score; the p-values of `arguments.score` corrected."""
-    from ovlab.datasets.seen_classes import seen_classes
     from ovlab.metrics.multiple import holm
     from ovlab.metrics.paired import compare_runs
     from ovlab.store.pairs import common_cells, evaluations_of, stored_tables
@@ -68,11 +67,10 @@ def compared(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     for other in arguments.others:
         second = evaluations_of(records, other, str(store))
         for cell in common_cells(first, second, (arguments.first, other)):
-            seen = seen_classes(cell.benchmark)
             comparison = compare_runs(
                 stored_tables(store, first[cell]),
                 stored_tables(store, second[cell]),
-                seen,
+                first[cell].seen_classes,
                 num_resamples=arguments.resamples,
                 seed=arguments.seed,
                 level=arguments.level,
@@ -81,7 +79,7 @@ def compared(arguments: argparse.Namespace) -> list[dict[str, Any]]:
             if arguments.score not in comparison.scores:
                 raise InputError(
                     f"{arguments.score} is not known on {cell.benchmark}: which of its classes training has named is "
-                    "known of the benchmarks in `ovlab data list` only."
+                    "known of the benchmarks in `ovlab data list`, and of folders whose classes.json says it."
                 )
             rows.append(
                 {

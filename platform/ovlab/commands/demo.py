@@ -87,7 +87,7 @@ def _write_unseen_scene(path: Path) -> list[str]:
     from ovlab.shapes.dataset import open_shapes
 
     dataset = open_shapes("shapes-a-847", "val")
-    seen = np.array(dataset.seen)
+    seen = dataset.seen
 
     def num_unseen_objects(label: np.ndarray) -> int:
         return sum(" " in dataset.class_names[index] and not seen[index] for index in np.unique(label))

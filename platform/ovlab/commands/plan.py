@@ -24,7 +24,8 @@ examples:
   ovlab plan table1 --suite paper --data coco-stuff=s3://bucket/coco-stuff --clip vit-b16=ViT-B-16.pt
   ovlab plan experiments/my_table.py
 
-Data sets of the suite `paper` are looked for at --data, else in $OVLAB_DATA/NAME.
+Data sets of the suite `paper` are looked for at --data, else in $OVLAB_DATA/NAME. A column's folder or shards of one's
+own lie where the table says, or at --data NAME=URI.
 """
 
 
@@ -73,14 +74,17 @@ def planned(arguments: argparse.Namespace) -> "tuple[Plan, Store, Sources]":
     """The plan that the arguments ask for, with the store it was held against and the places it was made from."""
     from ovlab.datasets.places import parse_places
     from ovlab.runs.sources import Sources, parse_clip_files
+    from ovlab.specs.table import places_of
     from ovlab.specs.table_file import load_table
     from ovlab.store.store import open_store
     from ovlab.sweeps.planner import make_plan
 
     store = open_store(arguments.store)
-    sources = Sources(places=parse_places(arguments.data), clip_files=parse_clip_files(arguments.clip))
+    tables = [load_table(name) for name in dict.fromkeys(arguments.tables)]
+    places = places_of(tables) | parse_places(arguments.data)
+    sources = Sources(places=places, clip_files=parse_clip_files(arguments.clip))
     plan = make_plan(
-        [load_table(name) for name in dict.fromkeys(arguments.tables)],
+        tables,
         suite_named(arguments.suite),
         store,
         sources,

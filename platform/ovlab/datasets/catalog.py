@@ -4,10 +4,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import Bool
+
 from ovlab.datasets import ade20k, coco_stuff, pascal_context, pascal_voc
+from ovlab.datasets.label_space import LabelSpace, plain_labels
 from ovlab.datasets.original import OriginalSplit
-from ovlab.datasets.vocabulary import load_seen, load_vocabulary, unknown_name
+from ovlab.datasets.vocabulary import load_seen, load_vocabulary, prompt_names, unknown_name
+from ovlab.shapes.shapes_benchmarks import SHAPES_NAMES, shapes_benchmark
 from ovlab.specs.errors import InputError
+from ovlab.specs.evaluation import Collapse, SynonymRule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +41,10 @@ class KnownDataset:
         return load_vocabulary(self.vocabulary).entries
 
     @property
-    def seen(self) -> tuple[bool, ...]:
-        """For each entry of the vocabulary, whether COCO-Stuff trains on it. Background is neither seen nor unseen."""
-        return load_seen(self.vocabulary)
+    def seen(self) -> Bool[np.ndarray, "N"]:
+        """For each label value, whether COCO-Stuff trains on it. Background is no word of training."""
+        seen = np.array(load_seen(self.vocabulary)[: self.num_label_classes])
+        return seen if self.background is None else np.append(seen[: self.background], False)
 
 
 DATASETS = {
@@ -130,6 +137,29 @@ DATASETS = {
         ),
     )
 }
+
+
+def seen_classes(name: str) -> Bool[np.ndarray, "N"] | None:
+    """For each label value of a benchmark, whether COCO-Stuff (or its miniature) trains on it, without its data; None
+    for a name that is not known."""
+    if name in SHAPES_NAMES:
+        return np.array(shapes_benchmark(name).seen)
+    return DATASETS[name].seen if name in DATASETS else None
+
+
+def named_labels(name: str, class_names: tuple[str, ...], synonyms: SynonymRule) -> LabelSpace:
+    """The label space of a benchmark, known by its name and as many classes; else `class_names` as they are."""
+    if name in SHAPES_NAMES:
+        return shapes_benchmark(name).label_space(len(class_names))
+    known = DATASETS.get(name)
+    if known is None or known.num_label_classes != len(class_names):
+        return plain_labels(class_names)
+    return LabelSpace(
+        asked=tuple(prompt_names(entry, synonyms) for entry in known.prompt_entries),
+        scored=class_names,
+        seen=known.seen,
+        collapse=None if known.background is None else Collapse(background=known.background),
+    )
 
 
 def lookup(name: str) -> KnownDataset:

@@ -1,58 +1,124 @@
-"""classes.json of a folder: the names of the classes, and the label value that means "ignore this pixel".
+"""classes.json of a folder: the names of its classes, and what else a person may say about them.
 
-{"classes": ["sky", "road"], "ignore_index": 255}    or just    ["sky", "road"]
+["sky", "road"]    or, where there is more to say,
+
+{
+  "classes": ["sky", ["road", "street"], ["background", "wall", "tree"]],
+  "ignore_index": 255,
+  "seen": ["sky", "road"],
+  "background": "background"
+}
+
+Class n is classes[n]: its name, or a list of its name and other words for it. ignore_index is the label value that
+means "ignore this pixel"; without one it is the largest of the label file, 255 or 65535. seen: the classes that
+training has named; the others are unseen, and both are scored apart. background: the last class, for whatever is none
+of the others; each of its other words is asked for on its own, its name is not, and any of them is scored as
+background.
 """
 
 import json
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
+import numpy as np
+
+from ovlab.datasets.label_space import LabelSpace
 from ovlab.datasets.sample import IGNORE_INDEX
+from ovlab.datasets.vocabulary import unknown_name
 from ovlab.specs.errors import InputError
+from ovlab.specs.evaluation import Collapse, SynonymRule
+
+_EXAMPLE = '{"classes": ["sky", ["road", "street"]], "ignore_index": 255}'
 
 
-class ClassList(NamedTuple):
-    """Class n is names[n]. Without an `ignore_index` it is the largest value of the label file: 255 or 65535."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClassList:
+    """words: of each class, its name first. seen: the names of those that training has named; None where nothing is
+    said of it. has_background: whether the last class is one."""
 
-    names: tuple[str, ...]
-    ignore_index: int | None
+    words: tuple[tuple[str, ...], ...]
+    ignore_index: int | None = None
+    seen: frozenset[str] | None = None
+    has_background: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(words[0] for words in self.words)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it says no more than names."""
+        return self.seen is None and all(len(words) == 1 for words in self.words)
+
+    def label_space(self, synonyms: SynonymRule) -> LabelSpace:
+        asked = self.words if synonyms == "average" else tuple(words[:1] for words in self.words)
+        if self.has_background:
+            asked = (*asked[:-1], *((word,) for word in self.words[-1][1:]))
+        return LabelSpace(
+            asked=asked,
+            scored=self.names,
+            seen=None if self.seen is None else np.array([name in self.seen for name in self.names]),
+            collapse=Collapse(background=len(self.words) - 1) if self.has_background else None,
+        )
 
 
 def read_class_list(path: Path) -> ClassList:
-    """Read classes.json. Other keys beside the two are left alone.
+    """Read classes.json. Keys that it does not know are left alone.
 
-    Raises InputError for a file that is missing or no JSON, for names that are empty, no text or there twice, and for
-    an ignore index that no label can hold or that is a class.
+    Raises InputError for a file that is missing or no JSON, for words that are empty, no text or there twice, for an
+    ignore index that no label can hold or that is a class, and for seen classes and a background that are no classes.
     """
     content = _parsed(path)
-    names, ignore_index = (
-        (content.get("classes"), content.get("ignore_index")) if isinstance(content, dict) else (content, None)
-    )
-    if not isinstance(names, list) or not names:
-        raise InputError(f'{path}: no class names; write {{"classes": ["sky", "road"], "ignore_index": 255}}.')
-    for index, name in enumerate(names):
-        if not isinstance(name, str) or not name.strip():
-            raise InputError(f"{path}: class {index} is {json.dumps(name)}; every class needs a name.")
-    repeated = [name for name, times in Counter(names).items() if times > 1]
-    if repeated:
-        raise InputError(f"{path}: the class name {repeated[0]!r} is there {names.count(repeated[0])} times; keep one.")
-    if len(names) >= IGNORE_INDEX:
-        raise InputError(f"{path}: {len(names)} classes; a 16-bit label holds at most {IGNORE_INDEX - 1}.")
+    said: dict[str, Any] = content if isinstance(content, dict) else {"classes": content}
+    words = _words(path, said.get("classes"))
+    ignore_index, seen, background = (said.get(key) for key in ("ignore_index", "seen", "background"))
     if ignore_index is not None:
-        _check_ignore_index(path, ignore_index, len(names))
-    return ClassList(tuple(names), ignore_index)
+        _check_ignore_index(path, ignore_index, len(words))
+    if seen is not None:
+        if not isinstance(seen, list):
+            raise InputError(f'{path}: seen must be a list of class names, such as ["sky"], got {json.dumps(seen)}.')
+        for name in seen:
+            _check_class(path, "seen", name, words)
+    if background is not None:
+        _check_class(path, "background", background, words)
+        _check_background(path, background, words)
+    return ClassList(
+        words=words,
+        ignore_index=ignore_index,
+        seen=None if seen is None else frozenset(seen),
+        has_background=background is not None,
+    )
 
 
 def _parsed(path: Path) -> object:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))  # some editors begin a file with a byte order mark
     except FileNotFoundError:
-        raise InputError(f'{path}: no such file; write {{"classes": ["sky", "road"], "ignore_index": 255}}.') from None
+        raise InputError(f"{path}: no such file; write {_EXAMPLE}.") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}).") from None
     except ValueError as error:  # no JSON, or no UTF-8
         raise InputError(f"{path}: is not JSON ({error}).") from None
+
+
+def _words(path: Path, classes: object) -> tuple[tuple[str, ...], ...]:
+    if not isinstance(classes, list) or not classes:
+        raise InputError(f"{path}: no class names; write {_EXAMPLE}.")
+    entries = [entry if isinstance(entry, list) else [entry] for entry in classes]
+    for index, entry in enumerate(entries):
+        if not entry or not all(isinstance(word, str) and word.strip() for word in entry):
+            raise InputError(
+                f"{path}: class {index} is {json.dumps(classes[index])}; every class needs a name, or a list of names."
+            )
+    times = Counter(word for entry in entries for word in entry)
+    word, most = times.most_common(1)[0]
+    if most > 1:
+        raise InputError(f"{path}: the class name {word!r} is there {most} times; keep one.")
+    if len(entries) >= IGNORE_INDEX:
+        raise InputError(f"{path}: {len(entries)} classes; a 16-bit label holds at most {IGNORE_INDEX - 1}.")
+    return tuple(map(tuple, entries))
 
 
 def _check_ignore_index(path: Path, ignore_index: object, num_classes: int) -> None:
@@ -62,4 +128,22 @@ def _check_ignore_index(path: Path, ignore_index: object, num_classes: int) -> N
         raise InputError(
             f"{path}: ignore_index {ignore_index} is also class {ignore_index} of {num_classes}; "
             f"use a value of at least {num_classes}, in 16-bit labels if it is above 255."
+        )
+
+
+def _check_class(path: Path, key: str, name: object, words: tuple[tuple[str, ...], ...]) -> None:
+    names = tuple(entry[0] for entry in words)
+    if not isinstance(name, str):
+        raise InputError(f"{path}: {key} must hold the name of a class, got {json.dumps(name)}.")
+    if name not in names:
+        raise InputError(f"{path}: {key}: {unknown_name('class', name, names)}")
+
+
+def _check_background(path: Path, name: str, words: tuple[tuple[str, ...], ...]) -> None:
+    if name != words[-1][0]:
+        raise InputError(f"{path}: background {name!r} must be the last of the classes, which is {words[-1][0]!r}.")
+    if len(words[-1]) == 1:
+        raise InputError(
+            f"{path}: background {name!r} has no words to ask for; list them behind its name: "
+            f'[{json.dumps(name)}, "wall", "tree"].'
         )

@@ -1,6 +1,6 @@
 """A set of photographs of one's own, in three kinds of files.
 
-    classes.json                          the class names, see class_list.py
+    classes.json                          the class names, and what is known of them: see class_list.py
     <split>/images/<stem>.jpg             or .jpeg or .png
     <split>/labels/<stem>.png             8 or 16 bits: the class index of every pixel; a palette's colours do not count
 
@@ -11,18 +11,25 @@ is dropped. An EXIF orientation is applied only where the label has the size of 
 the stored one; in doubt the label is taken to be drawn on the stored pixels, as most tools do.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8, UInt16
+from jaxtyping import Bool, UInt8, UInt16
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from ovlab.datasets.class_list import read_class_list
+from ovlab.datasets.catalog import named_labels
+from ovlab.datasets.class_list import ClassList, read_class_list
+from ovlab.datasets.label_space import LabelSpace
+from ovlab.datasets.manifest import names_digest
 from ovlab.datasets.sample import IGNORE_INDEX, Sample
 from ovlab.specs.errors import InputError
+from ovlab.specs.evaluation import SynonymRule
+from ovlab.specs.fingerprint import fingerprint
 
 _IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 _LABEL_SUFFIXES = (".png",)
@@ -36,14 +43,45 @@ class _Pair(NamedTuple):
     label: Path
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FolderDataset:
     """One split of a folder, in the order of the file names. Made by `open_folder`."""
 
     name: str
-    class_names: tuple[str, ...]
-    ignore_index: int | None
+    classes: ClassList
     pairs: tuple[_Pair, ...]
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self.classes.names
+
+    @property
+    def seen(self) -> Bool[np.ndarray, "N"] | None:
+        return self.label_space("first").seen
+
+    @cached_property
+    def digest(self) -> str:
+        """Over names and the sizes of the files, which is as much as can be known without reading them."""
+        sizes = [[path.stat().st_size for path in pair] for pair in self.pairs]
+        return fingerprint(
+            {
+                "kind": "folder",
+                "sample_ids": names_digest(self.sample_ids),
+                "class_names": names_digest(self.class_names),
+                "ignore_index": self.classes.ignore_index,
+                "sizes": hashlib.sha256(repr(sizes).encode()).hexdigest(),
+            }
+        )
+
+    @property
+    def sizes(self) -> None:
+        """A folder has no index: only reading a photograph tells its size."""
+
+    def label_space(self, synonyms: SynonymRule) -> LabelSpace:
+        """What classes.json says; where that is names alone, and the folder is called like a benchmark, that one's."""
+        if self.classes.is_plain:
+            return named_labels(self.name, self.class_names, synonyms)
+        return self.classes.label_space(synonyms)
 
     @property
     def sample_ids(self) -> tuple[str, ...]:
@@ -55,7 +93,7 @@ class FolderDataset:
     def __getitem__(self, index: int) -> Sample:
         """Read and check one pair. Raises InputError that names the file for anything that is wrong with it."""
         pair = self.pairs[index]
-        label = _train_ids(_read_label(pair.label), self.ignore_index, len(self.class_names), pair.label)
+        label = _train_ids(_read_label(pair.label), self.classes.ignore_index, len(self.class_names), pair.label)
         return Sample(pair.label.stem, _read_image(pair.image, label.shape), label)
 
 
@@ -74,7 +112,7 @@ def open_folder(root: Path, split: str) -> FolderDataset:
     _refuse_unpaired(images, labels, "image", f"{root / split / 'labels'}/{{stem}}.png")
     _refuse_unpaired(labels, images, "label", f"{root / split / 'images'}/{{stem}}.jpg")
     pairs = tuple(_Pair(images[stem], labels[stem]) for stem in sorted(images))
-    return FolderDataset(root.resolve().name, classes.names, classes.ignore_index, pairs)
+    return FolderDataset(root.resolve().name, classes, pairs)
 
 
 def _by_stem(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:

@@ -15,7 +15,7 @@ def open_dataset(name: str, split: str, *, num_samples: int | None = None) -> Se
 
     `num_samples` is for the shapes suite, whose scenes are made on demand. Raises InputError where nothing is found.
     """
-    if name.startswith("shapes-"):
+    if name.startswith("shapes-") and "/" not in name:
         return open_shapes(name, split, num_samples=num_samples)
     if name in DATASETS and not Path(name).exists():
         raise InputError(

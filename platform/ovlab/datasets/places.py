@@ -27,11 +27,11 @@ def parse_places(options: Iterable[str]) -> dict[str, str]:
 
 
 def open_named(name: str, split: str, places: Mapping[str, str]) -> SegmentationDataset:
-    """The split `split` of the data set `name`: painted, or read at its place or in a folder `split` there.
+    """The split `split` of the data set `name`: read at its place or in a folder `split` there, or else painted.
 
     Raises InputError where it is not, or where what lies there calls itself otherwise.
     """
-    if name in SHAPES_NAMES:
+    if name in SHAPES_NAMES and name not in places:
         return open_dataset(name, split)
     place = _place(name, places)
     below = f"{place.rstrip('/')}/{split}"

@@ -4,11 +4,15 @@ Labels are uint16 whatever the file on disk holds, and an ignored pixel is alway
 collide with class 255 of the sets that have more classes than that (A-847, PC-459).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import UInt8, UInt16
+from jaxtyping import Bool, UInt8, UInt16
+
+from ovlab.datasets.label_space import LabelSpace
+from ovlab.specs.evaluation import SynonymRule
 
 IGNORE_INDEX = 65535
 
@@ -27,7 +31,12 @@ class Sample:
 
 @runtime_checkable
 class SegmentationDataset(Protocol):
-    """A split that can be read in any order. Indexing decodes; the length and the names cost nothing."""
+    """A split that can be read in any order. Only indexing reads a photograph.
+
+    class_names: of the label values. seen: for each of them, whether training has named it; None where that is not
+    known. digest: 64 hexadecimal digits, what a result names as its data; equal wherever the same data lie, and in any
+    process. sizes: the pixels of each image; None where they are not known without reading it.
+    """
 
     @property
     def name(self) -> str: ...
@@ -37,6 +46,19 @@ class SegmentationDataset(Protocol):
 
     @property
     def sample_ids(self) -> tuple[str, ...]: ...
+
+    @property
+    def seen(self) -> Bool[np.ndarray, "N"] | None: ...
+
+    @property
+    def digest(self) -> str: ...
+
+    @property
+    def sizes(self) -> Sequence[int] | None: ...
+
+    def label_space(self, synonyms: SynonymRule) -> LabelSpace:
+        """What a model is asked for, with the names of a class chosen by the rule, and what the labels mean."""
+        ...
 
     def __len__(self) -> int: ...
 

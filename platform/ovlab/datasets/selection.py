@@ -1,8 +1,16 @@
 """Some samples of a data set, in an order of one's own."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from jaxtyping import Bool
+
+from ovlab.datasets.label_space import LabelSpace
+from ovlab.datasets.manifest import names_digest
 from ovlab.datasets.sample import Sample, SegmentationDataset
+from ovlab.specs.evaluation import SynonymRule
+from ovlab.specs.fingerprint import fingerprint
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +32,24 @@ class Selection:
     def sample_ids(self) -> tuple[str, ...]:
         ids = self.dataset.sample_ids
         return tuple(ids[index] for index in self.indices)
+
+    @property
+    def seen(self) -> Bool[np.ndarray, "N"] | None:
+        return self.dataset.seen
+
+    @property
+    def digest(self) -> str:
+        """Over the names alone: of a part, no kind of data set knows more."""
+        names = {"sample_ids": names_digest(self.sample_ids), "class_names": names_digest(self.class_names)}
+        return fingerprint({"kind": "names", **names})
+
+    @property
+    def sizes(self) -> Sequence[int] | None:
+        sizes = self.dataset.sizes
+        return None if sizes is None else [sizes[index] for index in self.indices]
+
+    def label_space(self, synonyms: SynonymRule) -> LabelSpace:
+        return self.dataset.label_space(synonyms)
 
     def __len__(self) -> int:
         return len(self.indices)

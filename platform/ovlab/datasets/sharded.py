@@ -10,13 +10,19 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from itertools import accumulate
 
+import numpy as np
 import pyarrow as pa
+from jaxtyping import Bool
 
-from ovlab.datasets.manifest import IndexEntry, Manifest, load_index, load_manifest
+from ovlab.datasets.catalog import named_labels
+from ovlab.datasets.label_space import LabelSpace
+from ovlab.datasets.manifest import IndexEntry, Manifest, load_index, load_manifest, names_digest
 from ovlab.datasets.sample import Sample
 from ovlab.datasets.shards import Row, Shard
 from ovlab.files.storage import Folder
 from ovlab.specs.errors import InputError
+from ovlab.specs.evaluation import SynonymRule
+from ovlab.specs.fingerprint import fingerprint
 
 # An open shard holds one file and the parsed footer of 64 samples, some 0.4 MB; its samples are not kept.
 MAX_OPEN_SHARDS = 64
@@ -56,6 +62,25 @@ class ShardedDataset:
     @cached_property
     def sample_ids(self) -> tuple[str, ...]:
         return tuple(entry.id for entry in self.index)
+
+    @property
+    def seen(self) -> Bool[np.ndarray, "N"] | None:
+        return self.label_space("first").seen
+
+    @property
+    def digest(self) -> str:
+        """Over all pixels, without reading one: not over the manifest's bytes, since the same samples in larger shards
+        are the same data."""
+        names = names_digest(self.class_names)
+        return fingerprint({"kind": "shards", "content": self.manifest.content_digest, "class_names": names})
+
+    @property
+    def sizes(self) -> Sequence[int]:
+        return [entry.height * entry.width for entry in self.index]
+
+    def label_space(self, synonyms: SynonymRule) -> LabelSpace:
+        """That of the benchmark of its name, or its class names."""
+        return named_labels(self.name, self.class_names, synonyms)
 
     def __len__(self) -> int:
         return self.manifest.num_samples

@@ -3,7 +3,6 @@
 vocabularies/NAME.txt          one class a line, in the order of the train ids; synonyms joined by ", "
 vocabularies/raw_ids/NAME.txt  the value that the original label files hold for each class
 vocabularies/seen/NAME.txt     class, tier and matching name of COCO-Stuff, tab separated
-vocabularies/absent/NAME.txt   classes without a pixel in the validation split
 
 The first line of every file is a comment that says where it comes from.
 """
@@ -11,11 +10,9 @@ The first line of every file is a comment that says where it comes from.
 import difflib
 from dataclasses import dataclass
 from importlib import resources
-from typing import Literal
 
 from ovlab.specs.errors import InputError
-
-SynonymRule = Literal["first", "average"]
+from ovlab.specs.evaluation import SynonymRule
 
 VOCABULARIES = ("coco-stuff", "a-847", "pc-459", "a-150", "pc-59", "pas-20", "pas-20b")
 
@@ -49,19 +46,13 @@ def load_seen(name: str) -> tuple[bool, ...]:
     return tuple(line.split("\t")[1] != "unseen" for line in _lines(f"seen/{name}.txt")[1])
 
 
-def load_absent_in_val(name: str) -> tuple[str, ...]:
-    """The classes of vocabulary `name` without a pixel in its validation split: 114 of "pc-459", else none."""
-    return _lines("absent/pc-459.txt")[1] if name == "pc-459" else ()
-
-
 def synonyms(entry: str) -> tuple[str, ...]:
     """The names of one class: "road, route" is ("road", "route")."""
     return tuple(name.strip() for name in entry.split(", "))
 
 
 def prompt_names(entry: str, rule: SynonymRule) -> tuple[str, ...]:
-    """The names of a class to encode: its first synonym alone ("first", CAT-Seg), or all of them, whose normalised
-    embeddings the text encoder averages ("average", SED)."""
+    """The names of a class to encode: its first synonym alone, or all of them."""
     names = synonyms(entry)
     return names[:1] if rule == "first" else names
 

@@ -13,7 +13,7 @@ from ovlab.report.marks import Mark, comparable, marks_among
 from ovlab.report.remarks import footnotes_of, note_views, remarks_on
 from ovlab.report.samples import Samples
 from ovlab.report.table_view import CellView, ColumnView, Origin, Part, RowView, RunView, TableView
-from ovlab.specs.suite import PAPER, Suite, suite_named
+from ovlab.specs.suite import PAPER, Suite, place_of, suite_named
 from ovlab.specs.table import Column, Row, Table
 from ovlab.store.store import Store
 
@@ -212,9 +212,10 @@ def _image_interval(cell: Cell, column: Column, samples: Samples) -> Interval | 
 
 
 def _column_view(column: Column, table: Table, suite: Suite, is_miniature: bool) -> ColumnView:
+    is_painted = is_miniature and place_of(column.benchmark) is None
     return ColumnView(
         key=column.title,
-        title=f"{suite.name} {column.title}" if is_miniature else column.title,
+        title=f"{suite.name} {column.title}" if is_painted else column.title,
         benchmark=suite.benchmark(column.benchmark),
         score=column.score,
         footnotes=footnotes_of(table, column=column.title),

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import Protocol, Scoring
-from ovlab.specs.suite import EVALUATION_SPLIT, Suite
+from ovlab.specs.suite import Suite
 from ovlab.specs.table import Column, Row, Table
 from ovlab.specs.training import TrainingSpec
 from ovlab.store.record import EvaluationRecord, TrainingRecord
@@ -82,14 +82,14 @@ class Records:
             self._of_subject.setdefault(key, []).append(evaluation)
 
     def evaluation(
-        self, spec: TrainingSpec, benchmark: str, protocol: Protocol, limit_images: int | None
+        self, spec: TrainingSpec, benchmark: str, split: str, protocol: Protocol, limit_images: int | None
     ) -> tuple[TrainingRecord, EvaluationRecord] | None:
         """The latest evaluation of a training, whatever its scoring; None where there is none."""
         found = [
             (training, evaluation)
             for training in self._of_spec.get(spec, ())
             for evaluation in self._of_subject.get((training.fingerprint, benchmark), ())
-            if evaluation.evaluation.split == EVALUATION_SPLIT
+            if evaluation.evaluation.split == split
             and _is_limited_to(evaluation, limit_images)
             and replace(evaluation.evaluation.protocol, scoring=_ANY_SCORING) == replace(protocol, scoring=_ANY_SCORING)
         ]
@@ -142,7 +142,7 @@ def _cell(
     for seed in seeds:
         spec = row.run.training(suite, seed, limit_steps=limit_steps)
         protocol = row.run.protocol(suite, spec)
-        found = records.evaluation(spec, suite.benchmark(column.benchmark), protocol, limit_images)
+        found = records.evaluation(spec, suite.benchmark(column.benchmark), column.split, protocol, limit_images)
         if found is not None:
             runs.append(CellRun(seed, found[1].figures.get(column.score), *found))
     values = [run.value for run in runs if run.value is not None]
@@ -169,11 +169,13 @@ def _require_comparable(table: Table, cells: Mapping[tuple[str, str], Cell]) -> 
     for column in table.columns:
         rules = _Agreement(f"{table.name}, column {column.title!r}: scored by different rules")
         images = _Agreement(f"{table.name}, column {column.title!r}: scored on different data")
+        words = _Agreement(f"{table.name}, column {column.title!r}: asked for other names, or other classes are seen")
         for row in table.rows:
             for run in cells[row.key, column.title].runs:
                 training = run.training.training
                 rules.add(column.title, run.evaluation.scoring_hash, row, run, _rules(run.evaluation))
                 images.add(column.title, run.evaluation.evaluation.data_digest, row, run)
+                words.add(column.title, run.evaluation.evaluation.vocabulary_digest, row, run)
                 clip.add(training.spec.model.clip.name, training.weights_digest, row, run)
                 data.add(training.spec.dataset, training.data_digest, row, run)
 

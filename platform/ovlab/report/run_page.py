@@ -8,7 +8,6 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.json as pajson
 
-from ovlab.datasets.seen_classes import seen_classes
 from ovlab.metrics.counting import SparseCounts
 from ovlab.metrics.image_scores import best_and_worst, image_mious
 from ovlab.report.charts import Panel, curve_panel
@@ -180,11 +179,8 @@ def _shown(picture: Picture) -> Shown:
 
 
 def _classes(record: EvaluationRecord) -> Iterator[ClassRow]:
-    seen = seen_classes(record.evaluation.benchmark)
-    if seen is None or len(seen) != record.num_classes:  # not known, or a record of another version of the vocabulary
-        is_seen: Sequence[bool | None] = [None] * record.num_classes
-    else:
-        is_seen = seen.tolist()
+    seen = record.seen_classes
+    is_seen: Sequence[bool | None] = [None] * record.num_classes if seen is None else seen.tolist()
     for found, known in zip(record.classes, is_seen, strict=True):
         if found.num_gt_pixels or found.num_pred_pixels:
             yield ClassRow(found.name, found.iou, found.accuracy, found.num_gt_pixels, found.num_pred_pixels, known)

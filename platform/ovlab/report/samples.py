@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from jaxtyping import Float64
 
-from ovlab.datasets.seen_classes import seen_classes
 from ovlab.metrics.per_image import PerImageCounts
 from ovlab.metrics.resampling import resample
 from ovlab.metrics.scores import Scores
@@ -68,7 +67,7 @@ class Samples:
             return None
         if counts.num_images < 2:
             return None
-        seen = seen_classes(record.evaluation.benchmark) if self.scores & _SEEN_SCORES else None
+        seen = record.seen_classes if self.scores & _SEEN_SCORES else None
         scores = resample(counts, seen, num_resamples=self.num_resamples).scores
         return {name: scores[name] for name in self.scores & scores.keys()}
 

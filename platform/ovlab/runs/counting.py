@@ -14,10 +14,9 @@ import torch
 from torch import nn
 
 from logoseg.clip.text_encoder import cached_text
-from ovlab.datasets.label_space import LabelSpace, label_space
+from ovlab.datasets.label_space import LabelSpace
 from ovlab.datasets.sample import SegmentationDataset
 from ovlab.datasets.selection import Selection, first_samples
-from ovlab.datasets.sharded import ShardedDataset
 from ovlab.evaluation.evaluator import Question, evaluate
 from ovlab.files.cache import text_cache_folder
 from ovlab.metrics.evaluation_counts import ImageCounts
@@ -46,7 +45,7 @@ class EvaluationJob:
 
     @property
     def labels(self) -> LabelSpace:
-        return label_space(self.dataset, self.spec.protocol.synonyms)
+        return self.dataset.label_space(self.spec.protocol.synonyms)
 
     def shards(self) -> tuple[CountShard, ...]:
         return plan_shards(self.images.sample_ids)
@@ -126,7 +125,7 @@ def plan_work(
         for part in parts:
             alike = (job.spec.subject, job.spec.protocol.inference, part.file, part.ids)
             together.setdefault(alike, []).append((number, part))
-    sizes = [_image_sizes(job.dataset) for job in jobs]
+    sizes = [job.dataset.sizes for job in jobs]
     subjects = list(dict.fromkeys(job.spec.subject for job in jobs))
     shards = [_shared(members, sizes) for members in together.values()]
     shards.sort(key=lambda shard: (subjects.index(jobs[shard.jobs[0]].spec.subject), -shard.num_pixels))
@@ -192,10 +191,3 @@ def _shared(members: Sequence[tuple[int, CountShard]], sizes: Sequence[Sequence[
     images.sort(key=lambda image: -image[0])
     num_pixels, ids, indices = zip(*images, strict=True)
     return Shard(numbers, shards[0].file, ids, indices, sum(num_pixels))
-
-
-def _image_sizes(dataset: SegmentationDataset) -> Sequence[int] | None:
-    """Pixels of each image, where they are known without reading one."""
-    if isinstance(dataset, ShardedDataset):
-        return [entry.height * entry.width for entry in dataset.index]
-    return None

@@ -13,8 +13,6 @@ from functools import lru_cache, partial
 
 from torch import nn
 
-from ovlab.datasets.digest import data_digest
-from ovlab.datasets.label_space import vocabulary_digest
 from ovlab.metrics.evaluation_counts import ImageCounts, sum_counts
 from ovlab.metrics.summary import summary
 from ovlab.runs.context import RunContext
@@ -66,8 +64,8 @@ def require_same_data(job: EvaluationJob) -> None:
     found = replace(
         spec,
         benchmark=job.dataset.name,
-        data_digest=data_digest(job.dataset),
-        vocabulary_digest=vocabulary_digest(labels),
+        data_digest=job.dataset.digest,
+        vocabulary_digest=labels.digest,
         protocol=replace(spec.protocol, scoring=scoring),
     )
     if found != spec:
@@ -188,5 +186,6 @@ def _put_record(job: EvaluationJob, context: RunContext) -> EvaluationRecord:
             cost=context.finished_cost(fingerprint),
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
             provenance=asdict(provenance(context.source)),
+            seen=None if labels.seen is None else tuple(labels.seen.tolist()),
         )
     )

@@ -4,12 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from ovlab.datasets.digest import data_digest
-from ovlab.datasets.label_space import label_space, vocabulary_digest
 from ovlab.datasets.opening import open_dataset
 from ovlab.datasets.sample import SegmentationDataset
 from ovlab.runs.planned import PlannedTraining
 from ovlab.runs.sources import Sources
+from ovlab.shapes.shapes_benchmarks import SHAPES_NAMES
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import EvaluationSpec, Protocol
 from ovlab.specs.resolved import ResolvedTraining, training_fingerprint
@@ -30,7 +29,11 @@ def plan_training(spec: TrainingSpec, preset: str, clip: str | None) -> NamedTra
     Raises InputError for data and weights that are not there.
     """
     dataset = open_dataset(spec.dataset, spec.split)
-    sources = Sources(places={dataset.name: spec.dataset}, clip_files={} if clip is None else {preset: clip}).absolute()
+    is_painted = spec.dataset in SHAPES_NAMES
+    sources = Sources(
+        places={} if is_painted else {dataset.name: spec.dataset},
+        clip_files={} if clip is None else {preset: clip},
+    ).absolute()
     resolved = resolve_training(spec, dataset, sources.clip_file(preset))
     training = PlannedTraining(
         spec=resolved.spec,
@@ -51,7 +54,7 @@ def resolve_training(
         raise InputError(f"{clip_file}: no such file. Give the path of a CLIP checkpoint.")
     return ResolvedTraining(
         spec=replace(spec, dataset=dataset.name),
-        data_digest=data_digest(dataset),
+        data_digest=dataset.digest,
         weights_digest=None if clip_file is None else file_sha256(clip_file),
     )
 
@@ -64,13 +67,13 @@ def resolve_evaluation(
     A limit `num_images` that leaves nothing out is none: such an evaluation is that of the whole split. The label space
     of the data set becomes part of the protocol.
     """
-    labels = label_space(dataset, protocol.synonyms)
+    labels = dataset.label_space(protocol.synonyms)
     return EvaluationSpec(
         subject=subject,
         benchmark=dataset.name,
         split=split,
-        data_digest=data_digest(dataset),
-        vocabulary_digest=vocabulary_digest(labels),
+        data_digest=dataset.digest,
+        vocabulary_digest=labels.digest,
         protocol=replace(protocol, scoring=replace(protocol.scoring, collapse=labels.collapse)),
         num_images=None if num_images is None or num_images >= len(dataset) else num_images,
     )

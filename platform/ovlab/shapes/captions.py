@@ -14,13 +14,10 @@ from ovlab.shapes.randomness import Draws
 from ovlab.shapes.render import Rendering
 from ovlab.shapes.scene import Scene, SceneObject
 from ovlab.shapes.world import (
-    COLOURS,
     COMPOSITIONS,
     NUM_COMPOSITIONS,
     NUM_WORLD_IDS,
     SHAPES,
-    STUFF,
-    TEXTURES,
     colour_shape_name,
     texture_shape_name,
     world_name,
@@ -61,8 +58,8 @@ FORMS = (
     "{stuff} next to {other}",
     "a scene with {stuff} and {other}",
 )
-_RELATIONS = ("left of", "right of", "above", "below")
-_SIZES = ("small", "medium", "large")
+RELATIONS = ("left of", "right of", "above", "below")
+SIZES = ("small", "medium", "large")
 # Object names: three full ones for each that leaves something out.
 _DETAILS = (world_name, world_name, world_name, colour_shape_name, texture_shape_name)
 _FIELDS = {form: frozenset(field for _, field, _, _ in Formatter().parse(form) if field) for form in FORMS}
@@ -82,13 +79,6 @@ def caption(scene: Scene, rendering: Rendering) -> str:
     return draws.pick([form for form in FORMS if words.keys() >= _FIELDS[form]]).format(**words)
 
 
-def caption_words() -> tuple[str, ...]:
-    """Every word that a caption can hold, sorted: what a tokenizer has to know."""
-    fixed = " ".join(literal for form in FORMS for literal, _, _, _ in Formatter().parse(form)).replace(",", " ")
-    words = {*fixed.split(), *" ".join(_RELATIONS).split(), *_SIZES, "a", "an", *COLOURS, *TEXTURES, *SHAPES, *STUFF}
-    return tuple(sorted(words))
-
-
 def with_article(noun: str) -> str:
     """The noun with a or an before it."""
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
@@ -102,7 +92,7 @@ def _object_words(draws: Draws, shown: tuple[SceneObject, ...]) -> dict[str, str
         noun = SHAPES[COMPOSITIONS[one.composition].shape] if draws.chance(10) else detail(one.composition)
         words |= {place: noun, f"a_{place}": with_article(noun)}
     if shown:
-        words["size"] = _SIZES[(shown[0].radius >= 11) + (shown[0].radius >= 22)]
+        words["size"] = SIZES[(shown[0].radius >= 11) + (shown[0].radius >= 22)]
     for one, other in pairwise(shown[:2]):
         words["relation"] = _relation(one, other)
     return words
@@ -112,8 +102,8 @@ def _relation(one: SceneObject, other: SceneObject) -> str:
     """Where the one lies, seen from the other, along the axis on which they are further apart."""
     dx, dy = one.x - other.x, one.y - other.y
     if abs(dx) > abs(dy):
-        return _RELATIONS[0] if dx < 0 else _RELATIONS[1]
-    return _RELATIONS[2] if dy < 0 else _RELATIONS[3]
+        return RELATIONS[0] if dx < 0 else RELATIONS[1]
+    return RELATIONS[2] if dy < 0 else RELATIONS[3]
 
 
 def _ground(ground: UInt16[np.ndarray, "96 96"], one: SceneObject) -> int:

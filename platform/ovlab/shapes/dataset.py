@@ -7,12 +7,24 @@ and what it names stands in shapes_benchmarks.py.
 import difflib
 import operator
 from dataclasses import dataclass
+from functools import cached_property
 
+import numpy as np
+from jaxtyping import Bool
+
+from ovlab.datasets.label_space import LabelSpace
+from ovlab.datasets.manifest import names_digest
 from ovlab.datasets.sample import Sample
 from ovlab.shapes.render import render
 from ovlab.shapes.sampling import draw_scene
+from ovlab.shapes.scene import IMAGE_SIZE
 from ovlab.shapes.shapes_benchmarks import SHAPES_NAMES, ShapesBenchmark, Split, shapes_benchmark
 from ovlab.specs.errors import InputError
+from ovlab.specs.evaluation import SynonymRule
+from ovlab.specs.fingerprint import fingerprint
+
+# Raised whenever the painter would paint the same recipe otherwise; test_dataset.py holds the hash of its scenes.
+SHAPES_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -29,23 +41,36 @@ class ShapesDataset:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """What goes into the prompts; more than `label_names` where many prompts mean background."""
-        return self.benchmark.class_names[: self._num_known] if self._training else self.benchmark.class_names
+        return self.benchmark.class_names[: self._num_known]
 
     @property
-    def label_names(self) -> tuple[str, ...]:
-        """What the values 0, 1, ... of a label mean."""
-        return self.benchmark.label_names[: self._num_known] if self._training else self.benchmark.label_names
-
-    @property
-    def seen(self) -> tuple[bool, ...]:
+    def seen(self) -> Bool[np.ndarray, "N"]:
         """For each label, whether training can show it."""
-        return self.benchmark.seen[: self._num_known] if self._training else self.benchmark.seen
+        return np.array(self.benchmark.seen[: self._num_known])
 
     @property
-    def background_index(self) -> int | None:
-        """The label that every prompt from here on means, or None."""
-        return self.benchmark.background_index
+    def sizes(self) -> tuple[int, ...]:
+        return (IMAGE_SIZE**2,) * self.num_samples
+
+    @cached_property
+    def digest(self) -> str:
+        """Over the version of the painter and the recipe of the scenes."""
+        return fingerprint(
+            {
+                "kind": "shapes",
+                "version": SHAPES_VERSION,
+                "distribution": self._recipe.distribution,
+                "seed": self._recipe.seed,
+                "num_samples": self.num_samples,
+                "class_names": names_digest(self.benchmark.asked[: self._num_known]),
+                "label_names": names_digest(self.class_names),
+                "label_of": self.benchmark.label_of.tolist(),
+            }
+        )
+
+    def label_space(self, synonyms: SynonymRule) -> LabelSpace:
+        """No name of this world has a synonym."""
+        return self.benchmark.label_space(self._num_known)
 
     @property
     def sample_ids(self) -> tuple[str, ...]:
@@ -67,12 +92,9 @@ class ShapesDataset:
         return self.benchmark.splits[self.split]
 
     @property
-    def _training(self) -> bool:
-        return self.split == "train"
-
-    @property
-    def _num_known(self) -> int:
-        return sum(self.benchmark.seen)
+    def _num_known(self) -> int | None:
+        """Names that the split knows, from the first on; None for all."""
+        return sum(self.benchmark.seen) if self.split == "train" else None
 
 
 def open_shapes(name: str, split: str, *, num_samples: int | None = None) -> ShapesDataset:

@@ -22,6 +22,7 @@ from itertools import chain
 import numpy as np
 from jaxtyping import UInt16
 
+from ovlab.datasets.label_space import LabelSpace
 from ovlab.datasets.sample import IGNORE_INDEX
 from ovlab.shapes.randomness import Draws
 from ovlab.shapes.sampling import SceneDistribution, uniform_distribution
@@ -38,6 +39,7 @@ from ovlab.shapes.world import (
     texture_shape_name,
     world_name,
 )
+from ovlab.specs.evaluation import Collapse
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +53,28 @@ class Split:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShapesBenchmark:
-    """class_names: what goes into the prompts. label_names: what the labels count, the same except for pas-20b, where
-    every prompt from `background_index` on means label `background_index`. seen: one truth value a label; background
+    """asked: the names a model is asked for. class_names: what the labels count, the same except for pas-20b, where
+    every name from `background_index` on means label `background_index`. seen: one truth value a label; background
     counts as seen. label_of: the label of each world id, or IGNORE_INDEX."""
 
     name: str
+    asked: tuple[str, ...]
     class_names: tuple[str, ...]
-    label_names: tuple[str, ...]
     seen: tuple[bool, ...]
     label_of: UInt16[np.ndarray, "404"]
     background_index: int | None
     splits: Mapping[str, Split]
+
+    def label_space(self, num_labels: int | None = None) -> LabelSpace:
+        """That of the first `num_labels` labels: a training split has the seen classes only, which come first."""
+        scored = self.class_names[:num_labels]
+        background = self.background_index
+        return LabelSpace(
+            asked=tuple((name,) for name in (scored if background is None else self.asked)),
+            scored=scored,
+            seen=np.array(self.seen[:num_labels]),
+            collapse=None if background is None else Collapse(background=background),
+        )
 
 
 # Stuff that shapes-pc-59 names: all five unseen kinds and six seen ones. Three more occur there and are ignored.
@@ -159,8 +172,8 @@ def _pas_20b() -> ShapesBenchmark:
     background = len(twenty.class_names)
     return ShapesBenchmark(
         name="shapes-pas-20b",
-        class_names=(*twenty.class_names, *others),
-        label_names=(*twenty.class_names, "background"),
+        asked=(*twenty.class_names, *others),
+        class_names=(*twenty.class_names, "background"),
         seen=(*twenty.seen, True),
         label_of=np.where(twenty.label_of == IGNORE_INDEX, background, twenty.label_of).astype(np.uint16),
         background_index=background,
@@ -193,8 +206,8 @@ def _benchmark(name: str, name_of: Callable[[int], str | None], splits: Mapping[
     labels = [position.get(name_of(world_id) or "", IGNORE_INDEX) for world_id in range(NUM_WORLD_IDS)]
     return ShapesBenchmark(
         name=name,
+        asked=names,
         class_names=names,
-        label_names=names,
         seen=seen,
         label_of=np.array(labels, np.uint16),
         background_index=None,

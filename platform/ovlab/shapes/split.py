@@ -26,8 +26,7 @@ class ShapesSplit:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """What the label values mean, which for shapes-pas-20b is fewer than the names asked for."""
-        return self.dataset.label_names
+        return self.dataset.class_names
 
     @property
     def sample_ids(self) -> tuple[str, ...]:

@@ -79,7 +79,6 @@ SEEN_COMPOSITIONS = tuple(c.world_id for c in COMPOSITIONS if c.seen)
 UNSEEN_COMPOSITIONS = tuple(c.world_id for c in COMPOSITIONS if not c.seen)
 STUFF_IDS = tuple(range(NUM_COMPOSITIONS, NUM_WORLD_IDS))
 SEEN_STUFF = tuple(i for i in STUFF_IDS if i % 4 != 3)
-UNSEEN_STUFF = tuple(i for i in STUFF_IDS if i % 4 == 3)
 SEEN = frozenset(SEEN_COMPOSITIONS + SEEN_STUFF)
 
 

@@ -17,6 +17,10 @@ from ovlab.specs.resolved import require_digest
 # Raised whenever the same predictions would be given another score.
 EVALUATOR_VERSION = 1
 
+# A class with several names is read by its first ("first", CAT-Seg), or by the mean of the normalised embeddings of all
+# ("average", SED).
+SynonymRule = Literal["first", "average"]
+
 # CAT-Seg scores at most this many classes a view, those with the largest cosine in any pixel.
 CAT_SEG_CLASS_CAP = 256
 
@@ -50,13 +54,13 @@ class Scoring:
 class Protocol:
     """How a network is asked, and how its answers are scored. The label maps are scored at their own resolution.
 
-    `synonyms`: a class with several names is read by its first ("first"), or by the mean of the normalised
-    embeddings of all ("average"). `class_cap`: the largest number of classes scored in one view; None is no limit.
+    `synonyms`: by which of its names a class is read. `class_cap`: the largest number of classes scored in one view;
+    None is no limit.
     """
 
     inference: Inference
     prompt_templates: tuple[str, ...] = PAPER
-    synonyms: Literal["first", "average"] = "first"
+    synonyms: SynonymRule = "first"
     class_cap: int | None = None
     scoring: Scoring = field(default_factory=Scoring)
 

@@ -19,7 +19,7 @@ _HEXADECIMAL = frozenset("0123456789abcdef")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ResolvedTraining:
     """`spec.dataset` is the name of the data set here, never a place. `data_digest` is what
-    `ovlab.datasets.digest.data_digest` gives for its split. `weights_digest` is the sha256 of the CLIP file that the
+    the opened split has as its `digest`. `weights_digest` is the sha256 of the CLIP file that the
     run starts from; None where it starts from random weights of the spec's seed."""
 
     spec: TrainingSpec

@@ -8,7 +8,7 @@ of a suite.
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from logoseg.config import ModelConfig
 from logoseg.presets import PRESETS
@@ -21,6 +21,13 @@ Value = TypeVar("Value")
 
 TRAIN_SPLIT = "train"
 EVALUATION_SPLIT = "val"
+
+
+class Place(NamedTuple):
+    """A data set that no suite knows: its name, by which its results are found without it, and where it lies."""
+
+    name: str
+    uri: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,8 +85,22 @@ class Suite:
         )
 
     def benchmark(self, column: str) -> str:
-        """The data set of a column. Raises InputError for one that there is not."""
-        return _look_up(self.benchmarks, column, f"suite {self.name}: benchmark")
+        """The name of the data set of a column, which may be a place, see `place_of`.
+
+        Raises InputError for one that there is not, and for a place that goes by the name of one of the suite's.
+        """
+        place = place_of(column)
+        if place is None:
+            try:
+                return _look_up(self.benchmarks, column, f"suite {self.name}: benchmark")
+            except InputError as error:
+                raise InputError(f"{error} A folder of your own is written with a '/': ./{column}.") from None
+        if place.name in {*self.benchmarks.values(), *self.training_sets.values()}:
+            raise InputError(
+                f"{column}: {place.name} is a data set of the suite {self.name}. Write its name, and where it lies "
+                f"with --data {place.name}={place.uri}; or rename yours."
+            )
+        return place.name
 
     def region_grid(self, paper: int) -> int:
         """What stands for the paper's grid of `paper` regions a side. Raises InputError where nothing does."""
@@ -130,6 +151,20 @@ SHAPES = Suite(
 )
 
 SUITES: Mapping[str, Suite] = {suite.name: suite for suite in (PAPER, SHAPES)}
+
+
+def place_of(column: str) -> Place | None:
+    """A column's benchmark as a place: a path or an address, which goes by its last part, or NAME=URI; None for a name
+    without a "/". What lies there must have that name. Raises InputError for a place that has none."""
+    name, equals, uri = column.partition("=")
+    if not equals or "/" in name:
+        uri = column.rstrip("/")
+        name = uri.rpartition("/")[2]
+        if "/" not in column:
+            return None
+    if name in ("", ".", "..") or not uri:
+        raise InputError(f"{column}: no name in it. Write NAME=URI, with the name of the data set that lies there.")
+    return Place(name, uri)
 
 
 def suite_named(name: str) -> Suite:

@@ -13,16 +13,19 @@ from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import Protocol
 from ovlab.specs.overrides import apply_overrides
 from ovlab.specs.scores import SCORES
-from ovlab.specs.suite import Suite
+from ovlab.specs.suite import EVALUATION_SPLIT, Suite, place_of
 from ovlab.specs.training import TrainingSpec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Column:
-    """`benchmark` as the suites call it; `score` one of SCORES. Published values are found by `title`."""
+    """`benchmark` as the suites call it, or a data set of one's own: a folder or prepared shards by their place, a path
+    or address with a "/", or NAME=URI where it is called otherwise than its place. split: the one that is scored.
+    `score` is one of SCORES. Published values are found by `title`."""
 
     title: str
     benchmark: str
+    split: str = EVALUATION_SPLIT
     score: str = "miou"
 
 
@@ -174,6 +177,20 @@ class Table:
     def notes_of(self, row: str, column: str) -> tuple[Note, ...]:
         """The notes on one cell that name its row and its column."""
         return tuple(note for note in self.notes if row in note.rows and column in note.columns)
+
+
+def places_of(tables: Iterable[Table]) -> dict[str, str]:
+    """Where the data sets lie that no suite knows, by name. Raises InputError for two places of one name."""
+    places: dict[str, str] = {}
+    for table in tables:
+        for column in table.columns:
+            place = place_of(column.benchmark)
+            if place is not None and places.setdefault(place.name, place.uri) != place.uri:
+                raise InputError(
+                    f"{table.name}, column {column.title!r}: {place.name} lies at {place.uri} here and at "
+                    f"{places[place.name]} elsewhere. Rename one of the two."
+                )
+    return places
 
 
 def require_seeds(place: str, seeds: Sequence[int]) -> None:

@@ -10,8 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
+import numpy as np
+from jaxtyping import Bool
 from pydantic_core import from_json, to_json
 
+from ovlab.datasets.catalog import seen_classes
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import EvaluationSpec
 from ovlab.specs.resolved import ResolvedTraining
@@ -102,7 +105,8 @@ class ClassFigures:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EvaluationRecord:
     """A finished evaluation. `figures` are those of `ovlab.metrics.summary`, without the classes: "miou" and so on,
-    fractions and whole numbers, None where nothing was counted."""
+    fractions and whole numbers, None where nothing was counted. seen: for each class, whether training has named it;
+    None where that is not known, and in records of before it was written down."""
 
     fingerprint: str
     evaluation: EvaluationSpec
@@ -115,11 +119,18 @@ class EvaluationRecord:
     finished: str
     provenance: Mapping[str, Any]
     mlflow_run_id: str | None = None
+    seen: tuple[bool, ...] | None = None
 
     @property
     def num_classes(self) -> int:
         """N of its counts."""
         return len(self.classes)
+
+    @property
+    def seen_classes(self) -> Bool[np.ndarray, "N"] | None:
+        """`seen`, or what is known of the benchmark by its name; None for another version of its vocabulary."""
+        seen = seen_classes(self.evaluation.benchmark) if self.seen is None else np.array(self.seen)
+        return seen if seen is not None and len(seen) == self.num_classes else None
 
 
 Record = TypeVar("Record", TrainingRecord, EvaluationRecord)

@@ -12,11 +12,11 @@ from ovlab.specs.training import TrainingSpec
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """A training, the preset it starts from, and its evaluations: the cells of each data set and protocol."""
+    """A training, the preset it starts from, and its evaluations: the cells of each data set, split and protocol."""
 
     spec: TrainingSpec
     preset: str
-    evaluations: dict[tuple[str, Protocol], list[CellName]] = field(default_factory=dict)
+    evaluations: dict[tuple[str, str, Protocol], list[CellName]] = field(default_factory=dict)
 
 
 def demands(
@@ -54,5 +54,5 @@ def _add(
             raise InputError(f"{table.name}, row {row.key!r}: {error}") from None
         demand = wanted.setdefault((spec, preset), Demand(spec, preset))
         for column in table.columns:
-            cells = demand.evaluations.setdefault((benchmarks[column.benchmark], protocol), [])
+            cells = demand.evaluations.setdefault((benchmarks[column.benchmark], column.split, protocol), [])
             cells.append(CellName(table.name, row.key, column.title, seed))

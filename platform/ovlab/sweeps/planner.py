@@ -7,7 +7,6 @@ is "blocked", with the reason, and the others are planned all the same.
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from ovlab.datasets.digest import data_digest
 from ovlab.datasets.sample import SegmentationDataset
 from ovlab.runs.identity import resolve_evaluation
 from ovlab.runs.planned import PlannedEvaluation, PlannedRun, PlannedTraining
@@ -15,7 +14,7 @@ from ovlab.runs.sources import Sources
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import EvaluationSpec, Protocol, evaluation_fingerprint
 from ovlab.specs.resolved import ResolvedTraining, training_fingerprint
-from ovlab.specs.suite import EVALUATION_SPLIT, Suite
+from ovlab.specs.suite import Suite
 from ovlab.specs.table import CellName, Table
 from ovlab.specs.training import TrainingSpec
 from ovlab.store.artifacts import file_sha256
@@ -67,15 +66,14 @@ class _Planner:
         self.done |= {record.fingerprint for record in self.speeds.evaluations}
         self.begun = {*store.folder.folders("trainings"), *store.folder.folders("evaluations")} - self.done
         self.datasets: dict[tuple[str, str], SegmentationDataset | InputError] = {}
-        self.data_digests: dict[tuple[str, str], str] = {}
         self.weights_digests: dict[str, str | None] = {}
-        self.evaluations: dict[tuple[str, Protocol], tuple[EvaluationSpec, int, int]] = {}
+        self.evaluations: dict[tuple[str, str, Protocol], tuple[EvaluationSpec, int, int]] = {}
 
     def run(self, demand: Demand) -> PlannedRun:
         training = self._training(demand.spec, demand.preset)
         evaluations = tuple(
-            self._evaluation(training, benchmark, protocol, tuple(cells))
-            for (benchmark, protocol), cells in demand.evaluations.items()
+            self._evaluation(training, benchmark, split, protocol, tuple(cells))
+            for (benchmark, split, protocol), cells in demand.evaluations.items()
         )
         return PlannedRun(training=training, evaluations=evaluations)
 
@@ -92,7 +90,7 @@ class _Planner:
             return PlannedTraining(spec=spec, preset=preset, status="blocked", problems=problems)
         resolved = ResolvedTraining(
             spec=spec,
-            data_digest=self._data_digest(spec.dataset, spec.split),
+            data_digest=self._dataset(spec.dataset, spec.split).digest,
             weights_digest=self._weights_digest(preset),
         )
         fingerprint = training_fingerprint(resolved)
@@ -109,10 +107,10 @@ class _Planner:
         )
 
     def _evaluation(
-        self, training: PlannedTraining, benchmark: str, protocol: Protocol, cells: tuple[CellName, ...]
+        self, training: PlannedTraining, benchmark: str, split: str, protocol: Protocol, cells: tuple[CellName, ...]
     ) -> PlannedEvaluation:
         try:
-            anonymous, num_images, num_shards = self._anonymous(benchmark, protocol)
+            anonymous, num_images, num_shards = self._anonymous(benchmark, split, protocol)
         except InputError as error:
             return PlannedEvaluation(benchmark=benchmark, status="blocked", cells=cells, problems=(str(error),))
         if training.fingerprint is None:
@@ -136,12 +134,12 @@ class _Planner:
             estimate=None if is_done else self.speeds.evaluation(spec, training.spec.model, num_left),
         )
 
-    def _anonymous(self, benchmark: str, protocol: Protocol) -> tuple[EvaluationSpec, int, int]:
+    def _anonymous(self, benchmark: str, split: str, protocol: Protocol) -> tuple[EvaluationSpec, int, int]:
         """The evaluation without its subject, the number of its images, and that of its shards."""
-        key = (benchmark, protocol)
+        key = (benchmark, split, protocol)
         if key not in self.evaluations:
-            dataset = self._dataset(benchmark, EVALUATION_SPLIT)
-            spec = resolve_evaluation(_NO_SUBJECT, dataset, EVALUATION_SPLIT, protocol, num_images=self.limit_images)
+            dataset = self._dataset(benchmark, split)
+            spec = resolve_evaluation(_NO_SUBJECT, dataset, split, protocol, num_images=self.limit_images)
             ids = dataset.sample_ids[: spec.num_images]
             self.evaluations[key] = (spec, len(ids), len(plan_shards(ids)))
         return self.evaluations[key]
@@ -156,11 +154,6 @@ class _Planner:
         if isinstance(found, InputError):
             raise found
         return found
-
-    def _data_digest(self, name: str, split: str) -> str:
-        if (name, split) not in self.data_digests:
-            self.data_digests[name, split] = data_digest(self._dataset(name, split))
-        return self.data_digests[name, split]
 
     def _weights_digest(self, preset: str) -> str | None:
         if preset not in self.weights_digests:

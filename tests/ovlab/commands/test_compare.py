@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ovlab.cli import main
-from ovlab.datasets.seen_classes import seen_classes
+from ovlab.datasets.catalog import seen_classes
 from ovlab.metrics.counting import SparseCounts
 from ovlab.metrics.evaluation_counts import ImageCounts
 from ovlab.metrics.paired import compare_runs
@@ -44,6 +44,7 @@ def put(
     benchmark: str = "pas-20",
     size: int = 384,
     scoring: Scoring | None = None,
+    seen: tuple[bool, ...] | None = None,
 ) -> str:
     protocol = replace(whole(size), scoring=scoring or Scoring())
     spec = EvaluationSpec(
@@ -75,6 +76,7 @@ def put(
             cost=cost_of([attempt]),
             finished=time,
             provenance={},
+            seen=seen,
         )
     )
     return fingerprint
@@ -167,6 +169,19 @@ def test_compare_refuses_what_cannot_be_compared(
     assert message in capsys.readouterr().err
 
 
+def test_compare_knows_the_seen_classes_of_a_folder_from_its_records(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = (True,) * 5 + (False,) * (NUM_CLASSES - 5)
+    for subject, share in ((A, 0.5), (B, 0.6)):
+        put(store, subject, images_of(IDS, share, 0), "mine", seen=seen)
+
+    assert compare(store, "aaa", "bbb", "--score", "unseen_miou", "--json") == 0
+
+    (row,) = json.loads(capsys.readouterr().out)["comparisons"]
+    assert row["scores"]["unseen_miou"]["difference"] == pytest.approx(0.1, abs=0.03)
+
+
 def test_missing_shard_is_noticed(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     put(store, A, images_of(IDS, 0.5, 0))
     ids = [f"{number:03d}" for number in range(100)]
@@ -176,11 +191,3 @@ def test_missing_shard_is_noticed(store: Store, capsys: pytest.CaptureFixture[st
     assert compare(store, "aaa", "bbb") == 2
 
     assert "counts of 64 images are stored, not of 100" in capsys.readouterr().err
-
-
-def test_seen_classes_are_known_by_name() -> None:
-    assert seen_classes("my-folder") is None
-    assert len(seen_classes("pas-20b")) == 21
-    assert not seen_classes("pas-20b")[20]
-    assert len(seen_classes("a-150")) == 150
-    assert seen_classes("shapes-a-150").any()

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from ovlab.datasets.catalog import DATASETS, KnownDataset, lookup
+from ovlab.datasets.catalog import DATASETS, KnownDataset, lookup, seen_classes
+from ovlab.datasets.vocabulary import load_seen
 from ovlab.specs.errors import InputError
 from ovlab.specs.suite import EVALUATION_SPLIT, PAPER
 
@@ -22,11 +23,20 @@ def test_dataset_label_space_is_its_vocabulary_or_that_collapsed(dataset: KnownD
         assert dataset.num_label_classes == len(dataset.prompt_entries)
     else:
         assert dataset.num_label_classes == dataset.background + 1 < len(dataset.prompt_entries)
-    assert len(dataset.seen) == len(dataset.prompt_entries)
+    assert len(dataset.seen) == dataset.num_label_classes
+    assert len(load_seen(dataset.vocabulary)) == len(dataset.prompt_entries)
 
 
 def test_dataset_pas_20b_alone_has_a_background() -> None:
     assert {name: dataset.background for name, dataset in DATASETS.items() if dataset.background} == {"pas-20b": 20}
+
+
+def test_seen_classes_are_known_by_name() -> None:
+    assert seen_classes("my-folder") is None
+    assert len(seen_classes("pas-20b")) == 21
+    assert not seen_classes("pas-20b")[20]
+    assert len(seen_classes("a-150")) == 150
+    assert seen_classes("shapes-a-150").any()
 
 
 @pytest.mark.parametrize("name", PAPER.benchmarks.values())

@@ -8,6 +8,8 @@ import pytest
 from ovlab.datasets.original import FolderSplit
 from ovlab.datasets.places import VARIABLE, open_named, parse_places
 from ovlab.datasets.prepare import prepare
+from ovlab.shapes.dataset import open_shapes
+from ovlab.shapes.split import ShapesSplit
 from ovlab.specs.errors import InputError
 
 
@@ -49,6 +51,24 @@ def test_open_named_place_of_another_set_is_refused(make_download: Callable[...,
 
     with pytest.raises(InputError, match=f"holds the data set '{split.name}', not 'a-150'"):
         open_named("a-150", split.split, {"a-150": str(tmp_path / "out")})
+
+
+def test_open_named_shapes_set_with_a_place_is_read_there(tmp_path: Path) -> None:
+    painted = open_shapes("shapes-pas-20", "val", num_samples=3)
+    prepare(ShapesSplit(painted), str(tmp_path / "out"))
+
+    found = open_named("shapes-pas-20", "val", {"shapes-pas-20": str(tmp_path / "out")})
+
+    assert (len(found), len(open_named("shapes-pas-20", "val", {}))) == (3, 300)
+
+
+def test_open_named_folder_in_one_that_is_called_like_the_shapes_sets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(InputError, match="shapes-photographs/street: no such folder"):
+        open_named("street", "val", {"street": "shapes-photographs/street"})
 
 
 def test_open_named_without_a_place_is_refused_and_says_how_to_give_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,3 +39,14 @@ def test_first_samples_are_the_first() -> None:
 
 def test_first_samples_of_a_smaller_set_are_all() -> None:
     assert len(first_samples(open_shapes("shapes-pas-20", "val", num_samples=5), 100)) == 5
+
+
+def test_digest_of_a_selection_is_over_ids_and_class_names() -> None:
+    def digest(name: str, indices: tuple[int, ...]) -> str:
+        return Selection(open_shapes(name, "val", num_samples=5), indices).digest
+
+    base = digest("shapes-pas-20", (0, 1))
+    assert digest("shapes-pas-20", (0, 1)) == base
+    assert (
+        len({base, digest("shapes-pas-20", (1, 0)), digest("shapes-pas-20", (0,)), digest("shapes-a-150", (0, 1))}) == 4
+    )

@@ -2,7 +2,6 @@ import pytest
 
 from ovlab.datasets.vocabulary import (
     VOCABULARIES,
-    load_absent_in_val,
     load_raw_ids,
     load_seen,
     load_vocabulary,
@@ -92,16 +91,6 @@ def test_seen_classes_of_pas_20b_are_those_of_pc_59_by_name() -> None:
 
 def test_seen_classes_of_the_training_set_are_all() -> None:
     assert load_seen("coco-stuff") == (True,) * 171
-
-
-def test_absent_classes_of_pc_459_are_114_of_its_names() -> None:
-    absent = load_absent_in_val("pc-459")
-    seen = dict(zip(load_vocabulary("pc-459").entries, load_seen("pc-459"), strict=True))
-
-    assert len(set(absent)) == len(absent) == 114
-    # of the 345 that are there, 95 are seen
-    assert sum(seen.values()) - sum(seen[name] for name in absent) == 95
-    assert load_absent_in_val("a-150") == ()
 
 
 def test_prompt_names_first_is_the_first_synonym_alone() -> None:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from names_alone import NamesAlone
 from ovlab.datasets.sample import IGNORE_INDEX, Sample
 from ovlab.evaluation.evaluator import Question, evaluate, predict_labels, read_ahead
 from ovlab.metrics.evaluation_counts import ImageCounts, sum_counts
@@ -24,7 +25,7 @@ class ByColour(nn.Module):
         return torch.cat([10 * images, missing], dim=1)
 
 
-class Stripes:
+class Stripes(NamesAlone):
     """Images of 32 x 64 whose left part is the label's class; sample i has i ignored columns on the right."""
 
     name, class_names = "stripes", ("red", "green", "blue")

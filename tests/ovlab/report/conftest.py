@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ovlab.datasets.seen_classes import seen_classes
+from ovlab.datasets.catalog import seen_classes
 from ovlab.metrics.counting import SparseCounts
 from ovlab.metrics.evaluation_counts import ImageCounts, sum_counts
 from ovlab.metrics.summary import summary

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 import micro_run
-from ovlab.datasets.digest import data_digest
 from ovlab.runs.identity import resolve_training
 from ovlab.specs.errors import InputError
 
@@ -19,7 +18,7 @@ def test_resolve_training_names_the_data_set_and_the_digests(tmp_path: Path) -> 
     plain, on_clip = (resolve_training(micro_run.spec(), dataset, file) for file in (None, clip_file))
 
     assert plain.spec.dataset == dataset.name
-    assert plain.data_digest == data_digest(dataset)
+    assert plain.data_digest == dataset.digest
     assert plain.weights_digest is None
     assert on_clip.weights_digest == hashlib.sha256(b"weights").hexdigest()
 

@@ -1,13 +1,17 @@
 import re
+from string import Formatter
 
 import numpy as np
 import pytest
 
+from logoseg.clip.tokenizer import known_words
 from ovlab.shapes.captions import (
+    FORMS,
     MIN_OBJECT_PIXELS,
     MIN_STUFF_PIXELS,
+    RELATIONS,
+    SIZES,
     caption,
-    caption_words,
     with_article,
 )
 from ovlab.shapes.render import Rendering, render
@@ -89,9 +93,16 @@ def test_captions_come_in_many_forms_and_leave_attributes_out(captioned: Caption
 def test_captions_hold_only_known_words(captioned: Captioned) -> None:
     spoken = {word for _, _, text in captioned for word in re.findall(r"\w+", text)}
 
-    assert spoken <= set(caption_words())
+    assert spoken <= set(known_words("shapes-words"))
     assert {*COLOURS, *TEXTURES, *SHAPES, *STUFF} <= spoken
-    assert len(caption_words()) < 80
+
+
+def test_tokenizer_words_are_those_of_the_captions() -> None:
+    fixed = " ".join(literal for form in FORMS for literal, _, _, _ in Formatter().parse(form)).replace(",", " ")
+    words = {*fixed.split(), *" ".join(RELATIONS).split(), *SIZES, "a", "an", *COLOURS, *TEXTURES, *SHAPES, *STUFF}
+
+    assert known_words("shapes-words") == tuple(sorted(words))
+    assert len(words) < 80
 
 
 def test_caption_same_scene_same_words(captioned: Captioned) -> None:

@@ -1,7 +1,6 @@
 import numpy as np
 
 from logoseg.clip.tokenizer import known_words
-from ovlab.shapes.captions import caption_words
 from ovlab.shapes.close_ups import captioned_scene, close_up
 from ovlab.shapes.world import SEEN, SHAPES, UNSEEN_COMPOSITIONS
 
@@ -42,7 +41,3 @@ def test_captioned_scenes_use_the_words_of_the_tokenizer_only() -> None:
     words = {word for index in range(60) for word in captioned_scene(9, index)[1].replace(",", " ").split()}
 
     assert words <= set(known_words("shapes-words"))
-
-
-def test_tokenizer_words_are_those_of_the_captions() -> None:
-    assert known_words("shapes-words") == caption_words()

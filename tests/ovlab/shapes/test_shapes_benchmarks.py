@@ -40,7 +40,7 @@ def pixels() -> dict[str, np.ndarray]:
 def images_of_each_label(name: str, pixels: dict[str, np.ndarray]) -> np.ndarray:
     """In how many images of val each label occurs."""
     benchmark = shapes_benchmark(name)
-    labels = range(len(benchmark.label_names))
+    labels = range(len(benchmark.class_names))
     return np.array([(pixels[name][:, benchmark.label_of == label].sum(axis=1) > 0).sum() for label in labels])
 
 
@@ -53,9 +53,9 @@ def test_labels_are_in_range_and_names_distinct(name: str) -> None:
     benchmark = shapes_benchmark(name)
 
     known = benchmark.label_of[benchmark.label_of != IGNORE_INDEX]
-    assert set(known.tolist()) == set(range(len(benchmark.label_names)))
-    assert len(set(benchmark.class_names)) == len(benchmark.class_names)
-    assert len(benchmark.seen) == len(benchmark.label_names)
+    assert set(known.tolist()) == set(range(len(benchmark.class_names)))
+    assert len(set(benchmark.asked)) == len(benchmark.asked)
+    assert len(benchmark.seen) == len(benchmark.class_names)
 
 
 @pytest.mark.parametrize("name", SHAPES_NAMES)
@@ -64,9 +64,9 @@ def test_label_name_holds_only_words_of_the_thing(name: str) -> None:
 
     for world_id, label in enumerate(benchmark.label_of):
         if label not in (IGNORE_INDEX, benchmark.background_index):
-            words = benchmark.label_names[label].split()
+            words = benchmark.class_names[label].split()
             assert set(words) <= set(world_name(world_id).split())
-            assert benchmark.class_names[label] == benchmark.label_names[label]
+            assert benchmark.asked[label] == benchmark.class_names[label]
 
 
 @pytest.mark.parametrize("name", SHAPES_NAMES)
@@ -107,7 +107,7 @@ def test_training_and_val_scenes_differ() -> None:
 
 
 def test_coco_names_every_seen_thing() -> None:
-    assert set(shapes_benchmark("shapes-coco").class_names) == {world_name(i) for i in SEEN}
+    assert set(shapes_benchmark("shapes-coco").asked) == {world_name(i) for i in SEEN}
 
 
 def test_a_847_has_every_thing_and_most_are_rare(pixels: dict[str, np.ndarray]) -> None:
@@ -128,18 +128,18 @@ def test_pc_459_a_quarter_of_the_classes_never_occurs(pixels: dict[str, np.ndarr
     assert absent.mean() == pytest.approx(0.25, abs=0.005)
     for kind in (True, False):
         assert absent[np.array(benchmark.seen) == kind].mean() == pytest.approx(0.25, abs=0.01)
-    assert len(benchmark.class_names[np.flatnonzero(~absent)[0]].split()) in (1, 2, 3)
+    assert len(benchmark.asked[np.flatnonzero(~absent)[0]].split()) in (1, 2, 3)
 
 
 def test_pc_459_mixes_fine_and_coarse_names() -> None:
-    lengths = Counter(len(name.split()) for name in shapes_benchmark("shapes-pc-459").class_names)
+    lengths = Counter(len(name.split()) for name in shapes_benchmark("shapes-pc-459").asked)
 
     assert lengths == {3: 6 * 32, 2: 6 * 8, 1: 20}
 
 
 def test_a_150_classes_are_few_and_equally_frequent(pixels: dict[str, np.ndarray]) -> None:
     images = images_of_each_label("shapes-a-150", pixels)
-    objects = np.array([name not in STUFF for name in shapes_benchmark("shapes-a-150").class_names])
+    objects = np.array([name not in STUFF for name in shapes_benchmark("shapes-a-150").asked])
 
     assert len(images) == 96 + 20
     # Chance alone: in 120 images, 3.6 each with a standard deviation of 1.9.
@@ -156,13 +156,13 @@ def test_pc_59_is_small_and_ignores_some_stuff(pixels: dict[str, np.ndarray]) ->
     assert len(images) == 59
     assert images.min() >= 1
     assert 0.05 < ignored < 0.35
-    assert Counter(name in STUFF for name in benchmark.class_names) == {False: 48, True: 11}
+    assert Counter(name in STUFF for name in benchmark.asked) == {False: 48, True: 11}
 
 
 def test_pas_20_objects_are_balanced_and_all_else_is_ignored(pixels: dict[str, np.ndarray]) -> None:
     benchmark = shapes_benchmark("shapes-pas-20")
     images = images_of_each_label("shapes-pas-20", pixels)
-    pairs = [name.split() for name in benchmark.class_names]
+    pairs = [name.split() for name in benchmark.asked]
 
     assert len(images) == 20
     assert images.min() >= 3
@@ -178,13 +178,13 @@ def test_pas_20b_gathers_background_from_the_other_names(pixels: dict[str, np.nd
     objects, gathered = shapes_benchmark("shapes-pas-20"), shapes_benchmark("shapes-pas-20b")
 
     assert gathered.splits == objects.splits
-    assert len(gathered.class_names) == 59
-    assert gathered.class_names[:20] == objects.class_names
-    assert gathered.label_names == (*objects.label_names, "background")
+    assert len(gathered.asked) == 59
+    assert gathered.asked[:20] == objects.asked
+    assert gathered.class_names == (*objects.class_names, "background")
     assert gathered.background_index == 20
     ignored = objects.label_of == IGNORE_INDEX
     assert (gathered.label_of[ignored] == 20).all()
     np.testing.assert_array_equal(gathered.label_of[~ignored], objects.label_of[~ignored])
     # Everything that a picture shows can be named by a prompt.
     shown = np.flatnonzero(pixels["shapes-pas-20"].sum(axis=0))
-    assert {colour_shape_name(int(i)) for i in shown} <= set(gathered.class_names)
+    assert {colour_shape_name(int(i)) for i in shown} <= set(gathered.asked)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from ovlab.cli import main
-from ovlab.datasets.label_space import label_space
 from ovlab.datasets.prepare import prepare
 from ovlab.datasets.sharded import open_shards
 from ovlab.datasets.verify import verify
@@ -34,7 +33,7 @@ def test_prepared_shapes_set_asks_for_the_same_names(tmp_path: Path, name: str) 
     painted = open_shapes(name, "val", num_samples=2)
     prepare(ShapesSplit(painted), str(tmp_path / name))
 
-    asked, expected = label_space(open_shards(str(tmp_path / name)), "first"), label_space(painted, "first")
+    asked, expected = (dataset.label_space("first") for dataset in (open_shards(str(tmp_path / name)), painted))
 
     assert asked.asked == expected.asked
     assert asked.scored == expected.scored

@@ -12,7 +12,7 @@ from logoseg.presets import PRESETS
 from ovlab.datasets.catalog import DATASETS
 from ovlab.shapes.shapes_benchmarks import SHAPES_NAMES
 from ovlab.specs.errors import InputError
-from ovlab.specs.suite import PAPER, SHAPES, SUITES, Suite, suite_named
+from ovlab.specs.suite import PAPER, SHAPES, SUITES, Place, Suite, place_of, suite_named
 
 COLUMNS = ["a-847", "pc-459", "a-150", "pc-59", "pas-20", "pas-20b"]
 
@@ -97,3 +97,38 @@ def test_suites_load_without_torch() -> None:
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
 
     assert json.loads(found) == []
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        ("a-150", None),
+        ("./street", Place("street", "./street")),
+        ("/data/street/", Place("street", "/data/street")),
+        ("s3://bucket/sets/street", Place("street", "s3://bucket/sets/street")),
+        ("street=/data/one", Place("street", "/data/one")),
+        ("street=one", Place("street", "one")),
+        ("/data/run=1/street", Place("street", "/data/run=1/street")),
+    ],
+)
+def test_place_of_a_column_goes_by_its_last_part_or_the_given_name(column: str, expected: Place | None) -> None:
+    assert place_of(column) == expected
+    if expected is not None:
+        assert SHAPES.benchmark(column) == PAPER.benchmark(column) == expected.name
+
+
+@pytest.mark.parametrize("column", ["/", "./", "../", "a/..", "=x", "x="])
+def test_place_without_a_name_is_refused(column: str) -> None:
+    with pytest.raises(InputError, match=r"no name in it\. Write NAME=URI"):
+        place_of(column)
+
+
+def test_place_with_the_name_of_a_data_set_of_the_suite_is_refused() -> None:
+    with pytest.raises(InputError, match=r"a-150 is a data set of the suite paper.*--data a-150=/data/a-150"):
+        PAPER.benchmark("/data/a-150")
+    assert SHAPES.benchmark("/data/a-150") == "a-150"
+
+
+def test_benchmark_that_is_neither_a_name_nor_a_place_is_told_how_a_place_looks() -> None:
+    with pytest.raises(InputError, match=r"'street': there is none.*written with a '/': \./street"):
+        SHAPES.benchmark("street")

@@ -7,7 +7,7 @@ import pytest
 from ovlab.specs.errors import InputError
 from ovlab.specs.fields import differences
 from ovlab.specs.suite import PAPER, SHAPES, SUITES, Suite
-from ovlab.specs.table import SIX_BENCHMARKS, Claim, Column, Note, Published, Row, Table, Variation
+from ovlab.specs.table import SIX_BENCHMARKS, Claim, Column, Note, Published, Row, Table, Variation, places_of
 
 OURS = Row(key="ours", label="Ours", run=Variation())
 QUOTED = Row(key="theirs", label="Theirs", published=Published(source="a paper", values={"A-847": 4.3}))
@@ -97,6 +97,20 @@ def test_table_benchmarks_name_each_once() -> None:
     columns = (*SIX_BENCHMARKS[:2], Column(title="A-847 unseen", benchmark="a-847", score="unseen_miou"))
 
     assert table(columns=columns).benchmarks == ("a-847", "pc-459")
+
+
+def test_places_of_tables_are_those_of_their_own_data_sets() -> None:
+    street, sets = Column(title="S", benchmark="a/street"), Column(title="T", benchmark="test=s3://b/one")
+    tables = [table(columns=(SIX_BENCHMARKS[0], street)), table(columns=(replace(street, split="test"), sets))]
+
+    assert places_of(tables) == {"street": "a/street", "test": "s3://b/one"}
+
+
+def test_places_of_two_data_sets_of_one_name_are_refused() -> None:
+    columns = (Column(title="S", benchmark="a/street"), Column(title="T", benchmark="b/street"))
+
+    with pytest.raises(InputError, match="mine, column 'T': street lies at b/street here and at a/street elsewhere"):
+        places_of([table(columns=columns)])
 
 
 def test_table_notes_of_a_cell_name_its_row_and_its_column() -> None:

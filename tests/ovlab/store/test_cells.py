@@ -92,6 +92,16 @@ def test_cells_of_the_projects_tables_without_a_record_have_no_number_of_ours() 
         assert {cell.value for (key, _), cell in grid.cells.items() if key in measured} == {None}
 
 
+def test_cell_of_another_split_is_another_cell(filled: Filled) -> None:
+    filled.evaluate(filled.train("full", 0), {"miou": 0.25}, split="test")
+    column = Column(title="A-150", benchmark="a-150", split="test")
+
+    grid = cells_of(replace(TABLE, columns=(column,)), PAPER, Records(filled.trainings, filled.evaluations))
+
+    assert grid.cells["full", "A-150"].value == 0.25
+    assert filled.grid().cells["full", "A-150"].origin == "missing"
+
+
 def test_cell_of_two_seeds_is_their_mean_and_names_both(filled: Filled) -> None:
     for seed, miou in ((0, 0.25), (1, 0.5)):
         filled.evaluate(filled.train("full", seed), {"miou": miou, "unseen_miou": None})
@@ -162,6 +172,7 @@ def test_cells_of_two_ways_of_scoring_in_one_column_are_refused_by_name(filled: 
         ({"weights_digest": "1" * 64}, {}, "trained from different CLIP weights.*random.*111111111111"),
         ({"data_digest": "1" * 64}, {}, "trained on different versions of the data.*111111111111"),
         ({}, {"data_digest": "1" * 64}, "column 'A-150': scored on different data.*111111111111"),
+        ({}, {"vocabulary_digest": "1" * 64}, "column 'A-150': asked for other names.*111111111111"),
     ],
 )
 def test_cells_of_different_inputs_in_one_table_are_refused_by_name(

@@ -1,5 +1,6 @@
 """ovlab.store.record: a record reads back as it was written, or is refused by name."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -39,6 +40,37 @@ def test_evaluation_record_reads_back_as_it_was_written(
     # Either kind of view has a size: the right one must have been read.
     assert type(found.evaluation.protocol.inference) is type(record.evaluation.protocol.inference)
     assert evaluation_fingerprint(found.evaluation) == record.fingerprint
+
+
+def of_benchmark(record: EvaluationRecord, name: str, num_classes: int, **changes: object) -> EvaluationRecord:
+    spec = replace(record.evaluation, benchmark=name)
+    return replace(record, evaluation=spec, classes=record.classes[:1] * num_classes, **changes)
+
+
+def test_seen_classes_are_those_of_the_record_or_known_of_the_benchmark(
+    make_evaluation: Callable[..., EvaluationRecord],
+) -> None:
+    record = make_evaluation()
+
+    assert of_benchmark(record, "street", 2, seen=(True, False)).seen_classes.tolist() == [True, False]
+    assert of_benchmark(record, "pas-20b", 21, seen=(True,) * 21).seen_classes.all()
+    assert of_benchmark(record, "pas-20b", 21).seen_classes.tolist() == [True] * 20 + [False]
+    assert of_benchmark(record, "pas-20b", 20).seen_classes is None  # of another version of the vocabulary
+    assert of_benchmark(record, "street", 2).seen_classes is None
+
+
+def test_record_of_before_seen_classes_were_written_down_is_read(
+    make_evaluation: Callable[..., EvaluationRecord],
+) -> None:
+    record = make_evaluation()
+    sealed = json.loads(pack_record(record))
+    del sealed["record"]["seen"]
+    text = json.dumps(sealed["record"], sort_keys=True, separators=(",", ":"))
+    sealed["sha256"] = hashlib.sha256(text.encode()).hexdigest()
+
+    content = json.dumps(sealed).encode()
+
+    assert unpack_record(EvaluationRecord, content, place="x", fingerprint=record.fingerprint) == record
 
 
 def changed_digit(content: bytes) -> bytes:

@@ -22,9 +22,9 @@ def test_demands_of_equal_rows_and_tables_are_one_with_all_their_cells() -> None
     full, half = demands(tables, SHAPES)
 
     assert (full.spec, half.spec.model.prior_weight) == (SHAPES.training(), 0.5)
-    ((benchmark, protocol), cells), *others = full.evaluations.items()
+    ((benchmark, split, protocol), cells), *others = full.evaluations.items()
     assert not others
-    assert (benchmark, protocol) == ("shapes-a-847", SHAPES.protocol())
+    assert (benchmark, split, protocol) == ("shapes-a-847", "val", SHAPES.protocol())
     assert cells == [
         CellName("a", "full", "A-847", 0),
         CellName("a", "same", "A-847", 0),
@@ -39,6 +39,18 @@ def test_demands_of_two_scores_on_one_benchmark_are_one_evaluation() -> None:
 
     (cells,) = demand.evaluations.values()
     assert [cell.column for cell in cells] == ["A-847", "A-847 unseen"]
+
+
+def test_demands_of_a_folder_and_of_two_of_its_splits_are_evaluations_of_their_own() -> None:
+    columns = (
+        SIX_BENCHMARKS[0],
+        Column(title="Val", benchmark="photographs/street"),
+        Column(title="Test", benchmark="photographs/street", split="test"),
+    )
+
+    (demand,) = demands([table("a", {"full": FULL}, columns=columns)], SHAPES)
+
+    assert [key[:2] for key in demand.evaluations] == [("shapes-a-847", "val"), ("street", "val"), ("street", "test")]
 
 
 def test_demands_make_all_of_one_seed_before_the_next() -> None:

@@ -7,12 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from ovlab.datasets.digest import data_digest
-from ovlab.datasets.sample import SegmentationDataset
-from ovlab.runs import identity as resolve
 from ovlab.runs.clip_files import RANDOM
 from ovlab.runs.planned import PlannedEvaluation, PlannedRun
 from ovlab.runs.sources import Sources, parse_clip_files
+from ovlab.shapes.dataset import ShapesDataset
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import protocol_hash, scoring_hash
 from ovlab.specs.suite import PAPER, SHAPES
@@ -21,7 +19,6 @@ from ovlab.store.artifacts import keep_checkpoint
 from ovlab.store.attempts import Attempt
 from ovlab.store.record import EvaluationRecord, StoredFile, TrainingRecord, cost_of
 from ovlab.store.store import Store, open_store
-from ovlab.sweeps import planner as plan
 from ovlab.sweeps.planner import make_plan
 from ovlab.sweeps.sweep import Plan
 
@@ -41,15 +38,15 @@ SOURCES = Sources(clip_files={"shapes-vit-s": RANDOM})
 @pytest.fixture(autouse=True, scope="module")
 def digests_once() -> Iterator[None]:
     """The type checks of the tests make a digest slow; it does not change between them."""
-    found: dict[tuple[str, tuple[str, ...], int], str] = {}
+    found: dict[tuple[str, str, int], str] = {}
+    digest = ShapesDataset.digest.func
 
-    def once(dataset: SegmentationDataset) -> str:
-        key = (dataset.name, dataset.class_names, len(dataset))
-        return found[key] if key in found else found.setdefault(key, data_digest(dataset))
+    def once(dataset: ShapesDataset) -> str:
+        key = (dataset.name, dataset.split, len(dataset))
+        return found[key] if key in found else found.setdefault(key, digest(dataset))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plan, "data_digest", once)
-        patch.setattr(resolve, "data_digest", once)
+        patch.setattr(ShapesDataset, "digest", property(once))
         yield
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from names_alone import NamesAlone
 from ovlab.datasets.augment import augment
 from ovlab.datasets.sample import IGNORE_INDEX, Sample
 from ovlab.datasets.sampler import sample_index
@@ -20,7 +21,7 @@ SPEC = AugmentationSpec(crop_size=(16, 24), scale_range=(0.5, 2.0))
 
 
 @dataclass
-class Noise:
+class Noise(NamesAlone):
     """Photographs of noise, read the slower the smaller their number, so that workers overtake one another."""
 
     num_samples: int = 10
