@@ -98,7 +98,7 @@ def _make(
     plan: "Plan", store: "Store", sources: "Sources", arguments: argparse.Namespace, failures: "list[Failure]"
 ) -> None:
     """Make what is missing. Adds what fails to `failures`; raises Stopped after a signal."""
-    from ovlab.files.claim import claimed
+    from ovlab.files.lock import locked
     from ovlab.runs.interruption import stop_on_signals
     from ovlab.runs.workplace import Workplace
     from ovlab.sweeps.tracked_sweep import sweep_of, tracked_sweep
@@ -117,7 +117,7 @@ def _make(
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals("stopping after this step or image"))
         sweep = sweep_of(plan)
-        stack.enter_context(claimed(at.claim(sweep.run), sweep.name))
+        stack.enter_context(locked(at.lock(sweep.run), sweep.name))
         make = _pick(arguments, plan, stack)
         new_tracker = stack.enter_context(no_tracking() if arguments.no_tracking else tracking(at.store))
         stack.enter_context(tracked_sweep(plan, store, new_tracker(), at.source, failures))

@@ -34,9 +34,9 @@ class RunContext:
     stop: Callable[[], bool] = never
     observer: Observer = field(default_factory=Observer)
 
-    def claim(self, run: str) -> Path:
+    def lock(self, run: str) -> Path:
         """The lock of a run or a sweep."""
-        return self.workdir / "claims" / f"{run}.lock"
+        return self.workdir / "locks" / f"{run}.lock"
 
     def heard_by(self, *observers: Observer) -> "RunContext":
         """The same, with more observers, who are told before those that are there."""

@@ -22,6 +22,6 @@ class Workplace:
     num_loader_workers: int = 1
     checkpoint_every: int = 500
 
-    def claim(self, run: str) -> Path:
+    def lock(self, run: str) -> Path:
         """The lock of a run or a sweep."""
-        return self.workdir / "claims" / f"{run}.lock"
+        return self.workdir / "locks" / f"{run}.lock"

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 
-from ovlab.files.claim import claimed
+from ovlab.files.lock import locked
 from ovlab.ray.hooks import NullSink, Sink, evaluation_metrics, training_metrics
 from ovlab.runs.device import pick_device
 from ovlab.runs.failure import Failure
@@ -78,7 +78,7 @@ def make_tracked(
     """
     resolved, store = require_resolved(planned), open_store(at.store)
     run, made_with = training_fingerprint(resolved), provenance(at.source)
-    with claimed(at.claim(run), planned.name, seconds=PATIENCE):
+    with locked(at.lock(run), planned.name, seconds=PATIENCE):
         header = _header(planned, resolved, sweep, store, made_with)
         with (
             training_metrics(sink, resolved) as training,

@@ -10,7 +10,7 @@ import pytest
 
 from ovlab.cli import build_parser, main
 from ovlab.commands.plan import planned
-from ovlab.files.claim import claimed
+from ovlab.files.lock import locked
 from ovlab.runs import planned_run
 from ovlab.store.store import open_store
 from ovlab.sweeps.tracked_sweep import sweep_of
@@ -133,7 +133,7 @@ def test_run_of_a_table_that_another_process_is_making_is_refused_and_leaves_not
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plan = planned(build_parser().parse_args(RUN))[0]
-    with claimed(place / "runs" / "claims" / f"{sweep_of(plan).run}.lock", "mine"):
+    with locked(place / "runs" / "locks" / f"{sweep_of(plan).run}.lock", "mine"):
         assert main(RUN) == 2
 
     assert "another process is at it" in capsys.readouterr().err

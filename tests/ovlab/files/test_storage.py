@@ -168,6 +168,9 @@ def test_folder_lock_sweeps_partial_files(tmp_path: Path) -> None:
 
     with Folder(str(tmp_path)).locked():
         assert Folder(str(tmp_path)).is_empty()
+        assert Folder(str(tmp_path)).sizes() == {}
+
+    assert [path.name for path in tmp_path.iterdir()] == ["sub"]
 
 
 def test_folder_locked_by_another_process_is_refused_until_it_ends(tmp_path: Path) -> None:
