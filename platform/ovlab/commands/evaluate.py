@@ -108,7 +108,7 @@ def _folder(arguments: argparse.Namespace) -> Path | None:
 
 
 def _write(figures: dict[str, Any], folder: Path | None, arguments: argparse.Namespace) -> dict[str, Any]:
-    from ovlab.files.atomic_file import write_text
+    from ovlab.files.whole_file import write_text
 
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)

@@ -38,7 +38,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
     spec = apply_overrides(SMALL_CLIPS[arguments.clip](), arguments.set)
     from logoseg.clip.released_weights import load_clip
-    from ovlab.files.atomic_file import write_text
+    from ovlab.files.whole_file import write_text
     from ovlab.pretraining.stages import pretrain
     from ovlab.pretraining.zero_shot import zero_shot_accuracy
     from ovlab.runs.device import pick_device

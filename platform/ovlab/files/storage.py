@@ -14,8 +14,8 @@ import fsspec
 import pyarrow as pa
 from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
 
-from ovlab.files.concurrent_file import PARTIAL, create, writing
 from ovlab.files.lock import locked
+from ovlab.files.whole_file import PARTIAL, create, remove_partials, writing
 from ovlab.specs.errors import InputError
 from ovlab.specs.wording import one_line
 
@@ -167,8 +167,7 @@ class Folder:
             return
         path = Path(self._path(""))
         with locked(path / LOCK, self.uri):
-            for partial in path.rglob(f"*{PARTIAL}"):
-                partial.unlink(missing_ok=True)
+            remove_partials(path)
             try:
                 yield
             finally:

@@ -5,13 +5,13 @@ the package ovlab.report of a wheel.
 """
 
 import functools
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from ovlab.files.whole_file import write_unsynced
 from ovlab.report import text
 from ovlab.specs.errors import InputError
 from ovlab.store.record import Cost
@@ -24,7 +24,7 @@ _SOURCES = Path(__file__).resolve().parents[3] / "dashboards" / "report"
 
 def write_page(path: Path, template: str, **values: Any) -> None:
     """Render a template to the file at `path`, whose folder is made."""
-    put_file(path, render(template, **values).encode())
+    write_unsynced(path, render(template, **values).encode())
 
 
 def render(template: str, **values: Any) -> str:
@@ -35,15 +35,7 @@ def render(template: str, **values: Any) -> str:
 def copy_assets(folder: Path) -> None:
     """Copy style and script into `folder`, which is made."""
     for name in ASSETS:
-        put_file(folder / name, (template_folder() / name).read_bytes())
-
-
-def put_file(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all. It does not wait for the disk: a page can be made again."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_bytes(content)
-    partial.replace(path)
+        write_unsynced(folder / name, (template_folder() / name).read_bytes())
 
 
 def template_folder() -> Path:

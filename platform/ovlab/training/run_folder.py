@@ -12,8 +12,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ovlab.files.atomic_file import PARTIAL, remove_partials, write_text
 from ovlab.files.lock import locked
+from ovlab.files.whole_file import PARTIAL, remove_partials, write_text
 from ovlab.specs.errors import InputError
 from ovlab.specs.fields import differences
 from ovlab.specs.fingerprint import fingerprint
@@ -98,7 +98,7 @@ def wait_until_free(path: Path, *, seconds: float) -> None:
 
 
 def _is_ours(file: Path) -> bool:
-    return file.name == LOCK or file.name.startswith(PARTIAL)
+    return file.name == LOCK or file.name.endswith(PARTIAL)
 
 
 def _to_json(identity: RunIdentity) -> str:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
-from ovlab.files.atomic_file import write_text
+from ovlab.files.whole_file import write_text
 
 
 class StepRecord(NamedTuple):
