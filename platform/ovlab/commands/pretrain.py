@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from ovlab.specs.pretraining import SMALL_CLIPS
+from ovlab.specs.wording import percent
 
 _EPILOG = """\
 examples:
@@ -68,5 +69,5 @@ def execute(arguments: argparse.Namespace) -> int:
         return 0
     print(f"written: {weights}\nzero-shot accuracy on 500 new close-ups, among all 384 compositions:")
     for kind, accuracy in zero_shot.items():
-        print(f"  {kind:6s} " + "  ".join(f"{name} {100 * value:.1f} %" for name, value in accuracy.items()))
+        print(f"  {kind:6s} " + "  ".join(f"{name} {percent(value)} %" for name, value in accuracy.items()))
     return 0

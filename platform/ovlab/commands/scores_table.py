@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ovlab.specs.scores import SCORES
+from ovlab.specs.wording import percent
 
 
 def print_scores(results: list[dict[str, Any]]) -> None:
@@ -17,7 +18,7 @@ def print_scores(results: list[dict[str, Any]]) -> None:
         table.add_column(Path(figures["data"]).name.removeprefix("shapes-"), justify="right")
     for name in SCORES:
         if any(name in figures for figures in results):
-            table.add_row(name, *(_percent(figures[name]) if name in figures else "" for figures in results))
+            table.add_row(name, *(percent(figures[name], 2) if name in figures else "" for figures in results))
     table.add_row("images", *(str(figures["num_images"]) for figures in results))
     Console().print(table)
 
@@ -31,9 +32,5 @@ def print_classes(figures: dict[str, Any]) -> None:
     present = [entry for entry in figures["classes"] if entry["num_gt_pixels"]]
     for entry in sorted(present, key=lambda entry: -entry["iou"]):
         share = entry["num_gt_pixels"] / figures["num_pixels"]
-        classes.add_row(entry["name"], _percent(entry["iou"]), _percent(share))
+        classes.add_row(entry["name"], percent(entry["iou"], 2), percent(share, 2))
     Console().print(classes)
-
-
-def _percent(fraction: float | None) -> str:
-    return "-" if fraction is None else f"{100 * fraction:.2f}"

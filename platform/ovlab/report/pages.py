@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from ovlab.files.whole_file import write_unsynced
 from ovlab.report import text
 from ovlab.specs.errors import InputError
+from ovlab.specs.wording import duration, thousands
 from ovlab.store.record import Cost
 
 ASSETS = ("style.css", "script.js")
@@ -52,20 +53,6 @@ def table_name(name: str) -> str:
     """ "table3" -> "Table 3"; another name stays."""
     number = name.removeprefix("table")
     return f"Table {number}" if number.isdigit() else name
-
-
-def thousands(number: int) -> str:
-    """1234567 -> "1,234,567"."""
-    return f"{number:,}"
-
-
-def duration(seconds: float) -> str:
-    """In the largest unit that leaves at least one of it: "8.2 s", "3.5 min", "1.25 h"."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    if seconds < 3600:
-        return f"{seconds / 60:.1f} min"
-    return f"{seconds / 3600:.2f} h"
 
 
 def cost(spent: Cost) -> str:

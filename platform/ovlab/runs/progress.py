@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
 from rich.progress import Progress as RichProgress
 
+from ovlab.specs.wording import clock, percent
+
 # Seconds between two plain lines, and over which the speed is averaged.
 PLAIN_INTERVAL = 10.0
 SPEED_WINDOW = 30.0
@@ -87,12 +89,12 @@ class _Figures:
         if self.loss is not None:
             yield f"loss {self.loss:.4g}"
         if self.miou is not None:
-            yield f"mIoU {100 * self.miou:.1f} %"
+            yield f"mIoU {percent(self.miou)} %"
         (start, first), (now, last) = self.window[0], self.window[-1]
         if last > first and now > start:
             speed = (last - first) / (now - start)
             yield f"{speed * self.images_per_unit:.3g} images/s"
-            yield f"ETA {_duration((self.total - done) / speed)}"
+            yield f"ETA {clock((self.total - done) / speed)}"
 
 
 class _PlainLines:
@@ -127,10 +129,3 @@ class _LiveLine:
     def update(self, done: int, *, loss: float | None = None, miou: float | None = None) -> None:
         latest = self.figures.add(done, loss, miou)
         self.display.update(self.task, completed=latest.done, figures=latest.figures)
-
-
-def _duration(seconds: float) -> str:
-    """H:MM:SS, or MM:SS below an hour."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
