@@ -122,9 +122,7 @@ def print_comparisons(rows: list[dict[str, Any]], arguments: argparse.Namespace)
             row["benchmark"],
             percent(score["first"], 2),
             percent(score["second"], 2),
-            "-"
-            if interval is None
-            else f"{points(score['difference'], 2)} ± {percent((interval[1] - interval[0]) / 2, 2)}",
+            "-" if interval is None else f"{points(score['difference'], 2)} ± {_half_width(interval)}",
             _number(score["superiority"], ".3f"),
             _number(score["p_value"], ".4f"),
             _number(row.get("holm_p_value"), ".4f"),
