@@ -1,4 +1,4 @@
-"""A prepared split in figures."""
+"""What there is of a prepared split."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -14,23 +14,23 @@ def print_scores(results: list[dict[str, Any]]) -> None:
     """One column a data set, in percent."""
     table = Table(title=f"{results[0]['split']}, scores in %")
     table.add_column("score")
-    for figures in results:
-        table.add_column(Path(figures["data"]).name.removeprefix("shapes-"), justify="right")
+    for result in results:
+        table.add_column(Path(result["data"]).name.removeprefix("shapes-"), justify="right")
     for name in SCORES:
-        if any(name in figures for figures in results):
-            table.add_row(name, *(percent(figures[name], 2) if name in figures else "" for figures in results))
-    table.add_row("images", *(str(figures["num_images"]) for figures in results))
+        if any(name in result for result in results):
+            table.add_row(name, *(percent(result[name], 2) if name in result else "" for result in results))
+    table.add_row("images", *(str(result["num_images"]) for result in results))
     Console().print(table)
 
 
-def print_classes(figures: dict[str, Any]) -> None:
+def print_classes(result: dict[str, Any]) -> None:
     """The classes that are in the ground truth, from best to worst."""
     classes = Table(title="classes")
     classes.add_column("class")
     classes.add_column("IoU %", justify="right")
     classes.add_column("share of pixels %", justify="right")
-    present = [entry for entry in figures["classes"] if entry["num_gt_pixels"]]
+    present = [entry for entry in result["classes"] if entry["num_gt_pixels"]]
     for entry in sorted(present, key=lambda entry: -entry["iou"]):
-        share = entry["num_gt_pixels"] / figures["num_pixels"]
+        share = entry["num_gt_pixels"] / result["num_pixels"]
         classes.add_row(entry["name"], percent(entry["iou"], 2), percent(share, 2))
     Console().print(classes)

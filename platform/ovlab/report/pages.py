@@ -1,4 +1,4 @@
-"""Jinja2 templates to HTML pages, and how figures are written on them.
+"""Jinja2 templates to HTML pages, and how scores and costs are written on them.
 
 The templates, the style and the script are in dashboards/report: beside the sources of an editable installation, in
 the package ovlab.report of a wheel.

@@ -1,4 +1,4 @@
-"""How figures and verdicts are written: the same words and the same precision in every format. Percent begins here."""
+"""How scores and verdicts are written: the same words and the same precision in every format. Percent begins here."""
 
 from ovlab.metrics.intervals import Interval
 from ovlab.metrics.seeds import MIN_SEEDS
@@ -6,7 +6,7 @@ from ovlab.report.claims import ClaimView, ColumnVerdict
 from ovlab.report.table_view import CellView
 from ovlab.specs import wording
 
-# What stands in a cell without a figure: one that is not measured, or a dash of the paper.
+# What stands in a cell without a score: one that is not measured, or a dash of the paper.
 NOTHING = "—"
 
 
@@ -63,7 +63,7 @@ def _least_advantage(column: ColumnVerdict) -> str:
 
 
 def published_verdict(claim: ClaimView) -> str:
-    """Whether the paper's own figures have the direction of the claim."""
+    """Whether the paper's own scores have the direction of the claim."""
     return {True: "yes", False: "no", None: NOTHING}[claim.published_holds]
 
 
