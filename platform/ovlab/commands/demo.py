@@ -49,7 +49,7 @@ def execute(arguments: argparse.Namespace) -> int:
     in_store = ["--suite", "shapes", "--store", str(store)]
     commands = (
         ["evaluate", f"clip:{_PRESET}", *in_store, "--limit", str(arguments.limit)],
-        ["run", _TABLE, *in_store, *limits, "--workdir", str(out / "runs"), "--workers", "1"],
+        ["run", _TABLE, *in_store, *limits, "--workdir", str(out / "runs"), "--runs-at-once", "1"],
         ["report", *in_store, *limits, "--out", str(out / "report")],
     )
     for command in commands:
