@@ -41,6 +41,12 @@ def save_weights(model: nn.Module, config: ModelConfig, class_names: Sequence[st
     partial.replace(path)
 
 
+def load(path: str | Path) -> LoGoSeg:
+    """The network of a run folder or of a weights file, ready to predict. Raises ModelError where there is none."""
+    path = Path(path)
+    return load_weights(path / "weights.safetensors" if path.is_dir() else path).model
+
+
 def load_weights(path: Path) -> Weights:
     """The network that `save_weights` wrote. Raises ModelError when the file is missing or is something else."""
     description = _read_description(path)

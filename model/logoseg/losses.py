@@ -4,8 +4,8 @@
       = 1/|M| sum over pixels in M of (sum_n softplus(x_n) - x_label)
 
 The second form needs no one-hot tensor. What remains is dear for its memory, not for its arithmetic: a temporary of
-N x H x W floats is 100 MB at N = 171 and 384 x 384, and touching fresh pages costs more than the exponentials. So both
-functions walk over the classes in chunks that stay in the cache, and write their own gradient.
+N x H x W floats is 100 MB at N = 171 and 384 x 384, and touching fresh pages costs more than the exponentials. So the
+function walks over the classes in chunks that stay in the cache, and writes its own gradient.
 
 Axes: B images, N classes, H x W pixels of the labels, h x w pixels of the coarse logits, Q = H*W, n classes of a chunk.
 """
@@ -26,23 +26,6 @@ _CHUNK_ELEMENTS = {"cpu": 2**20}
 _CHUNK_ELEMENTS_ELSEWHERE = 2**24
 
 
-def masked_bce(
-    logits: Float[Tensor, "B N H W"],
-    labels: Int64[Tensor, "B H W"],
-    ignore_index: int,
-    normalisation: Normalisation = "pixels",
-) -> Float[Tensor, ""]:
-    """Eq. 13. Sums run in float32 or wider; without any labelled pixel the loss and its gradient are 0.
-
-    "pixels" divides by the number of labelled pixels, as eq. 13 does; "pixels_and_classes" also by N, which makes the
-    size of the loss comparable between vocabularies.
-
-    Raises ValueError when a label is neither in 0 .. N-1 nor `ignore_index`.
-    """
-    labelled = _labelled_pixels(labels, logits.shape[1], ignore_index)
-    return _MaskedBCE.apply(logits, labels, labelled) / _divisor(labelled, logits.shape[1], normalisation)
-
-
 def upsampled_masked_bce(
     logits: Float[Tensor, "B N h w"],
     labels: Int64[Tensor, "B H W"],
@@ -51,8 +34,11 @@ def upsampled_masked_bce(
 ) -> Float[Tensor, ""]:
     """Eq. 13 of the logits brought to the labels' size by eq. 12 (bilinear, align_corners=False).
 
-    Equal to `masked_bce(F.interpolate(logits, ...), ...)`, but the up-sampled logits exist for one chunk of classes at
-    a time, in either direction, so that a training step never holds N x H x W floats.
+    The up-sampled logits exist for one chunk of classes at a time, in either direction, so that a training step never
+    holds N x H x W floats. Sums run in float32 or wider; without any labelled pixel the loss and its gradient are 0.
+
+    "pixels" divides by the number of labelled pixels, as eq. 13 does; "pixels_and_classes" also by N, which makes the
+    size of the loss comparable between vocabularies.
 
     Raises ValueError when a label is neither in 0 .. N-1 nor `ignore_index`.
     """
@@ -74,33 +60,8 @@ def _divisor(labelled: Bool[Tensor, "B H W"], num_classes: int, normalisation: N
     return {"pixels": num_pixels, "pixels_and_classes": num_pixels * num_classes}[normalisation]
 
 
-class _MaskedBCE(torch.autograd.Function):
-    """The sum of eq. 13 before its division. The gradient is made in `backward`, from the logits themselves."""
-
-    @staticmethod
-    def forward(ctx: Any, logits: Tensor, labels: Tensor, labelled: Tensor) -> Tensor:
-        ctx.save_for_backward(logits, labels, labelled)
-        total = torch.zeros((), dtype=_sum_dtype(logits), device=logits.device)
-        with torch.autocast(logits.device.type, enabled=False):
-            for chunk in _chunks(labels, labelled, logits.shape[1], total.dtype):
-                values = logits[chunk.image, chunk.classes].flatten(1).to(total.dtype)
-                total += _bce_sum(values, chunk)
-        return total
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad_total: Tensor) -> tuple[Tensor, None, None]:
-        logits, labels, labelled = ctx.saved_tensors
-        gradient = torch.empty_like(logits, memory_format=torch.contiguous_format)
-        with torch.autocast(logits.device.type, enabled=False):
-            for chunk in _chunks(labels, labelled, logits.shape[1], grad_total.dtype):
-                values = logits[chunk.image, chunk.classes].flatten(1).to(grad_total.dtype, copy=True)
-                gradient[chunk.image, chunk.classes].flatten(1).copy_(_bce_gradient_(values, chunk, grad_total))
-        return gradient, None, None
-
-
 class _UpsampledMaskedBCE(torch.autograd.Function):
-    """As `_MaskedBCE`, after eq. 12. The gradient is made in `forward`, while a chunk is up-sampled anyway."""
+    """The sum of eq. 13 before its division. The gradient is made in `forward`, while a chunk is up-sampled anyway."""
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, labels: Tensor, labelled: Tensor) -> Tensor:

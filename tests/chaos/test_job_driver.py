@@ -54,7 +54,7 @@ def test_job_whose_driver_is_killed_ends_alike_when_it_is_handed_in_again(
 
     def submit(*options: str) -> subprocess.CompletedProcess[str]:
         place = ["--address", head.dashboard, *variables, *options]
-        return call("-m", "ovlab", "submit", *place, "--", *command, "--workers", "2")
+        return call("-m", "ovlab", "submit", *place, "--", *command, "--runs-at-once", "2")
 
     def held() -> str:
         found = call("-c", HELD, RAY_ADDRESS=head.address)

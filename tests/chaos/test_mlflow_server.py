@@ -16,7 +16,7 @@ def test_sweep_goes_on_without_its_server_which_is_told_everything_later(tmp_pat
     server.start()
     try:
         server.wait()
-        driver = micro.start(folder, "--workers", "1", MLFLOW_TRACKING_URI=server.uri)
+        driver = micro.start(folder, "--runs-at-once", "1", MLFLOW_TRACKING_URI=server.uri)
         micro.wait_until(lambda: micro.run_under_way(folder) or driver.poll() is not None, 300)
         run = micro.run_under_way(folder)
         assert run is not None, micro.errors_of(folder)

@@ -13,8 +13,8 @@ import micro_sweep as micro
 
 
 def kill_the_trial(driver: subprocess.Popen[bytes], folder: Path, run: str) -> None:
-    """It is the process below the driver that holds the claim of the run."""
-    lock = str(folder / "runs" / "claims" / f"{run}.lock")
+    """It is the process below the driver that holds the lock of the run."""
+    lock = str(folder / "runs" / "locks" / f"{run}.lock")
     for process in psutil.Process(driver.pid).children(recursive=True):
         with contextlib.suppress(psutil.Error):
             if lock in [file.path for file in process.open_files()]:
@@ -45,7 +45,7 @@ def left_behind() -> Iterator[list[psutil.Process]]:
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
-    ("happens", "num_workers", "code", "possible"),
+    ("happens", "runs_at_once", "code", "possible"),
     [
         (kill_the_trial, "2", micro.CODE, {"FINISHED", "FAILED"}),
         # test_job_driver.py does it on a Ray that stays
@@ -64,7 +64,7 @@ def left_behind() -> Iterator[list[psutil.Process]]:
 )
 def test_sweep_ends_as_if_nothing_had_happened(
     happens: Callable[..., None],
-    num_workers: str,
+    runs_at_once: str,
     code: int,
     possible: set[str],
     undisturbed: Path,
@@ -72,7 +72,7 @@ def test_sweep_ends_as_if_nothing_had_happened(
     left_behind: list[psutil.Process],
 ) -> None:
     folder = tmp_path / "disturbed"
-    driver = micro.start(folder, "--workers", num_workers)
+    driver = micro.start(folder, "--runs-at-once", runs_at_once)
     micro.wait_until(lambda: micro.run_under_way(folder) or driver.poll() is not None, 300)
     run = micro.run_under_way(folder)
     assert run is not None, micro.errors_of(folder)
@@ -85,7 +85,7 @@ def test_sweep_ends_as_if_nothing_had_happened(
     micro.wait_until(lambda: "RUNNING" not in micro.statuses(folder).values(), 60)
     assert set(micro.statuses(folder).values()) <= possible
 
-    again = micro.start(folder, "--workers", num_workers)
+    again = micro.start(folder, "--runs-at-once", runs_at_once)
 
     assert again.wait() == micro.CODE, micro.errors_of(folder)
     assert "failed: micro broken, seed 0: step 2: the loss is nan" in micro.errors_of(folder)

@@ -184,7 +184,7 @@ def test_table_in_a_bucket_is_tracked_in_postgres_and_made_once(
 
     (tmp_path / "mine.py").write_text(TABLE)
     run = ["run", "./mine.py", "--clip", "shapes-vit-s=none", "--limit-steps", "2", "--limit-images", "2"]
-    run += ["--workers", "1", "--device", "cpu", "--loader-workers", "0", "--store", f"s3://{s3_bucket}/store"]
+    run += ["--runs-at-once", "1", "--device", "cpu", "--loader-workers", "0", "--store", f"s3://{s3_bucket}/store"]
     with mlflow_server(postgres, tmp_path) as uri:
         environment["MLFLOW_TRACKING_URI"] = uri
         made = ovlab(environment, tmp_path, *run)

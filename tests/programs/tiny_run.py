@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import torch
@@ -139,10 +139,10 @@ def die_in_save(step: int) -> dict[str, Any]:
     """Half of the checkpoint of `step` is written."""
     save = torch.save
 
-    def save_half(content: dict[str, Any], path: Path) -> None:
-        save(content, path)
+    def save_half(content: dict[str, Any], file: BinaryIO) -> None:
+        save(content, file)
         if content["step"] == step:
-            os.truncate(path, path.stat().st_size // 2)
+            file.truncate(file.tell() // 2)
             die()
 
     checkpoint.torch.save = save_half

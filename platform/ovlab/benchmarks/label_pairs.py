@@ -4,7 +4,6 @@ A prediction is the label seen through a smooth distortion of a few pixels, with
 long runs, wobbling borders and a few wrong objects, which is what networks produce.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,9 +23,6 @@ _BEND, _MISS = 18.0, 4.0
 class LabelPair(NamedTuple):
     prediction: UInt16[np.ndarray, "H W"]
     label: UInt16[np.ndarray, "H W"]
-
-
-PairMaker = Callable[[int, np.random.Generator], LabelPair]
 
 
 def random_pair(shape: tuple[int, int], num_classes: int, generator: np.random.Generator) -> LabelPair:

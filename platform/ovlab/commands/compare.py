@@ -2,11 +2,13 @@
 
 import argparse
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from ovlab.commands.store_option import add_store
 from ovlab.specs.errors import InputError
 from ovlab.specs.scores import SCORES
+from ovlab.specs.wording import percent, points
 
 _EPILOG = """\
 examples:
@@ -116,9 +118,9 @@ def print_comparisons(rows: list[dict[str, Any]], arguments: argparse.Namespace)
         table.add_row(
             row["run"],
             row["benchmark"],
-            _percent(score["first"]),
-            _percent(score["second"]),
-            "-" if interval is None else f"{100 * score['difference']:+.2f} ± {50 * (interval[1] - interval[0]):.2f}",
+            percent(score["first"], 2),
+            percent(score["second"], 2),
+            "-" if interval is None else f"{points(score['difference'], 2)} ± {_half_width(interval)}",
             _number(score["superiority"], ".3f"),
             _number(score["p_value"], ".4f"),
             _number(row.get("holm_p_value"), ".4f"),
@@ -140,8 +142,9 @@ def _entry(score: Any) -> dict[str, Any]:
     return {**entry, "interval": None if score.interval is None else list(score.interval)}
 
 
-def _percent(fraction: float | None) -> str:
-    return "-" if fraction is None else f"{100 * fraction:.2f}"
+def _half_width(interval: Sequence[float]) -> str:
+    low, high = interval
+    return percent((high - low) / 2, 2)
 
 
 def _number(value: float | None, form: str) -> str:

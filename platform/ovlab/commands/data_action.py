@@ -30,7 +30,7 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
         type=at_least_one("processes"),
         default=num_cores,
         metavar="N",
-        help=f"processes (default: {num_cores}, one a core)",
+        help=f"processes that share the shards (default: {num_cores}, one a core)",
     )
 
 

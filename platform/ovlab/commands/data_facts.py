@@ -1,6 +1,8 @@
-"""A prepared split in figures."""
+"""What there is of a prepared split."""
 
 from typing import TYPE_CHECKING, Any
+
+from ovlab.specs.wording import thousands
 
 if TYPE_CHECKING:
     from ovlab.datasets.manifest import Manifest
@@ -24,6 +26,6 @@ def facts(uri: str, manifest: "Manifest") -> dict[str, Any]:
 
 def amount(of: dict[str, Any]) -> str:
     """The sizes among the facts, in one line."""
-    counts = f"{of['num_samples']:,} of {of['num_expected_samples']:,} samples"
-    bad = f", {of['num_bad_samples']:,} bad ones listed in bad.jsonl" if of["num_bad_samples"] else ""
-    return f"{counts}{bad}, {of['num_shards']:,} shards, {of['num_bytes'] / 2**20:,.1f} MiB"
+    counts = f"{thousands(of['num_samples'])} of {thousands(of['num_expected_samples'])} samples"
+    bad = f", {thousands(of['num_bad_samples'])} bad ones listed in bad.jsonl" if of["num_bad_samples"] else ""
+    return f"{counts}{bad}, {thousands(of['num_shards'])} shards, {of['num_bytes'] / 2**20:,.1f} MiB"

@@ -6,6 +6,7 @@ from typing import Any
 
 from ovlab.commands.data_action import add_action
 from ovlab.commands.data_facts import amount, facts
+from ovlab.specs.wording import thousands
 
 _EPILOG = """\
 examples:
@@ -43,7 +44,7 @@ def _execute(arguments: argparse.Namespace) -> int:
         print(json.dumps({"known": known, "prepared": prepared}))
         return 0
     for entry in known:
-        images = ", ".join(f"{split} {count:,}" for split, count in entry["num_images"].items())
+        images = ", ".join(f"{split} {thousands(count)}" for split, count in entry["num_images"].items())
         print(f"{entry['name']}: {entry['title']}; {entry['num_classes']} classes; images: {images}")
         for step in entry["obtain"]:
             print(f"    {step}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ovlab.commands.data_action import add_action, add_workers, worker_died
 from ovlab.commands.data_facts import amount, facts
 from ovlab.specs.errors import InputError
+from ovlab.specs.wording import thousands
 
 if TYPE_CHECKING:
     from ovlab.datasets.original import OriginalSplit
@@ -83,5 +84,5 @@ def _print_notes(split: "OriginalSplit") -> None:
     for note in split.notes:
         print(f"note: {note}", file=sys.stderr)
     if len(split.sample_ids) != split.expected_count:
-        found = f"{len(split.sample_ids):,} samples here, {split.expected_count:,} were published"
+        found = f"{thousands(len(split.sample_ids))} samples here, {thousands(split.expected_count)} were published"
         print(f"note: {split.name} {split.split}: {found}", file=sys.stderr)

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from ovlab.commands.data_action import add_action, add_workers, worker_died
+from ovlab.specs.wording import percent, thousands
 
 if TYPE_CHECKING:
     from ovlab.datasets.verify import Verification
@@ -51,10 +52,10 @@ def _execute(arguments: argparse.Namespace) -> int:
 
 
 def _print_verification(found: "Verification") -> None:
-    print(f"{found.uri}: {found.name} {found.split}, {found.num_samples:,} samples")
+    print(f"{found.uri}: {found.name} {found.split}, {thousands(found.num_samples)} samples")
     for check in found.checks:
         print(f"    {'ok    ' if check.passed else 'FAILED'}  {check.name}: {check.found}")
-    print(f"    {100 * found.ignored_share:.2f} % of the pixels are ignored")
+    print(f"    {percent(found.ignored_share, 2)} % of the pixels are ignored")
     for problem in found.problems:
         print(f"    {problem}")
     print("verified: everything holds" if found.passed else "verified: something does not hold")

@@ -49,7 +49,7 @@ def execute(arguments: argparse.Namespace) -> int:
     in_store = ["--suite", "shapes", "--store", str(store)]
     commands = (
         ["evaluate", f"clip:{_PRESET}", *in_store, "--limit", str(arguments.limit)],
-        ["run", _TABLE, *in_store, *limits, "--workdir", str(out / "runs"), "--workers", "1"],
+        ["run", _TABLE, *in_store, *limits, "--workdir", str(out / "runs"), "--runs-at-once", "1"],
         ["report", *in_store, *limits, "--out", str(out / "report")],
     )
     for command in commands:
@@ -134,7 +134,7 @@ def _figures(store: "Store", limit: int) -> dict[tuple[str, str], dict[str, Any]
 def _write_gallery(weights: Path, path: Path) -> None:
     """Five scenes of the middle benchmark: image, ground truth, prediction, difference."""
     from ovlab.evaluation.prediction import predict_photograph
-    from ovlab.files.atomic_file import replacing
+    from ovlab.files.whole_file import writing
     from ovlab.report.gallery import GalleryRow, gallery
     from ovlab.runs.device import pick_device
     from ovlab.runs.subject import find_subject
@@ -149,5 +149,5 @@ def _write_gallery(weights: Path, path: Path) -> None:
         sample = dataset[index]
         labels = predict_photograph(model, sample.image, dataset.class_names, protocol, pick_device("auto"))
         rows.append(GalleryRow(sample.image, sample.label, labels))
-    with replacing(path) as partial:
+    with writing(path) as partial:
         gallery(rows, dataset.class_names).save(partial, format="PNG")

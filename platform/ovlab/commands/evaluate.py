@@ -105,7 +105,7 @@ def _folder(arguments: argparse.Namespace) -> Path | None:
 
 
 def _write(results: list[dict[str, Any]], folder: Path, arguments: argparse.Namespace) -> None:
-    from ovlab.files.atomic_file import write_text
+    from ovlab.files.whole_file import write_text
 
     limited = "" if arguments.limit is None else f"-first-{arguments.limit}"
     for scores in results:

@@ -38,24 +38,24 @@ def executor_of(arguments: argparse.Namespace) -> "Executor":
 
 
 def executor_of_runs(arguments: argparse.Namespace, num_runs: int) -> "Executor":
-    """For a command that makes `num_runs` runs, --workers at a time."""
+    """For a command that makes `num_runs` runs, --runs-at-once of them at a time."""
     if arguments.search is None and _is_for_one_process(arguments, num_runs):
         from ovlab.runs.here import Here
 
         return Here()
     from ovlab.ray.on_ray import OnRay
 
-    return OnRay(num_at_once=arguments.workers, search=arguments.search)
+    return OnRay(num_at_once=arguments.runs_at_once, search=arguments.search)
 
 
 def _is_for_one_process(arguments: argparse.Namespace, num_runs: int) -> bool:
-    if arguments.workers == 1:
+    if arguments.runs_at_once == 1:
         return True
     if "RAY_ADDRESS" in os.environ:
         return False
     if num_runs == 1:
         return True
-    if arguments.workers is not None:
+    if arguments.runs_at_once is not None:
         return False
     # Only here: torch takes seconds, and the process that starts trials has no other need of it.
     import torch

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ovlab.commands.store_option import add_store
 from ovlab.specs.suite import SUITES, suite_named
+from ovlab.specs.wording import clock
 
 if TYPE_CHECKING:
     from ovlab.runs.planned import Estimate, PlannedEvaluation, PlannedRun, PlannedTraining
@@ -125,7 +126,7 @@ def totals(plan: "Plan") -> str:
         seconds, gpu_seconds = (sum(getattr(e, name) for e in estimates) for name in ("seconds", "gpu_seconds"))
         devices = ", ".join(dict.fromkeys(estimate.device for estimate in estimates))
         lines.append(
-            f"Still to do, one after the other: {_duration(seconds)}, {gpu_seconds / 3600:.1f} GPU-hours, as measured "
+            f"Still to do, one after the other: {clock(seconds)}, {gpu_seconds / 3600:.1f} GPU-hours, as measured "
             f"on {devices}."
         )
     if len(estimates) < len(missing):
@@ -177,13 +178,13 @@ def _still(run: "PlannedRun") -> str:
         return ""
     if any(part.estimate is None for part in missing):
         return "not measured"
-    return _duration(sum(part.estimate.seconds for part in missing if part.estimate is not None))
+    return clock(sum(part.estimate.seconds for part in missing if part.estimate is not None))
 
 
 def _cost(part: "PlannedEvaluation") -> str:
     if part.status != "missing":
         return ""
-    return "not measured" if part.estimate is None else _duration(part.estimate.seconds)
+    return "not measured" if part.estimate is None else clock(part.estimate.seconds)
 
 
 def _rows_by_table(run: "PlannedRun") -> dict[str, list[str]]:
@@ -233,12 +234,6 @@ def _estimate_json(estimate: "Estimate | None") -> dict[str, Any] | None:
 
 def _short(fingerprint: str | None) -> str:
     return "-" if fingerprint is None else fingerprint[:_SHORT]
-
-
-def _duration(seconds: float) -> str:
-    """H:MM:SS."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
 
 
 def _seeds(text: str) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from ovlab.specs.errors import InputError
+from ovlab.specs.wording import percent
 
 _EPILOG = """\
 examples:
@@ -52,7 +53,7 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({"overlay": str(written.overlay), "labels": str(written.labels), "shares": shares}))
     else:
-        print(", ".join(f"{word} {100 * share:.1f} %" for word, share in shares.items() if share))
+        print(", ".join(f"{word} {percent(share)} %" for word, share in shares.items() if share))
         print(f"written: {written.overlay}, {written.labels}")
     return 0
 

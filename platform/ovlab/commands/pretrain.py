@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from ovlab.specs.pretraining import SMALL_CLIPS
+from ovlab.specs.wording import percent
 
 _EPILOG = """\
 examples:
@@ -38,7 +39,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
     spec = apply_overrides(SMALL_CLIPS[arguments.clip](), arguments.set)
     from logoseg.clip.released_weights import load_clip
-    from ovlab.files.atomic_file import write_text
+    from ovlab.files.whole_file import write_text
     from ovlab.pretraining.stages import pretrain
     from ovlab.pretraining.zero_shot import zero_shot_accuracy
     from ovlab.runs.device import pick_device
@@ -68,5 +69,5 @@ def execute(arguments: argparse.Namespace) -> int:
         return 0
     print(f"written: {weights}\nzero-shot accuracy on 500 new close-ups, among all 384 compositions:")
     for kind, accuracy in zero_shot.items():
-        print(f"  {kind:6s} " + "  ".join(f"{name} {100 * value:.1f} %" for name, value in accuracy.items()))
+        print(f"  {kind:6s} " + "  ".join(f"{name} {percent(value)} %" for name, value in accuracy.items()))
     return 0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ovlab.commands.count_option import at_least_one
 from ovlab.commands.executor_option import executor_of_runs
 from ovlab.commands.plan import add_table_arguments, plan_json, planned, print_plan, totals
+from ovlab.commands.renamed_option import add_renamed
 from ovlab.specs.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ examples:
   ovlab run table4 --limit-steps 20 --limit-images 20     a rehearsal; its runs fill no cell of the real table
   ovlab run table1 --suite paper --data coco-stuff=s3://bucket/coco-stuff --clip vit-b16=ViT-B-16.pt
   ovlab run experiments/my_table.py --store s3://bucket/store
-  ovlab run table4 --workers 2                            two runs at a time, as trials of Ray Tune
+  ovlab run table4 --runs-at-once 2                       as trials of Ray Tune
   ovlab run experiments/my_search.py --search asha        a free search: what falls behind is stopped early
   ray job submit --working-dir . -- python -m ovlab run table4 --store s3://bucket/store
 
@@ -49,12 +50,13 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "--workdir", type=Path, default=Path("runs"), metavar="DIR", help="where runs work (default: ./runs)"
     )
     parser.add_argument(
-        "--workers",
+        "--runs-at-once",
         type=at_least_one("runs at once"),
         metavar="N",
-        help="runs at a time; more than one are trials on the Ray of RAY_ADDRESS, or on one that this command starts "
-        "(default: as many as there are GPUs, or processors without any)",
+        help="more than one are trials on the Ray of RAY_ADDRESS, or on one that this command starts (default: as many "
+        "as there are GPUs, or processors without any)",
     )
+    add_renamed(parser, "--workers", "how many runs are made at a time is said by --runs-at-once N.")
     parser.add_argument(
         "--search",
         choices=("asha",),
@@ -62,7 +64,9 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     )
     parser.add_argument("--no-tracking", action="store_true", help="tell MLflow nothing")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default: auto)")
-    parser.add_argument("--loader-workers", type=int, default=1, metavar="N", help="processes that read data")
+    parser.add_argument(
+        "--loader-workers", type=int, default=1, metavar="N", help="threads that read images (default: 1)"
+    )
     parser.add_argument("--checkpoint-every", type=int, default=500, metavar="STEPS", help="default: 500")
     parser.add_argument("--json", action="store_true", help="print the end as one JSON document")
     parser.set_defaults(execute=execute)

@@ -17,8 +17,8 @@ from logoseg.dense_clip import DenseClip
 from logoseg.network import LoGoSeg
 from ovlab.evaluation.drawing import painted, palette
 from ovlab.evaluation.evaluator import predict_labels
-from ovlab.files.atomic_file import replacing
 from ovlab.files.cache import text_cache_folder
+from ovlab.files.whole_file import writing
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import Protocol
 
@@ -70,7 +70,7 @@ def write_prediction(
         (written.overlay, overlay(image, labels, words)),
         (written.labels, Image.fromarray(labels.astype(pixel_type))),
     ):
-        with replacing(path) as partial:
+        with writing(path) as partial:
             picture.save(partial, format="PNG")
     return written
 

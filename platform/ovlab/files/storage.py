@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import fcntl
 import io
 import os
 import shutil
@@ -15,9 +14,13 @@ import fsspec
 import pyarrow as pa
 from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
 
-from ovlab.files.concurrent_file import PARTIAL, create, writing
+from ovlab.files.lock import locked
+from ovlab.files.whole_file import PARTIAL, create, remove_partials, writing
 from ovlab.specs.errors import InputError
 from ovlab.specs.wording import one_line
+
+# There while a process holds the folder, or was killed in it; no name in the folder otherwise.
+LOCK = ".lock"
 
 
 @dataclass(frozen=True)
@@ -125,14 +128,14 @@ class Folder:
             self._fs.rm_file(self._path(name))
 
     def sizes(self, folder: str = "") -> dict[str, int]:
-        """Bytes of each file of `folder` itself, by name relative to it; partial files are left out."""
+        """Bytes of each file of `folder` itself, by name relative to it; partial files and locks are left out."""
         with self._input_errors(folder):
             try:
                 entries = self._fs.ls(self._path(folder), detail=True)
             except (FileNotFoundError, NotADirectoryError):
                 return {}
         files = {entry["name"].rsplit("/", 1)[-1]: entry["size"] for entry in entries if entry["type"] == "file"}
-        return {name: size for name, size in files.items() if not name.endswith(PARTIAL)}
+        return {name: size for name, size in files.items() if name != LOCK and not name.endswith(PARTIAL)}
 
     def folders(self, folder: str = "") -> list[str]:
         """The names of the folders in `folder`, sorted."""
@@ -146,7 +149,7 @@ class Folder:
     def is_empty(self) -> bool:
         """Whether no file is here or in a folder of this folder."""
         with self._input_errors(""):
-            return not self._fs.find(self._path(""), maxdepth=2)
+            return set(self._fs.find(self._path(""), maxdepth=2)) <= {self._path(LOCK)}
 
     def remove_folder(self, folder: str) -> None:
         """Remove `folder` and all in it; nothing if it is not there."""
@@ -163,19 +166,12 @@ class Folder:
             yield
             return
         path = Path(self._path(""))
-        with self._input_errors(""):
-            path.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
+        with locked(path / LOCK, self.uri):
+            remove_partials(path)
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise InputError(f"{self.uri}: another process is writing here; wait for it, or end it.") from None
-            for partial in path.rglob(f"*{PARTIAL}"):
-                partial.unlink(missing_ok=True)
-            yield
-        finally:
-            os.close(descriptor)
+                yield
+            finally:
+                (path / LOCK).unlink(missing_ok=True)
 
     @property
     def _fs(self) -> fsspec.AbstractFileSystem:

@@ -4,7 +4,6 @@ Update k is a function of the weights, the seed and k alone, so an interrupted r
 undisturbed one, bit for bit, on the same machine with the same number of threads.
 """
 
-import io
 import math
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -21,7 +20,7 @@ from torch.nn import functional as F
 
 from logoseg.clip.towers import build_clip
 from logoseg.image_encoder import ImageNormalisation
-from ovlab.files.atomic_file import replacing
+from ovlab.files.whole_file import remove_partials, writing
 from ovlab.pretraining.lessons import attribute_batch, caption_batch
 from ovlab.pretraining.located_words import located_loss
 from ovlab.pretraining.targets import attribute_loss, caption_loss, cells, word_directions
@@ -65,7 +64,7 @@ def pretrain(
     weights = folder / "clip.safetensors"
     if weights.exists():
         return weights
-    folder.mkdir(parents=True, exist_ok=True)
+    remove_partials(folder)
     torch.manual_seed(spec.seed)
     clip = build_clip(spec.clip).to(device).train()
     state = _load_state(folder, spec)
@@ -90,8 +89,8 @@ def pretrain(
                 return None
         state = None
     tensors = {name: tensor.half().cpu().contiguous() for name, tensor in clip.state_dict().items()}
-    with replacing(weights) as unfinished:
-        save_file(tensors, unfinished)
+    with writing(weights) as partial:
+        save_file(tensors, partial)
     return weights
 
 
@@ -152,10 +151,8 @@ def _save_state(folder: Path, spec: PretrainingSpec, step: int, clip: CLIP, opti
         "clip": clip.state_dict(),
         "optimizer": optimizer.state_dict(),
     }
-    content = io.BytesIO()
-    torch.save(state, content)
-    with replacing(folder / "state.pt") as unfinished:
-        unfinished.write_bytes(content.getvalue())
+    with writing(folder / "state.pt") as partial, partial.open("wb") as file:
+        torch.save(state, file)
 
 
 def _load_state(folder: Path, spec: PretrainingSpec) -> dict[str, Any] | None:

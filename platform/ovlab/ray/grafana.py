@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ovlab.files.atomic_file import write_text
+from ovlab.files.whole_file import write_text
 from ovlab.ray.gauges import LAST_SIGN
 from ovlab.ray.panels import DASHBOARDS, Dashboard, Panel
 

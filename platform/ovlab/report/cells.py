@@ -1,7 +1,7 @@
 """From a table, a suite and the records of a store to the cells: quoted, measured, or missing, which is never a number.
 
 Records are found by what was trained and evaluated, without the data: a report needs none. Of two records of one cell
-the later counts. Figures that do not mean the same are refused in one column, by name, rather than shown side by side.
+the later counts. Scores that do not mean the same are refused in one column, by name, rather than shown side by side.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ from ovlab.specs.training import TrainingSpec
 from ovlab.store.record import EvaluationRecord, TrainingRecord
 from ovlab.store.store import Store
 
-# Digits by which a message names a run or a hash.
+# Digits by which a message names a run or a digest.
 _SHORT = 12
 
 _ANY_SCORING = Scoring()

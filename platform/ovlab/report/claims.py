@@ -5,12 +5,12 @@ A claim sets one row above others, in some columns. Each pair of rows in a colum
 - yes: the row is above the other, and the difference is significant;
 - no: it is below the other, and that is significant;
 - within noise: the difference, whatever its sign, is not significant;
-- not measured: a figure of ours or its noise is missing, or the other is a quoted one, which the miniature has not.
+- not measured: a score of ours or its noise is missing, or the other is a quoted one, which the miniature has not.
 
 Significant: the p-value is at most 5 % after Holm's correction over all comparisons of the table, each counted once.
 It is the larger of two p-values that are kept apart: of the paired bootstrap over the same images, and of Welch's test
 over seeds. With fewer than three seeds a side there is only the first, and the verdict says so: another training might
-turn it round. Against a quoted figure (paper suite only) it is the noise of the measured one over images alone.
+turn it round. Against a quoted score (paper suite only) it is the noise of the measured one over images alone.
 
 A claim in one column, and over its columns: "no" where one comparison is, else "not measured" where one is, else "yes"
 where all are, else "within noise".
@@ -53,7 +53,7 @@ class ColumnVerdict:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClaimView:
-    """`published_holds`: whether the figures that the paper prints have the direction of the claim, in every column;
+    """`published_holds`: whether the scores that the paper prints have the direction of the claim, in every column;
     None where they do not say. `noise`: what the verdict was held against."""
 
     text: str

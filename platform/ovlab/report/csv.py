@@ -36,7 +36,7 @@ COLUMNS = (
 
 
 def csv_text(views: Iterable[TableView]) -> str:
-    """Fractions, not percent; an empty field where there is no figure. What there is of each run is joined by
+    """Fractions, not percent; an empty field where there is no score. What there is of each run is joined by
     spaces, in the order of the seeds."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")

@@ -1,7 +1,7 @@
 """By how much one cell is better than another of its column, and how far that is known.
 
 Two kinds of noise, kept apart: of sampling images, by the paired bootstrap on the same images, and of training, by
-Welch's test over seeds where both cells have at least three. A quoted figure has neither: beside one, the noise is
+Welch's test over seeds where both cells have at least three. A quoted score has neither: beside one, the noise is
 that of the measured cell over images alone.
 """
 

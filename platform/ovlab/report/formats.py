@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ovlab.files.whole_file import write_unsynced
 from ovlab.report.csv import csv_text
 from ovlab.report.html import html
 from ovlab.report.latex import latex, latex_document
 from ovlab.report.markdown import markdown
-from ovlab.report.pages import put_file
 from ovlab.report.table_view import TableView
 
 
@@ -36,5 +36,5 @@ def write_tables(views: Sequence[TableView], folder: Path, formats: Iterable[str
         if name == "latex":
             files[folder / "tables.tex"] = latex_document(views)
     for path, text in files.items():
-        put_file(path, text.encode())
+        write_unsynced(path, text.encode())
     return list(files)

@@ -7,5 +7,5 @@ from ovlab.report.table_view import TableView
 
 
 def html(view: TableView, links: Mapping[str, str] | None = None) -> str:
-    """`links`: where a figure of an evaluation leads, by the evaluation's fingerprint; without, it leads nowhere."""
+    """`links`: where a score of an evaluation leads, by the evaluation's fingerprint; without, it leads nowhere."""
     return render("table.html.j2", view=view, links=links or {})

@@ -2,15 +2,15 @@
 
 Cells compete when they are of one column and one group of rows, of one origin, and carry the same remarks:
 
-- quoted with quoted and measured with measured. A printed figure has no images or seeds to hold against ours, and in
+- quoted with quoted and measured with measured. A printed score has no images or seeds to hold against ours, and in
   the shapes suite it is another quantity. So in the paper suite the published rows are marked as the paper marks them,
   the published LoGoSeg among them, and the measured ones beside that.
-- a remark on single cells says that the figure means something else (another denominator, a set that was trained
+- a remark on single cells says that the score means something else (another denominator, a set that was trained
   on). Those cells compete only when all cells with a value in that group, column and origin carry the same remarks;
   otherwise they have no mark, and the others compete without them.
 
 The best is the highest value, and so is every cell that the noise does not tell from it: whose paired difference has
-an interval (95 %, uncorrected) that holds zero, over images or, with three seeds each, over seeds. Quoted figures tie
+an interval (95 %, uncorrected) that holds zero, over images or, with three seeds each, over seeds. Quoted scores tie
 when they are equal. Second is the highest of the rest, with its ties, where at least three compete. One cell alone is
 not marked.
 """

@@ -1,19 +1,20 @@
-"""Jinja2 templates to HTML pages, and how figures are written on them.
+"""Jinja2 templates to HTML pages, and how scores and costs are written on them.
 
 The templates, the style and the script are in dashboards/report: beside the sources of an editable installation, in
 the package ovlab.report of a wheel.
 """
 
 import functools
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from ovlab.files.whole_file import write_unsynced
 from ovlab.report import text
 from ovlab.specs.errors import InputError
+from ovlab.specs.wording import duration, thousands
 from ovlab.store.record import Cost
 
 ASSETS = ("style.css", "script.js")
@@ -24,7 +25,7 @@ _SOURCES = Path(__file__).resolve().parents[3] / "dashboards" / "report"
 
 def write_page(path: Path, template: str, **values: Any) -> None:
     """Render a template to the file at `path`, whose folder is made."""
-    put_file(path, render(template, **values).encode())
+    write_unsynced(path, render(template, **values).encode())
 
 
 def render(template: str, **values: Any) -> str:
@@ -35,15 +36,7 @@ def render(template: str, **values: Any) -> str:
 def copy_assets(folder: Path) -> None:
     """Copy style and script into `folder`, which is made."""
     for name in ASSETS:
-        put_file(folder / name, (template_folder() / name).read_bytes())
-
-
-def put_file(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all. It does not wait for the disk: a page can be made again."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_bytes(content)
-    partial.replace(path)
+        write_unsynced(folder / name, (template_folder() / name).read_bytes())
 
 
 def template_folder() -> Path:
@@ -60,20 +53,6 @@ def table_name(name: str) -> str:
     """ "table3" -> "Table 3"; another name stays."""
     number = name.removeprefix("table")
     return f"Table {number}" if number.isdigit() else name
-
-
-def thousands(number: int) -> str:
-    """1234567 -> "1,234,567"."""
-    return f"{number:,}"
-
-
-def duration(seconds: float) -> str:
-    """In the largest unit that leaves at least one of it: "8.2 s", "3.5 min", "1.25 h"."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    if seconds < 3600:
-        return f"{seconds / 60:.1f} min"
-    return f"{seconds / 3600:.2f} h"
 
 
 def cost(spent: Cost) -> str:

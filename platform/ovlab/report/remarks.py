@@ -24,7 +24,7 @@ def footnotes_of(table: Table, *, row: str | None = None, column: str | None = N
 
 
 def remarks_on(grid: Grid, suite: Suite, num_resamples: int) -> tuple[str, ...]:
-    """Where figures come from, what stands beside them, and what is missing, a sentence or two each."""
+    """Where scores come from, what stands beside them, and what is missing, a sentence or two each."""
     table = grid.table
     sources = dict.fromkeys(row.quoted.source for row in table.rows if row.quoted is not None)
     remarks = [note.text for note in table.notes if not note.rows and not note.columns]

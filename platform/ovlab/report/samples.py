@@ -1,6 +1,6 @@
 """The image bootstrap of every evaluation that a report shows, from the counts in the store.
 
-The counts of an evaluation are read once, when a figure of it is first asked for, or many together before. All
+The counts of an evaluation are read once, when one of its scores is first asked for, or many together before. All
 evaluations on the same images are resampled with the same draws, so that differences between them are paired.
 """
 

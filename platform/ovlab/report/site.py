@@ -10,9 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ovlab.files.whole_file import write_unsynced
 from ovlab.report.ablations import Ablation, ablations
 from ovlab.report.cells import Records
-from ovlab.report.pages import copy_assets, put_file, write_page
+from ovlab.report.pages import copy_assets, write_page
 from ovlab.report.run_page import Place, RunPage, Sibling, anchor, page_name, run_page
 from ovlab.report.table_view import RowView, TableView
 from ovlab.store.pictures import Pictures, read_pictures
@@ -157,4 +158,4 @@ def _copy_pictures(page: RunPage, store: Store, folder: Path) -> None:
         pictures = Pictures(pictures=tuple(shown.picture for shown in part.pictures))
         missing = [name for name in pictures.files if not (folder / name).exists()]
         for name, content in read_pictures(store, part.record.fingerprint, missing).items():
-            put_file(folder / name, content)
+            write_unsynced(folder / name, content)

@@ -1,7 +1,7 @@
 """A table with everything that a page shows of it, so that a renderer formats and computes nothing.
 
 A row of a table that is both published and measured gives two rows here: what is quoted, and what was measured. In the
-suite `paper` they stand in the same columns, one below the other. In the miniature the figures are other quantities,
+suite `paper` they stand in the same columns, one below the other. In the miniature the scores are other quantities,
 so there is a part of the view for each: the table as published, and its miniature with columns of its own.
 
 All scores, deltas and intervals are fractions; percent is a matter of the renderer.
@@ -14,7 +14,7 @@ from ovlab.metrics.intervals import Interval
 from ovlab.report.claims import ClaimView
 from ovlab.report.marks import Mark
 
-# Of a row: which of its figures it shows.
+# Of a row: which of its scores it shows.
 Origin = Literal["quoted", "measured"]
 
 
@@ -102,7 +102,7 @@ class NoteView(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TableView:
-    """remarks: sentences on the whole table, in order, without a number: where figures come from, what intervals and
+    """remarks: sentences on the whole table, in order, without a number: where scores come from, what intervals and
     marks mean, what is not measured. is_measured: whether any cell is."""
 
     name: str

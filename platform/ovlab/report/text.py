@@ -1,27 +1,28 @@
-"""How figures and verdicts are written: the same words and the same precision in every format. Percent begins here."""
+"""How scores and verdicts are written: the same words and the same precision in every format. Percent begins here."""
 
 from ovlab.metrics.intervals import Interval
 from ovlab.metrics.seeds import MIN_SEEDS
 from ovlab.report.claims import ClaimView, ColumnVerdict
 from ovlab.report.table_view import CellView
+from ovlab.specs import wording
 
-# What stands in a cell without a figure: one that is not measured, or a dash of the paper.
+# What stands in a cell without a score: one that is not measured, or a dash of the paper.
 NOTHING = "—"
 
 
 def percent(fraction: float | None) -> str:
     """0.1234 -> "12.3", as the tables of the field print it."""
-    return NOTHING if fraction is None else f"{100 * fraction:.1f}"
+    return wording.percent(fraction, nothing=NOTHING)
 
 
 def points(fraction: float) -> str:
     """A difference of fractions with its sign, in percentage points: -0.0123 -> "−1.2"."""
-    return f"{100 * fraction:+.1f}".replace("-", "−")
+    return wording.points(fraction).replace("-", "−")
 
 
 def span(interval: Interval) -> str:
     """(0.12, 0.134) -> "12.0–13.4"; with a minus sign where needed."""
-    return "–".join(f"{100 * bound:.1f}".replace("-", "−") for bound in interval)
+    return "–".join(percent(bound).replace("-", "−") for bound in interval)
 
 
 def beside(cell: CellView) -> str:
@@ -34,8 +35,8 @@ def beside(cell: CellView) -> str:
         return ""
     parts = []
     if cell.image_interval is not None:
-        parts.append(f"±{100 * (cell.image_interval.high - cell.image_interval.low) / 2:.1f}")
-    spread = [] if cell.seed_sd is None else [f"s {100 * cell.seed_sd:.1f}"]
+        parts.append(f"±{percent((cell.image_interval.high - cell.image_interval.low) / 2)}")
+    spread = [] if cell.seed_sd is None else [f"s {percent(cell.seed_sd)}"]
     num_runs = sum(run.value is not None for run in cell.runs)
     if num_runs < MIN_SEEDS:
         spread.insert(0, f"{num_runs} run" + "s" * (num_runs > 1))
@@ -62,7 +63,7 @@ def _least_advantage(column: ColumnVerdict) -> str:
 
 
 def published_verdict(claim: ClaimView) -> str:
-    """Whether the paper's own figures have the direction of the claim."""
+    """Whether the paper's own scores have the direction of the claim."""
     return {True: "yes", False: "no", None: NOTHING}[claim.published_holds]
 
 

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import NamedTuple
 
-from ovlab.files.claim import claimed
+from ovlab.files.lock import locked
 from ovlab.runs.context import RunContext
 from ovlab.runs.counting import EvaluationJob
 from ovlab.runs.evaluations import ensure_evaluations
@@ -36,7 +36,7 @@ def make_run(run: PlannedRun, context: RunContext, executor: Executor) -> RunRec
     WorkError, after the rest is done, when an evaluation is blocked.
     """
     header = header_of(run, context.source)
-    with claimed(context.lock(header.run), run.name, seconds=PATIENCE), journaled(header, context) as inner:
+    with locked(context.lock(header.run), run.name, seconds=PATIENCE), journaled(header, context) as inner:
         training = ensure_training(run.training, inner, executor)
         jobs = [
             EvaluationJob(part.spec, context.sources.dataset(part.spec.benchmark, part.spec.split))

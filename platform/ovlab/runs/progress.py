@@ -12,6 +12,7 @@ from rich.progress import Progress as RichProgress
 
 from ovlab.runs.observer import Observer
 from ovlab.specs.events import Begun, Counts, Status, Step
+from ovlab.specs.wording import clock, percent
 from ovlab.store.record import EvaluationRecord, TrainingRecord
 
 # Seconds between two plain lines, and over which the speed is averaged.
@@ -91,12 +92,12 @@ class _Figures:
         if self.loss is not None:
             yield f"loss {self.loss:.4g}"
         if self.miou is not None:
-            yield f"mIoU {100 * self.miou:.1f} %"
+            yield f"mIoU {percent(self.miou)} %"
         (start, first), (now, last) = self.window[0], self.window[-1]
         if last > first and now > start:
             speed = (last - first) / (now - start)
             yield f"{speed * self.images_per_unit:.3g} images/s"
-            yield f"ETA {_duration((self.total - done) / speed)}"
+            yield f"ETA {clock((self.total - done) / speed)}"
 
 
 class _PlainLines:
@@ -131,13 +132,6 @@ class _LiveLine:
     def update(self, done: int, *, loss: float | None = None, miou: float | None = None) -> None:
         latest = self.figures.add(done, loss, miou)
         self.display.update(self.task, completed=latest.done, figures=latest.figures)
-
-
-def _duration(seconds: float) -> str:
-    """H:MM:SS, or MM:SS below an hour."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 class ProgressLine(Observer):

@@ -1,8 +1,8 @@
 """The evaluation protocol as data: everything between a network and its score that is a choice.
 
-The field's figures differ as much by protocol as by model: the resize rule, one template or fourteen, which of a
+The field's scores differ as much by protocol as by model: the resize rule, one template or fourteen, which of a
 class's synonyms are read, and above all what mIoU is divided by (on PC-459 that alone moves a score by a third). So
-every result carries `protocol_hash`, and figures stand in one column only when their `scoring_hash` agrees.
+every result carries `protocol_hash`, and scores stand in one column only when their `scoring_hash` agrees.
 """
 
 from dataclasses import dataclass, field
@@ -88,7 +88,7 @@ class DenseClip:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EvaluationSpec:
-    """One subject on one split: its figures follow from these values alone.
+    """One subject on one split: its scores follow from these values alone.
 
     subject: `training_fingerprint` of a training, or the fingerprint of a DenseClip. benchmark: the name of the data
     set. data_digest: of the split. vocabulary_digest: of the names asked for and of what the labels mean. num_images:
@@ -138,10 +138,10 @@ def evaluation_fingerprint(spec: EvaluationSpec) -> str:
 
 
 def protocol_hash(protocol: Protocol) -> str:
-    """64 hexadecimal digits: equal if and only if two figures were made the same way."""
+    """64 hexadecimal digits: equal if and only if two scores were made the same way."""
     return fingerprint(protocol)
 
 
 def scoring_hash(protocol: Protocol) -> str:
-    """64 hexadecimal digits: equal if and only if two figures mean the same, so that they may share a column."""
+    """64 hexadecimal digits: equal if and only if two scores mean the same, so that they may share a column."""
     return fingerprint(protocol.scoring)

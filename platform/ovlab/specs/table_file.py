@@ -14,7 +14,7 @@ from ovlab.specs.wording import one_line
 
 # Where `table4` is looked for: below the working directory, then beside the sources of an editable installation.
 FOLDER = "experiments"
-FIGURES = "published.json"
+PUBLISHED = "published.json"
 
 _SOURCES = Path(__file__).resolve().parents[3]
 
@@ -33,7 +33,7 @@ def load_table(name: str) -> Table:
         raise InputError(f"{path}: cannot be run ({type(error).__name__}: {one_line(error)}).") from None
     if not isinstance(table, Table):
         raise InputError(f"{path}: declares no table. Write TABLE = Table(...), with Table of ovlab.specs.table.")
-    return replace(table, rows=tuple(_with_figures(row, table.name, path.parent / FIGURES) for row in table.rows))
+    return replace(table, rows=tuple(_with_published(row, table.name, path.parent / PUBLISHED) for row in table.rows))
 
 
 def table_path(name: str) -> Path:
@@ -53,7 +53,7 @@ def table_path(name: str) -> Path:
     raise InputError(f"no table {name!r} in {FOLDER}/. The nearest is {nearest!r}. Declared: {', '.join(known)}.")
 
 
-def _with_figures(row: Row, table: str, file: Path) -> Row:
+def _with_published(row: Row, table: str, file: Path) -> Row:
     if not isinstance(row.published, str):
         return row
     section, _, key = row.published.partition("/")

@@ -1,4 +1,4 @@
-"""How a message stays one line, whatever it has to name."""
+"""How a message stays one line, whatever it has to name, and how numbers are written, in every table and page."""
 
 from collections.abc import Sequence
 
@@ -12,3 +12,33 @@ def first_names(names: Sequence[str], most: int = 3) -> str:
     """The first `most` names and how many more there are, or "none"."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more or "none"
+
+
+def percent(fraction: float | None, places: int = 1, *, nothing: str = "-") -> str:
+    """0.1234 -> "12.3"; `nothing` where there is no number."""
+    return nothing if fraction is None else f"{100 * fraction:.{places}f}"
+
+
+def points(difference: float, places: int = 1) -> str:
+    """A difference of fractions with its sign, in percentage points: -0.0123 -> "-1.2"."""
+    return f"{100 * difference:+.{places}f}"
+
+
+def thousands(number: int) -> str:
+    """1234567 -> "1,234,567"."""
+    return f"{number:,}"
+
+
+def clock(seconds: float) -> str:
+    """What is still to do, as H:MM:SS."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
+def duration(seconds: float) -> str:
+    """What was spent, in the largest unit that leaves at least one of it: "8.2 s", "3.5 min", "1.25 h"."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    if seconds < 3600:
+        return f"{seconds / 60:.1f} min"
+    return f"{seconds / 3600:.2f} h"

@@ -8,8 +8,7 @@ import hashlib
 import logging
 from pathlib import Path
 
-from ovlab.files.atomic_file import replacing
-from ovlab.files.concurrent_file import writing
+from ovlab.files.whole_file import writing
 from ovlab.store.record import DamagedError, StoredFile, TrainingRecord
 from ovlab.store.store import Store, training_folder
 
@@ -78,7 +77,7 @@ def fetch_newest_checkpoint(store: Store, fingerprint: str, folder: Path) -> Pat
             return None
         path = folder / f"{stem}.{suffix}"
         try:
-            with replacing(path) as partial:
+            with writing(path) as partial:
                 _download(store, f"{there}/{name}", digest, partial)
         except DamagedError as error:
             _log.warning("%s Trying the one before it.", error)
@@ -100,7 +99,7 @@ def keep_step_log(store: Store, fingerprint: str, path: Path) -> None:
 def fetch_step_log(store: Store, fingerprint: str, path: Path) -> None:
     """Copy the log of the steps from the store to `path`; nothing if it is not there."""
     if STEP_LOG in store.folder.sizes(training_folder(fingerprint)):
-        with replacing(path) as partial:
+        with writing(path) as partial:
             store.folder.download(f"{training_folder(fingerprint)}/{STEP_LOG}", partial)
 
 

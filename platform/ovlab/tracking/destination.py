@@ -1,6 +1,5 @@
 """Where runs are tracked: an MLflow server, else a database in the store; and the spool on the way there."""
 
-import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
@@ -8,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from filelock import FileLock
 
 from ovlab.files.cache import cache_folder
 from ovlab.specs.errors import InputError
@@ -53,8 +54,5 @@ def sole_creator(uri: str) -> Iterator[None]:
     if parts.scheme != "sqlite":
         yield
         return
-    database = Path(parts.path.removeprefix("/"))
-    database.parent.mkdir(parents=True, exist_ok=True)
-    with database.with_name(database.name + ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(parts.path.removeprefix("/") + ".lock", fallback_to_soft=False):
         yield

@@ -17,7 +17,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from ovlab.files.atomic_file import write_text
+from ovlab.files.whole_file import write_text
 from ovlab.tracking.spool import EVENTS, Event, read_events, spooled_runs
 from ovlab.tracking.spooled_state import read_header
 from ovlab.tracking.tracker import RunHeader, Status, TrackedDataset, TrackedModel

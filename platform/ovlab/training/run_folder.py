@@ -5,15 +5,14 @@ checkpoints/          the last two states
 weights.safetensors   written last: a run that has it is finished
 """
 
-import fcntl
 import json
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ovlab.files.atomic_file import PARTIAL, remove_partials, write_text
+from ovlab.files.lock import locked
+from ovlab.files.whole_file import PARTIAL, remove_partials, write_text
 from ovlab.specs.errors import InputError
 from ovlab.specs.fields import differences
 from ovlab.specs.fingerprint import fingerprint
@@ -61,7 +60,7 @@ class RunFolder:
 
 @contextmanager
 def open_run_folder(path: Path, identity: RunIdentity) -> Iterator[RunFolder]:
-    """Claim `path` for the run `identity`: a new folder, or the one in which it was begun.
+    """Lock `path` for the run `identity`: a new folder, or the one in which it was begun.
 
     When the block ends without a call of `RunFolder.begin`, a new folder is removed again. Raises InputError, and
     changes nothing, when another process works in it, when it holds another run, or when it holds other files.
@@ -73,7 +72,7 @@ def open_run_folder(path: Path, identity: RunIdentity) -> Iterator[RunFolder]:
         raise InputError(f"{path}: has files but no spec.json, so it is not the folder of a run. Give a new folder.")
     is_new = not path.exists()
     path.mkdir(parents=True, exist_ok=True)
-    with _claimed(path):
+    with locked(path / LOCK, str(path)):
         remove_partials(path)
         if folder.spec.exists():
             _require_same(folder, identity)
@@ -88,32 +87,13 @@ def open_run_folder(path: Path, identity: RunIdentity) -> Iterator[RunFolder]:
 
 def wait_until_free(path: Path, *, seconds: float) -> None:
     """Wait until no other process works in `path`, or `seconds` have passed; one that was killed may yet be ending."""
-    until = time.monotonic() + seconds
-    while (path / LOCK).exists() and time.monotonic() < until:
-        with (path / LOCK).open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                time.sleep(0.2)
-            else:
-                return
+    if (path / LOCK).exists():
+        with suppress(InputError), locked(path / LOCK, str(path), seconds=seconds):
+            pass
 
 
 def _is_ours(file: Path) -> bool:
-    return file.name == LOCK or file.name.startswith(PARTIAL)
-
-
-@contextmanager
-def _claimed(path: Path) -> Iterator[None]:
-    # The kernel gives the lock back when the process ends, however it ends.
-    with (path / LOCK).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(
-                f"{path}: another process is training there. Wait for it, or give another folder."
-            ) from None
-        yield
+    return file.name == LOCK or file.name.endswith(PARTIAL)
 
 
 def _to_json(identity: RunIdentity) -> str:

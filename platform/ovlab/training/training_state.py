@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ovlab.files.atomic_file import remove_partials, replacing
+from ovlab.files.whole_file import remove_partials, writing
 from ovlab.specs.errors import InputError
 from ovlab.specs.fingerprint import fingerprint
 from ovlab.specs.serialization import spec_to_json
@@ -73,8 +73,9 @@ def save_state(folder: Path, state: TrainingState) -> Path:
     """Write `state` into `folder`, atomically, and keep the NUM_KEPT newest files there."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{state.step:08d}.pt"
-    with replacing(path) as partial:
-        torch.save({"format": FORMAT, **state._asdict()}, partial)
+    # Given a name instead of a file, torch writes it into the file, and no two would be equal.
+    with writing(path) as partial, partial.open("wb") as file:
+        torch.save({"format": FORMAT, **state._asdict()}, file)
     for old in _newest_first(folder)[NUM_KEPT:]:
         old.unlink()
     return path

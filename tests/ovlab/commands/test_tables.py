@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from ovlab.sweeps.tracked_sweep import sweep_of
 
 from ovlab.cli import build_parser, main
 from ovlab.commands.plan import planned
-from ovlab.files.claim import claimed
+from ovlab.files.lock import locked
 from ovlab.runs import planned_run
 from ovlab.store.store import open_store
-from ovlab.sweeps.tracked_sweep import sweep_of
 
 # Two rows that are one run, and one whose loss is no number after the first update unless it is mended.
 TABLE = """\
@@ -36,7 +36,7 @@ TABLE = Table(
 """
 DIVERGES = '{"learning_rate": 1e30, "image_encoder_scale": 1.0, "clip_norm": None}'
 OPTIONS = ["--clip", "shapes-vit-s=none", "--limit-steps", "2", "--limit-images", "2"]
-RUN = ["run", "./mine.py", *OPTIONS, "--device", "cpu", "--loader-workers", "0", "--workers", "1", "--no-tracking"]
+RUN = ["run", "./mine.py", *OPTIONS, "--device", "cpu", "--loader-workers", "0", "--runs-at-once", "1", "--no-tracking"]
 
 
 @pytest.fixture
@@ -124,16 +124,30 @@ def test_run_with_everything_done_starts_no_ray_and_tells_nobody(
     monkeypatch.setitem(sys.modules, "ovlab.ray.cluster", None)
     monkeypatch.setitem(sys.modules, "ovlab.tracking.session", None)
 
-    assert main(["run", "./mine.py", *OPTIONS, "--workers", "2"]) == 0
+    assert main(["run", "./mine.py", *OPTIONS, "--runs-at-once", "2"]) == 0
 
     assert not (place / "ovlab-store" / "tracking").exists()
+
+
+@pytest.mark.parametrize("given", [("--workers", "2"), ("--workers=2",), ("--workers",)])
+def test_run_with_the_old_name_of_runs_at_once_says_the_new_one_in_one_line(
+    place: Path, capsys: pytest.CaptureFixture[str], given: tuple[str, ...]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["run", "./mine.py", *given])
+
+    said = capsys.readouterr().err
+    assert end.value.code == 2
+    assert said.startswith("ovlab: --workers: ")
+    assert "--runs-at-once N" in said
+    assert said.count("\n") == 1
 
 
 def test_run_of_a_table_that_another_process_is_making_is_refused_and_leaves_nothing(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plan = planned(build_parser().parse_args(RUN))[0]
-    with claimed(place / "runs" / "claims" / f"{sweep_of(plan).run}.lock", "mine"):
+    with locked(place / "runs" / "locks" / f"{sweep_of(plan).run}.lock", "mine"):
         assert main(RUN) == 2
 
     assert "another process is at it" in capsys.readouterr().err

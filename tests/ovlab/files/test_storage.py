@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ovlab.files.concurrent_file import PARTIAL
 from ovlab.files.storage import Folder
+from ovlab.files.whole_file import PARTIAL
 from ovlab.specs.errors import InputError
 
 
@@ -164,10 +164,13 @@ def test_folder_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: py
 
 def test_folder_lock_sweeps_partial_files(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
-    (tmp_path / "sub" / f"x.123{PARTIAL}").write_bytes(b"half")
+    (tmp_path / "sub" / f"x.{'0' * 32}{PARTIAL}").write_bytes(b"half")
 
     with Folder(str(tmp_path)).locked():
         assert Folder(str(tmp_path)).is_empty()
+        assert Folder(str(tmp_path)).sizes() == {}
+
+    assert [path.name for path in tmp_path.iterdir()] == ["sub"]
 
 
 def test_folder_locked_by_another_process_is_refused_until_it_ends(tmp_path: Path) -> None:

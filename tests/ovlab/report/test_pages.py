@@ -2,9 +2,7 @@
 
 from dataclasses import replace
 
-import pytest
-
-from ovlab.report.pages import cost, duration, table_name, template_folder, total_cost
+from ovlab.report.pages import cost, table_name, template_folder, total_cost
 from ovlab.store.attempts import Attempt
 from ovlab.store.record import Cost, cost_of
 
@@ -16,13 +14,6 @@ ATTEMPT = Attempt(
 
 def on_gpus(seconds: float, num_gpus: int) -> Cost:
     return cost_of([replace(ATTEMPT, device="H200", num_gpus=num_gpus, seconds=seconds)])
-
-
-@pytest.mark.parametrize(
-    ("seconds", "expected"), [(0.0, "0.0 s"), (59.9, "59.9 s"), (90.0, "1.5 min"), (3600.0, "1.00 h"), (9e4, "25.00 h")]
-)
-def test_duration_is_in_the_largest_unit_that_fits(seconds: float, expected: str) -> None:
-    assert duration(seconds) == expected
 
 
 def test_cost_is_in_gpu_hours_where_gpus_were_held() -> None:

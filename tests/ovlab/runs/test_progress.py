@@ -29,9 +29,9 @@ def test_progress_without_a_terminal_prints_a_plain_line_now_and_then(seconds: l
 
     # one step of four images a second; the last line comes at the end
     assert lines(console) == [
-        "train: step 10/100, loss 0.5, 4 images/s, ETA 1:30",
-        "train: step 20/100, loss 0.5, 4 images/s, ETA 1:20",
-        "train: step 25/100, loss 0.5, 4 images/s, ETA 1:15",
+        "train: step 10/100, loss 0.5, 4 images/s, ETA 0:01:30",
+        "train: step 20/100, loss 0.5, 4 images/s, ETA 0:01:20",
+        "train: step 25/100, loss 0.5, 4 images/s, ETA 0:01:15",
     ]
 
 
@@ -42,7 +42,7 @@ def test_progress_of_a_resumed_loop_does_not_count_what_was_done_before(seconds:
         seconds[0] = 20.0
         progress.update(9010)
 
-    assert lines(console) == ["train: step 9010/10000, 0.5 images/s, ETA 33:00"]
+    assert lines(console) == ["train: step 9010/10000, 0.5 images/s, ETA 0:33:00"]
 
 
 def test_progress_keeps_the_last_loss_and_miou(seconds: list[float]) -> None:
@@ -85,4 +85,4 @@ def test_progress_on_a_terminal_shows_count_and_figures_on_one_line(seconds: lis
 
     last = console.file.getvalue().split("train (step)")[-1]
     assert "4/8" in last
-    assert "loss 0.5, 2 images/s, ETA 0:02" in last
+    assert "loss 0.5, 2 images/s, ETA 0:00:02" in last

@@ -1,6 +1,8 @@
-"""ovlab.specs.wording: one line, whatever there is to say."""
+"""ovlab.specs.wording: one line, whatever there is to say, and one way to write a number."""
 
-from ovlab.specs.wording import first_names, one_line
+import pytest
+
+from ovlab.specs.wording import clock, duration, first_names, one_line, percent, points, thousands
 
 
 def test_one_line_joins_what_an_error_says() -> None:
@@ -19,3 +21,32 @@ def test_first_names_says_how_many_more_there_are() -> None:
 
 def test_first_names_of_nothing_is_none() -> None:
     assert first_names([]) == "none"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(0.0, "0.0 s"), (59.9, "59.9 s"), (90.0, "1.5 min"), (3600.0, "1.00 h"), (9e4, "25.00 h")]
+)
+def test_duration_is_in_the_largest_unit_that_fits(seconds: float, expected: str) -> None:
+    assert duration(seconds) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(0.4, "0:00:00"), (59.6, "0:01:00"), (3599.0, "0:59:59"), (90061.0, "25:01:01")]
+)
+def test_clock_counts_whole_seconds_and_never_days(seconds: float, expected: str) -> None:
+    assert clock(seconds) == expected
+
+
+def test_percent_begins_from_a_fraction() -> None:
+    assert percent(0.12345) == "12.3"
+    assert percent(0.12345, 2) == "12.35"
+    assert percent(1.0) == "100.0"
+    assert (percent(None), percent(None, nothing="—")) == ("-", "—")
+
+
+def test_points_carry_their_sign() -> None:
+    assert (points(0.0123), points(-0.0123, 2), points(0.0)) == ("+1.2", "-1.23", "+0.0")
+
+
+def test_thousands_are_parted_by_commas() -> None:
+    assert (thousands(999), thousands(1234567)) == ("999", "1,234,567")

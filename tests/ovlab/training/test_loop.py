@@ -76,7 +76,7 @@ def test_run_killed_again_and_again_ends_with_the_same_weights_and_log(tmp_path:
     assert signals == expected, program.stderr
     for name in tiny_run.RUNS:
         assert_same_run(tmp_path / name / "killed", tmp_path / name / "undisturbed")
-    assert not list(tmp_path.rglob(".partial-*"))
+    assert not list(tmp_path.rglob("*.partial"))
 
 
 @pytest.mark.parametrize("step", range(1, 8))
@@ -178,7 +178,7 @@ def test_run_in_a_folder_of_other_files_is_refused(tmp_path: Path) -> None:
 
 def test_run_in_a_folder_left_by_a_kill_before_the_first_update_starts(undisturbed: Path, tmp_path: Path) -> None:
     (tmp_path / ".lock").touch()
-    (tmp_path / ".partial-spec.json").write_text('{"fingerpr')
+    (tmp_path / f"spec.json.{'0' * 32}.partial").write_text('{"fingerpr')
 
     tiny_run.tiny_train(tmp_path)
 

@@ -2,6 +2,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 import torch
@@ -87,8 +88,8 @@ def test_save_that_fails_half_way_leaves_the_old_state_alone(
 ) -> None:
     save_state(tmp_path, state)
 
-    def disk_full(content: object, path: Path) -> None:
-        path.write_bytes(b"PK half a file")
+    def disk_full(content: object, file: BinaryIO) -> None:
+        file.write(b"PK half a file")
         raise OSError("No space left on device")
 
     monkeypatch.setattr(torch, "save", disk_full)
@@ -99,9 +100,15 @@ def test_save_that_fails_half_way_leaves_the_old_state_alone(
     assert load_newest_state(tmp_path).step == 7
 
 
+def test_states_that_are_equal_are_equal_files(tmp_path: Path, state: TrainingState) -> None:
+    first, second = (save_state(tmp_path / name, state) for name in "ab")
+
+    assert first.read_bytes() == second.read_bytes()
+
+
 def test_load_passes_over_and_removes_what_a_killed_save_left(tmp_path: Path, state: TrainingState) -> None:
     path = save_state(tmp_path, state)
-    (tmp_path / ".partial-step-00000008.pt").write_bytes(path.read_bytes()[:100])
+    (tmp_path / f"step-00000008.pt.{'0' * 32}.partial").write_bytes(path.read_bytes()[:100])
 
     assert load_newest_state(tmp_path).step == 7
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
