@@ -55,6 +55,15 @@ def test_who_starts_work_does_not_import_it(module: str, heavy: tuple[str, ...])
     assert (result.returncode, result.stdout.strip()) == (0, "[]"), result.stderr
 
 
+def test_evaluate_imports_neither_sweeps_nor_ray() -> None:
+    result = run_python(
+        "import sys, ovlab.commands.scoring\n"
+        "print([name for name in sys.modules if name.startswith(('ovlab.sweeps', 'ovlab.ray.pipeline', 'ray.'))])"
+    )
+
+    assert (result.returncode, result.stdout.strip()) == (0, "[]"), result.stderr
+
+
 def test_help_answers_in_under_a_second() -> None:
     def seconds() -> float:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-import pytest
 import torch
 from torch import nn
 
@@ -15,7 +14,6 @@ from ovlab.runs.counting import EvaluationJob, Shard, Work, plan_work
 from ovlab.runs.identity import resolve_evaluation
 from ovlab.shapes.dataset import open_shapes
 from ovlab.specs.evaluation import whole
-from ovlab.store import count_shards as shards
 
 CPU = torch.device("cpu")
 SUBJECT = "a" * 64
@@ -36,12 +34,6 @@ def jobs(num_images: int = 5, subject: str = SUBJECT) -> list[EvaluationJob]:
 
 def work_of(given: Sequence[EvaluationJob]) -> Work:
     return plan_work(given, [job.shards() for job in given], {})
-
-
-@pytest.fixture(autouse=True)
-def small_shards_and_own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    monkeypatch.setattr(shards, "IMAGES_PER_SHARD", 2)
-    monkeypatch.setenv("OVLAB_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
 def as_lists(image: ImageCounts) -> tuple[object, ...]:

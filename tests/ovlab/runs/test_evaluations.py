@@ -28,7 +28,6 @@ from ovlab.shapes.dataset import open_shapes
 from ovlab.specs.errors import InputError, Stopped, WorkError
 from ovlab.specs.evaluation import whole
 from ovlab.specs.events import Begun, Counts, RunHeader
-from ovlab.store import count_shards as shards
 from ovlab.store.count_shards import counts_of
 from ovlab.store.pictures import pictures_of
 from ovlab.store.record import EvaluationRecord, TrainingRecord
@@ -58,20 +57,11 @@ def jobs(names: Sequence[str] = BENCHMARKS) -> list[EvaluationJob]:
     ]
 
 
-@pytest.fixture(autouse=True)
-def small_shards_and_own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    monkeypatch.setattr(shards, "IMAGES_PER_SHARD", 2)
-    monkeypatch.setenv("OVLAB_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, list[EvaluationRecord]]:
     """Both evaluations by one process, not to be changed."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shards, "IMAGES_PER_SHARD", 2)
-        patch.setenv("OVLAB_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-        store = open_store(str(tmp_path_factory.mktemp("made")))
-        return store, ensure(store)
+    store = open_store(str(tmp_path_factory.mktemp("made")))
+    return store, ensure(store)
 
 
 class Heard(Observer):
