@@ -5,20 +5,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import pyarrow as pa
-import pyarrow.json as pajson
-
 from ovlab.metrics.counting import SparseCounts
 from ovlab.metrics.image_scores import best_and_worst, image_mious
 from ovlab.report.charts import Panel, curve_panel
 from ovlab.report.confusions import Confused, most_confused
 from ovlab.specs.errors import InputError
 from ovlab.specs.fields import leaves
-from ovlab.store.artifacts import STEP_LOG
+from ovlab.store.journal import read_curve
 from ovlab.store.pairs import SHORT, stored_counts, tables
 from ovlab.store.pictures import Picture, PictureClass, Pictures, pictures_of
 from ovlab.store.record import DamagedError, EvaluationRecord, TrainingRecord
-from ovlab.store.store import Store, training_folder
+from ovlab.store.store import Store
 
 NUM_CONFUSED = 15
 NUM_EXTREMES = 8
@@ -187,20 +184,11 @@ def _classes(record: EvaluationRecord) -> Iterator[ClassRow]:
 
 
 def _loss(store: Store, training: TrainingRecord) -> Panel | None:
-    """The loss over the updates; None where the log is not in the store, or cannot be read."""
-    name = f"{training_folder(training.fingerprint)}/{STEP_LOG}"
-    content = store.folder.read_existing([name]).get(name, b"")
-    whole = content[: content.rfind(b"\n") + 1]
-    if not whole:
+    """The loss over the updates; None where nothing was told of them."""
+    steps = read_curve(store, training.fingerprint)
+    if not steps:
         return None
-    try:
-        # A run of the paper has 80 000 lines; Arrow reads them in parallel.
-        log = pajson.read_json(pa.BufferReader(whole))
-        steps, losses = (log.column(column).cast(pa.float64()).to_pylist() for column in ("step", "loss"))
-    except (pa.ArrowException, KeyError) as error:
-        _log.warning("%s: damaged, its curve is left out (%s).", store.folder.locate(name), str(error).splitlines()[0])
-        return None
-    return curve_panel("Training loss", "update", steps, losses)
+    return curve_panel("Training loss", "update", [step.step for step in steps], [step.loss for step in steps])
 
 
 def _flat(values: object, prefix: str) -> list[tuple[str, str]]:

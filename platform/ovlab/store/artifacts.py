@@ -1,4 +1,4 @@
-"""The large files of a training in the store: weights and checkpoints, by sha256, and the log of its steps.
+"""The large files of a training in the store: weights and checkpoints, by sha256.
 
 Weights and checkpoints carry their sha256 in their names. So two machines that train the same run never write one
 file, and what was downloaded is held against its name.
@@ -14,7 +14,6 @@ from ovlab.store.store import Store, training_folder
 
 # As many as the run folder keeps: the one before the last is there in case the last is damaged.
 NUM_KEPT = 2
-STEP_LOG = "steps.jsonl"
 
 _CHECKPOINTS = "checkpoints"
 _log = logging.getLogger(__name__)
@@ -89,18 +88,6 @@ def fetch_newest_checkpoint(store: Store, fingerprint: str, folder: Path) -> Pat
 def remove_checkpoints(store: Store, fingerprint: str) -> None:
     """Remove the checkpoints of a training that is done."""
     store.folder.remove_folder(f"{training_folder(fingerprint)}/{_CHECKPOINTS}")
-
-
-def keep_step_log(store: Store, fingerprint: str, path: Path) -> None:
-    """Copy the log of the steps into the store."""
-    store.folder.upload(path, f"{training_folder(fingerprint)}/{STEP_LOG}")
-
-
-def fetch_step_log(store: Store, fingerprint: str, path: Path) -> None:
-    """Copy the log of the steps from the store to `path`; nothing if it is not there."""
-    if STEP_LOG in store.folder.sizes(training_folder(fingerprint)):
-        with writing(path) as partial:
-            store.folder.download(f"{training_folder(fingerprint)}/{STEP_LOG}", partial)
 
 
 def _download(store: Store, name: str, digest: str, target: Path) -> None:

@@ -26,7 +26,6 @@ from pydantic_core import from_json
 from ovlab.specs.errors import InputError
 from ovlab.specs.events import RUN_NAME, Beat, Begun, Ended, Event, RunHeader, Started, Status, Step
 from ovlab.specs.wording import one_line
-from ovlab.store.artifacts import STEP_LOG
 from ovlab.store.journal_file import BucketFile, LocalFile, new_writer, send_left, upload_interval
 from ovlab.store.journal_lines import pack_line, unpack_event, unpack_lines
 from ovlab.store.store import Store, training_folder
@@ -36,6 +35,8 @@ BEAT_SECONDS = 15.0
 STALE_SECONDS = 300.0
 
 _JOURNALS = "journals"
+# In the folder of a training: the updates, as older versions told them.
+_STEP_LOG = "steps.jsonl"
 _FILE = re.compile(r"(\d{8}T\d{12}Z-[0-9a-f]{8})\.([0-9a-f]{8})\.jsonl")
 # The kernel tells when a process began to a hundredth of a second, the clock may be set meanwhile.
 _SAME_PROCESS_SECONDS = 2.0
@@ -286,7 +287,7 @@ def curve_of(log: RunLog) -> list[Step]:
 
 def read_curve(store: Store, run: str) -> list[Step]:
     """`curve_of` the journal, and what an older version logged of the updates before it."""
-    name = f"{training_folder(run)}/{STEP_LOG}"
+    name = f"{training_folder(run)}/{_STEP_LOG}"
     logged: dict[int, Step] = {}
     for number, line in enumerate(io.BytesIO(store.folder.read_existing([name]).get(name, b"")), start=1):
         try:

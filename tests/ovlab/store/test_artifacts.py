@@ -11,10 +11,8 @@ import pytest
 from ovlab.files.storage import Folder
 from ovlab.store.artifacts import (
     fetch_newest_checkpoint,
-    fetch_step_log,
     fetch_weights,
     keep_checkpoint,
-    keep_step_log,
     keep_weights,
     remove_checkpoints,
     weights_uri,
@@ -132,14 +130,3 @@ def test_checkpoint_damaged_in_the_store_gives_way_to_the_one_before(
 
 def test_checkpoint_of_a_run_without_any_is_none(store: Store, tmp_path: Path) -> None:
     assert fetch_newest_checkpoint(store, RUN, tmp_path) is None
-
-
-def test_step_log_comes_back_and_a_missing_one_changes_nothing(store: Store, tmp_path: Path) -> None:
-    fetch_step_log(store, RUN, tmp_path / "steps.jsonl")
-    assert not (tmp_path / "steps.jsonl").exists()
-
-    (tmp_path / "log").write_text("one\ntwo\n")
-    keep_step_log(store, RUN, tmp_path / "log")
-    fetch_step_log(store, RUN, tmp_path / "steps.jsonl")
-
-    assert (tmp_path / "steps.jsonl").read_text() == "one\ntwo\n"
