@@ -16,7 +16,6 @@ PARENT = "ovlab.parent"
 ATTEMPT = "ovlab.attempt"
 HEARTBEAT = "ovlab.heartbeat"
 REASON = "ovlab.reason"
-REAPED = "ovlab.reaped"
 PARAMS_CONFLICT = "ovlab.params_conflict"
 KIND = "ovlab.kind"
 # Of Provenance.tags.
