@@ -18,10 +18,9 @@ from ovlab.specs.evaluation import EvaluationSpec, Protocol, evaluation_fingerpr
 from ovlab.specs.resolved import ResolvedTraining, training_fingerprint
 from ovlab.specs.suite import EVALUATION_SPLIT, SHAPES
 from ovlab.specs.table import Table, Variation
-from ovlab.store.attempts import Attempt
 from ovlab.store.count_shards import plan_shards
 from ovlab.store.counts import pack_counts
-from ovlab.store.record import ClassFigures, EvaluationRecord, StoredFile, TrainingRecord, cost_of, pack_record
+from ovlab.store.record import Attempt, ClassFigures, EvaluationRecord, StoredFile, TrainingRecord, cost_of, pack_record
 from ovlab.store.store import RECORD, evaluation_folder, training_folder
 
 _TIME = "2026-01-02T03:04:05+00:00"

@@ -20,7 +20,7 @@ from ovlab.datasets.catalog import DATASETS
 from ovlab.datasets.places import VARIABLE, open_named
 from ovlab.files.storage import Folder
 from ovlab.specs.errors import InputError
-from ovlab.tracking.destination import destination
+from ovlab.tracking.destination import destination, without_user
 
 # What ovlab.ray.cluster asks for Ray's objects, and as much again for the workers of data loaders.
 SHARED_MEMORY_BYTES = 512 * 2**20
@@ -156,19 +156,18 @@ def mlflow(store_uri: str) -> Finding:
     """Runs can be tracked: the server or database answers, and its tables are those of this MLflow."""
     uri = destination(store_uri).uri
     if uri is None:
-        found = "a store in a bucket holds no MLflow database; runs wait in the spool"
-        return Finding("mlflow", "warning", found, "Set MLFLOW_TRACKING_URI, then `ovlab runs replay`.")
+        found = "a store in a bucket holds no MLflow database; what runs tell stays in their journals"
+        return Finding("mlflow", "warning", found, "Set MLFLOW_TRACKING_URI, then `ovlab runs publish`.")
     parts = urlsplit(uri)
-    shown = uri.replace(f":{parts.password}@", ":***@") if parts.password else uri
+    shown = without_user(uri)
     if parts.scheme == "sqlite" and not Path(parts.path.removeprefix("/")).is_file():
         return Finding("mlflow", "ok", f"{shown}: made with the first run")
-    from ovlab.tracking.mlflow_client import prepare_schema
-    from ovlab.tracking.replay import Refused, Unavailable
+    from ovlab.tracking.mlflow_client import Unavailable, prepare_schema
 
     try:
         prepare_schema(uri)
-    except (Refused, Unavailable) as error:
-        reason = str(error).replace(uri, shown)
+    except Unavailable as error:
+        reason = str(error)
         return Finding("mlflow", "failed", f"{shown}: {reason}", _mend_mlflow(reason, shown))
     return Finding("mlflow", "ok", f"{shown} answers")
 
@@ -178,7 +177,7 @@ def _mend_mlflow(reason: str, uri: str) -> str:
         return f"Start the server with --allowed-hosts {urlsplit(uri).netloc}"
     if "schema" in reason:
         return f"Save a copy, then: mlflow db upgrade {uri}"
-    return "Start the server, or correct MLFLOW_TRACKING_URI. Until then runs wait in the spool."
+    return "Start the server, or correct MLFLOW_TRACKING_URI. Until then what runs tell waits in the store."
 
 
 def data(places: Mapping[str, str], environment: Mapping[str, str]) -> list[Finding]:

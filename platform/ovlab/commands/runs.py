@@ -1,20 +1,21 @@
-"""`ovlab runs`: what the tracking server knows, ending what died without a word, and delivering what it missed."""
+"""`ovlab runs`: what the journals of a store say, ending what died without a word, and telling a tracking server."""
 
 import argparse
+import dataclasses
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ovlab.commands.store_option import add_store
 from ovlab.specs.errors import InputError, WorkError
-from ovlab.tracking.heartbeat import STALE_SECONDS
 
 if TYPE_CHECKING:
-    from ovlab.tracking.destination import Destination
-    from ovlab.tracking.mlflow_tracker import MlflowServer
-    from ovlab.tracking.tracked_run import TrackedRun
+    from ovlab.store.journal import RunLog
+    from ovlab.store.store import Store
 
-# A running command delivers for a moment every few seconds.
+_STALE_SECONDS = 300.0
+# A running command publishes for a moment every few seconds.
 _LOCK_SECONDS = 30.0
 
 _EPILOG = """\
@@ -22,38 +23,54 @@ examples:
   ovlab runs list                       every run, children under their parents
   ovlab runs list --status RUNNING --json
   ovlab runs reap --stale-after 600     runs without a sign of life for ten minutes become KILLED
-  ovlab runs replay                     deliver what was told while the tracking server was away
+  ovlab runs publish                    tell the tracking server what it was not told
 
-The server is that of MLFLOW_TRACKING_URI, else the database in the store (STORE/tracking/mlflow.db).
+What a run tells is in its journal in the store; a command that makes runs publishes it beside its work. The server is
+that of MLFLOW_TRACKING_URI, else the database in the store (STORE/tracking/mlflow.db).
 """
+
+
+class ListedRun(NamedTuple):
+    """Times are in ms since 1970. `metrics` are the scores that the store has."""
+
+    run: str
+    name: str
+    experiment: str
+    parent: str | None
+    status: str
+    attempt: int
+    began: int
+    last_sign: int
+    silent_seconds: float
+    reason: str
+    metrics: dict[str, float]
 
 
 def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
         "runs",
-        help="list tracked runs, end dead ones, deliver what the tracking server missed",
+        help="list runs, end dead ones, tell a tracking server of them",
         description=__doc__,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    listing = _action(actions, "list", "list every tracked run, the newest first", _list, "ovlab runs list --json")
+    listing = _action(actions, "list", "list every run, the newest first", _list, "ovlab runs list --json")
     listing.add_argument("--status", choices=("RUNNING", "FINISHED", "FAILED", "KILLED"), help="only such runs")
-    reaping = _action(
-        actions, "reap", "mark silent runs KILLED, here and on the server", _reap, "ovlab runs reap --dry-run"
-    )
+    reaping = _action(actions, "reap", "mark dead runs KILLED", _reap, "ovlab runs reap --dry-run")
     reaping.add_argument(
         "--stale-after",
         type=float,
-        default=STALE_SECONDS,
+        default=_STALE_SECONDS,
         metavar="SECONDS",
-        help=f"silence that counts as death (default: {STALE_SECONDS:.0f})",
+        help=f"silence that counts as death (default: {_STALE_SECONDS:.0f}); that of a process of this machine is seen "
+        "at once",
     )
     reaping.add_argument("--dry-run", action="store_true", help="only say which")
-    replaying = _action(
-        actions, "replay", "deliver what the server does not have yet", _replay, "ovlab runs replay --store results"
+    publishing = _action(
+        actions, "publish", "tell the server what it was not told", _publish, "ovlab runs publish --store results"
     )
-    replaying.add_argument("--again", action="store_true", help="everything from the beginning, for a new server")
+    publishing.add_argument("--again", action="store_true", help="everything from the beginning, which changes nothing")
 
 
 def _action(actions: Any, name: str, effect: str, execute: Any, example: str) -> argparse.ArgumentParser:
@@ -71,114 +88,143 @@ def _action(actions: Any, name: str, effect: str, execute: Any, example: str) ->
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    from ovlab.tracking.replay import num_waiting
+    from ovlab.store.journal import read_journal
+    from ovlab.tracking.destination import destination
+    from ovlab.tracking.published import num_waiting
 
-    to, server = _open(arguments.store)
-    runs = [run for run in _answer(server.runs) if arguments.status in (None, run.status)]
-    waiting = num_waiting(to.spool, server.uri)
+    store, names = _open(arguments.store)
+    listed = [_listed(store, read_journal(store, run)) for run in names]
+    runs = sorted((run for run in listed if arguments.status in (None, run.status)), key=lambda run: -run.began)
+    uri = destination(arguments.store).uri
+    waiting = 0 if uri is None else num_waiting(store, uri)
     if arguments.json:
-        entries = [{**run._asdict(), "silent_seconds": time.time() - run.last_sign / 1000} for run in runs]
-        print(json.dumps({"runs": entries, "num_waiting": waiting}))
+        print(json.dumps({"runs": [run._asdict() for run in runs], "num_waiting": waiting}))
         return 0
     if not runs:
-        print(f"no runs at {server.uri}")
+        print(f"no such runs in {store}")
     for depth, run in _nested(runs):
         print(_line(depth, run))
     if waiting:
-        print(f"{waiting} events wait in {to.spool}; `ovlab runs replay` delivers them")
+        print(f"{waiting} events are to be told to the tracking server; `ovlab runs publish` does")
     return 0
 
 
 def _reap(arguments: argparse.Namespace) -> int:
     if not arguments.stale_after > 0:
         raise InputError(f"--stale-after must be a number of seconds above 0, got {arguments.stale_after:g}.")
-    from ovlab.tracking.reaper import reap_server, reap_spool, silent_in_spool, silent_on_server
+    from ovlab.store.journal import end_silent, read_journal, why_dead
 
-    to, server = _open(arguments.store)
-    here = silent_in_spool(to.spool, arguments.stale_after)
-    if not arguments.dry_run:
-        reap_spool(to.spool, here)
-        _deliver(to, server, again=False)
-    there = _answer(lambda: silent_on_server(server, to.spool, arguments.stale_after))
-    there = {id: run for id, run in there.items() if run.run not in {run.run for run in here}}
-    if not arguments.dry_run:
-        _answer(lambda: reap_server(server, there))
-    silent = [*here, *there.values()]
+    store, names = _open(arguments.store)
+    dead = []
+    for run in names:
+        log = read_journal(store, run)
+        reasons = [reason for one in log.attempts if (reason := why_dead(one, arguments.stale_after)) is not None]
+        if reasons:
+            listed = _listed(store, log)
+            dead.append({"run": run, "name": listed.name, "seconds": listed.silent_seconds, "reason": reasons[-1]})
+            if not arguments.dry_run:
+                end_silent(store, run, stale_after=arguments.stale_after)
     if arguments.json:
-        print(json.dumps({"reaped": [run._asdict() for run in silent], "dry_run": arguments.dry_run}))
+        print(json.dumps({"reaped": dead, "dry_run": arguments.dry_run}))
         return 0
-    for run in silent:
-        print(f"{'silent' if arguments.dry_run else 'KILLED'}  {run.name}  no sign of life for {run.seconds:.0f} s")
-    if not silent:
-        print(f"no run is silent for more than {arguments.stale_after:g} s")
+    for entry in dead:
+        print(f"{'dead' if arguments.dry_run else 'KILLED'}  {entry['name']}  {entry['reason']}")
+    if not dead:
+        print(f"no run is dead, or silent for more than {arguments.stale_after:g} s")
     return 0
 
 
-def _replay(arguments: argparse.Namespace) -> int:
-    to, server = _open(arguments.store)
-    report = _deliver(to, server, again=arguments.again)
-    if arguments.json:
-        print(json.dumps(report))
-    else:
-        left_out = report["num_refused"] + report["num_damaged"]
-        print(
-            f"{report['num_delivered']} events delivered to {server.uri}" + (f", {left_out} left out" * bool(left_out))
-        )
-    if report["problem"] is not None:
-        raise WorkError(f"{report['num_waiting']} events still wait: {report['problem']}")
-    return 0
+def _publish(arguments: argparse.Namespace) -> int:
+    from ovlab.files.claim import claimed
+    from ovlab.store.journal_file import send_left
+    from ovlab.tracking.destination import destination, without_user
 
-
-def _open(store: str) -> "tuple[Destination, MlflowServer]":
-    from ovlab.tracking.destination import destination
-
-    to = destination(store)
+    store, _ = _open(arguments.store)
+    to = destination(arguments.store)
     uri = to.require_uri()
-    if to.artifacts is not None and not to.spool.parent.exists():
-        raise InputError(f"{store}: no runs were tracked there; give --store, or set MLFLOW_TRACKING_URI.")
-    from ovlab.tracking.mlflow_tracker import MlflowServer
+    shown = without_user(uri)
+    from ovlab.tracking.mlflow_client import Unavailable
+    from ovlab.tracking.mlflow_server import MlflowServer
+    from ovlab.tracking.publish import publish
+    from ovlab.tracking.publisher import LOCK
 
-    return to, _answer(lambda: MlflowServer(uri, to.artifacts))
+    if not store.folder.is_local:
+        send_left(store.folder)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(claimed(to.folder / LOCK, "publishing", seconds=_LOCK_SECONDS))
+        except InputError:
+            raise WorkError(f"{store}: another process is publishing it; nothing is left to do here.") from None
+        try:
+            report = publish(store, MlflowServer(uri, to.artifacts), again=arguments.again)
+        except Unavailable as error:
+            raise WorkError(f"{shown}: nothing can be told: {error}") from None
+    if arguments.json:
+        print(json.dumps(dataclasses.asdict(report)))
+    else:
+        left_out = f", {report.num_refused} left out" * bool(report.num_refused)
+        print(f"{report.num_published} events told to {shown}{left_out}")
+    if report.problem is not None:
+        raise WorkError(f"{shown}: {report.num_waiting} events are still to be told: {report.problem}")
+    return 0
 
 
-def _deliver(to: "Destination", server: "MlflowServer", *, again: bool) -> dict[str, Any]:
-    import dataclasses
+def _open(uri: str) -> "tuple[Store, list[str]]":
+    """The store and its runs. Raises InputError where a folder has none."""
+    from ovlab.store.journal import journaled_runs
+    from ovlab.store.store import open_store
 
-    from ovlab.tracking.replay import replay, replay_lock
-
-    with replay_lock(to.spool, _LOCK_SECONDS) as is_mine:
-        if not is_mine:
-            raise WorkError(f"{to.spool}: a running command is delivering this spool; nothing is left to do here.")
-        return dataclasses.asdict(replay(to.spool, server, again=again))
-
-
-def _answer(ask: Any) -> Any:
-    from ovlab.tracking.replay import Refused, Unavailable
-
-    try:
-        return ask()
-    except (Unavailable, Refused) as error:
-        raise WorkError(f"the tracking server does not answer: {error}") from None
+    store = open_store(uri)
+    names = journaled_runs(store)
+    if not names and store.folder.is_local:
+        raise InputError(f"{store}: no runs there; give --store.")
+    return store, names
 
 
-def _nested(runs: "list[TrackedRun]") -> "list[tuple[int, TrackedRun]]":
-    """The runs in order, each followed by its children, one deeper."""
+def _listed(store: "Store", log: "RunLog") -> ListedRun:
+    from ovlab.specs.events import Recorded
+    from ovlab.store.journal import status_of
+
+    status, header = status_of(log), log.header
+    evaluations = {told.event.fingerprint: None for told in log.events if isinstance(told.event, Recorded)}
+    records = [record for print_ in evaluations if (record := store.evaluation(print_)) is not None]
+    return ListedRun(
+        run=log.run,
+        name=log.run[:12] if header is None else header.name,
+        experiment="" if header is None else header.experiment,
+        parent=None if header is None else header.parent,
+        status=status.status,
+        attempt=status.attempt,
+        began=round(1000 * log.attempts[0].began) if log.attempts else 0,
+        last_sign=round(1000 * status.last_sign),
+        silent_seconds=time.time() - status.last_sign,
+        reason=status.reason,
+        metrics={
+            f"{record.evaluation.benchmark}/miou": value
+            for record in records
+            if (value := record.figures.get("miou")) is not None
+        },
+    )
+
+
+def _nested(runs: list[ListedRun]) -> list[tuple[int, ListedRun]]:
+    """The runs in order, each followed by its children, one deeper; those that are their own ancestors come last."""
     known = {run.run for run in runs}
-    ordered: list[tuple[int, TrackedRun]] = []
+    ordered: dict[str, tuple[int, ListedRun]] = {}
 
     def add(parent: str | None, depth: int) -> None:
         for run in runs:
-            if (run.parent if run.parent in known else None) == parent:
-                ordered.append((depth, run))
+            if (run.parent if run.parent in known else None) == parent and run.run not in ordered:
+                ordered[run.run] = (depth, run)
                 add(run.run, depth + 1)
 
     add(None, 0)
-    return ordered
+    return [*ordered.values(), *((0, run) for run in runs if run.run not in ordered)]
 
 
-def _line(depth: int, run: "TrackedRun") -> str:
+def _line(depth: int, run: ListedRun) -> str:
     began = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.began / 1000))
-    scores = [f"{key} {100 * value:.1f} %" for key, value in sorted(run.metrics.items()) if key.endswith("/miou")]
-    silence = f"last sign {time.time() - run.last_sign / 1000:.0f} s ago" if run.status == "RUNNING" else run.reason
+    scores = [f"{key} {100 * value:.1f} %" for key, value in sorted(run.metrics.items())]
+    silence = f"last sign {run.silent_seconds:.0f} s ago" if run.status == "RUNNING" else run.reason
     parts = [run.status, began, f"attempt {run.attempt}", ", ".join(scores), silence]
-    return "  " * depth + "  ".join([run.name, *(part for part in parts if part), run.id])
+    return "  " * depth + "  ".join([run.name, *(part for part in parts if part), run.run[:12]])

@@ -24,7 +24,7 @@ from ovlab.ray.gauges import (
     TRAINING_STEPS_PLANNED,
     Metric,
 )
-from ovlab.tracking.heartbeat import STALE_SECONDS
+from ovlab.store.journal import STALE_SECONDS
 
 # How long the last value of a gauge is shown; steps of a large model on a CPU take minutes.
 GAUGE_WINDOW = "10m"

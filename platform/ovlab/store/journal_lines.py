@@ -6,7 +6,6 @@ A number that JSON has no form for is the text "NaN", "Infinity" or "-Infinity".
 """
 
 import io
-import math
 import zlib
 from typing import Any, NamedTuple, get_args
 
@@ -15,6 +14,8 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from ovlab.specs.events import Event
 
+# In the year 5138: what is beyond it is no time.
+_LAST_TIME = 1e11
 _CONFIG = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
 _KINDS: dict[str, type] = {kind.__name__.lower(): kind for kind in get_args(Event)}
 # A configuration can be given for a union, not for a dataclass.
@@ -95,6 +96,6 @@ def _unpack(line: bytes, end: int) -> Line:
     if not isinstance(fields, dict):
         raise ValueError("no event")
     time, kind = fields.pop("time"), fields.pop("kind")
-    if type(time) not in (int, float) or not math.isfinite(time):
+    if type(time) not in (int, float) or not 0 <= time < _LAST_TIME:
         raise ValueError("no time")
     return Line(float(time), unpack_event(kind, fields), end)

@@ -21,6 +21,8 @@ from ovlab.specs.resolved import ResolvedTraining
 from ovlab.specs.serialization import spec_from_json, spec_to_json
 
 FORMAT = "ovlab-record-1"
+# Of older records; it never was the id of a tracking server.
+_DROPPED = ("mlflow_run_id",)
 
 
 class DamagedError(InputError):
@@ -74,10 +76,7 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingRecord:
-    """A finished training. `provenance` is JSON: commit, versions, command. `finished` is ISO 8601 in UTC.
-
-    `mlflow_run_id` is the run's tag ovlab.run there: the server's own id may not be known when the record is written.
-    """
+    """A finished training. `provenance` is JSON: commit, versions, command. `finished` is ISO 8601 in UTC."""
 
     fingerprint: str
     training: ResolvedTraining
@@ -88,7 +87,6 @@ class TrainingRecord:
     cost: Cost
     finished: str
     provenance: Mapping[str, Any]
-    mlflow_run_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,7 +116,6 @@ class EvaluationRecord:
     cost: Cost
     finished: str
     provenance: Mapping[str, Any]
-    mlflow_run_id: str | None = None
     seen: tuple[bool, ...] | None = None
 
     @property
@@ -174,7 +171,8 @@ def unpack_record(kind: type[Record], content: bytes, *, place: str, fingerprint
             raise DamagedError(f"{place}: of the format {sealed['format']!r}, not {FORMAT!r}.")
         if _seal(sealed["record"]) != sealed["sha256"]:
             raise DamagedError(f"{place}: damaged (its sha256 is not that of its content).")
-        record = spec_from_json(kind, to_json(sealed["record"]).decode(), place=place)
+        fields = {key: value for key, value in dict(sealed["record"]).items() if key not in _DROPPED}
+        record = spec_from_json(kind, to_json(fields).decode(), place=place)
     except DamagedError:
         raise
     except InputError as error:

@@ -1,7 +1,8 @@
-"""Where runs are tracked: an MLflow server, else a database in the store; and the spool on the way there."""
+"""Where runs are shown: an MLflow server, else a database in the store."""
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,9 +17,10 @@ from ovlab.specs.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """`uri` is MLflow's tracking URI. `artifacts` is where artifacts go when no server decides that; else None."""
+    """`uri` is MLflow's tracking URI. `artifacts` is where artifacts go when no server decides that; else None.
+    `folder` of this machine is for the log and the lock of whoever publishes."""
 
-    spool: Path
+    folder: Path
     uri: str | None
     artifacts: Path | None
 
@@ -30,18 +32,20 @@ class Destination:
 
 
 def destination(store: str) -> Destination:
-    """The tracking of `store`, a folder or s3://bucket/prefix; $MLFLOW_TRACKING_URI overrides the database in it.
-
-    The spool of a folder lies in it. That of a bucket lies in the cache folder of this machine.
-    """
+    """Of `store`, a folder or s3://bucket/prefix; $MLFLOW_TRACKING_URI overrides the database in it."""
     uri = os.environ.get("MLFLOW_TRACKING_URI") or None
     if "://" in store and not store.startswith("file://"):
         name = hashlib.sha256(store.rstrip("/").encode()).hexdigest()[:16]
-        return Destination(cache_folder() / "spool" / name, uri, None)
+        return Destination(cache_folder() / "tracking" / name, uri, None)
     folder = Path(store.removeprefix("file://")).resolve() / "tracking"
     if uri is not None:
-        return Destination(folder / "spool", uri, None)
-    return Destination(folder / "spool", f"sqlite:///{folder / 'mlflow.db'}", folder / "artifacts")
+        return Destination(folder, uri, None)
+    return Destination(folder, f"sqlite:///{folder / 'mlflow.db'}", folder / "artifacts")
+
+
+def without_user(text: str) -> str:
+    """`text` without the names and passwords of the addresses in it."""
+    return re.sub(r"(?<=://)[^/@\s]+@", "", text)
 
 
 @contextmanager

@@ -1,31 +1,35 @@
-"""MLflow's client, told to be quiet and to ask once, and its errors as the two that a replay knows.
+"""MLflow's client, told to be quiet and to ask once, and its many errors as two.
 
 The files beside this one import it before anything of MLflow, which reads some of these settings when it is imported.
 """
 
 import logging
 import os
+import re
 from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
-# MLflow asks its own questions again and again for up to an hour; here the spool asks again.
+# MLflow asks its own questions again and again for up to an hour; here whoever publishes asks again.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
+from alembic.script import ScriptDirectory
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.store.db.utils import _get_alembic_config
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from ovlab.specs.wording import one_line
-from ovlab.tracking.destination import sole_creator
-from ovlab.tracking.replay import Refused, Unavailable
+from ovlab.tracking.destination import sole_creator, without_user
 
-__all__ = ["MlflowClient", "MlflowException", "answered", "prepare_schema"]
+__all__ = ["MlflowClient", "MlflowException", "Refused", "Unavailable", "answered", "prepare_schema"]
 
 # Without its report of every table that a new database gets.
 logging.getLogger("mlflow").setLevel(logging.WARNING)
 logging.getLogger("alembic").setLevel(logging.WARNING)
+logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 # Answers that no later attempt would change.
 _FINAL = {
@@ -36,8 +40,19 @@ _FINAL = {
     "INVALID_STATE",
 }
 _REASON_LENGTH = 300
+_OTHER_SCHEMA = re.compile(r"found version (\w+), but expected")
+# What went wrong, somewhere in the exceptions that each library on the way has wrapped around it.
+_NETWORK = re.compile(r"(?:\[Errno -?\d+\]|Read timed out|Remote end closed|Connection reset)[^'\")]*")
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
+
+
+class Unavailable(Exception):
+    """The server cannot be asked now; the same is for a later time. One line that says why."""
+
+
+class Refused(Exception):
+    """The server will never take this. One line that says why."""
 
 
 def answered(call: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
@@ -48,15 +63,45 @@ def answered(call: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Resul
         try:
             return call(*args, **kwargs)
         except MlflowException as error:
-            raise (Refused if error.error_code in _FINAL else Unavailable)(one_line(error)[:_REASON_LENGTH]) from error
-        except OSError as error:  # the network, the disk, a database that is away
-            raise Unavailable(one_line(error)[:_REASON_LENGTH]) from error
+            raise (Refused if error.error_code in _FINAL else Unavailable)(_cause(error)) from error
+        # The network, the disk, a database that is away or none, a driver that is not installed, no address.
+        except (OSError, SQLAlchemyError, ImportError, ValueError) as error:
+            raise Unavailable(_cause(error)) from error
 
     return translated
 
 
-@answered
 def prepare_schema(uri: str) -> None:
-    """Make the tables of a new database, before anyone writes: two processes that do it at once break it."""
+    """Make the tables of a new database, before anyone writes: two processes that do it at once break it.
+
+    Raises Unavailable where there is no such server.
+    """
+    try:
+        _prepare_schema(uri)
+    except Refused as error:
+        raise Unavailable(str(error)) from error
+
+
+@answered
+def _prepare_schema(uri: str) -> None:
     with sole_creator(uri):
         MlflowClient(uri).search_experiments(max_results=1)
+
+
+def _cause(error: Exception) -> str:
+    text = one_line(error.orig if isinstance(error, DBAPIError) and error.orig is not None else error)
+    found = _OTHER_SCHEMA.search(text)
+    if found and not _is_known_schema(found[1]):
+        return f"a newer MLflow than this one made the schema of the database ({found[1]}); install that one"
+    if re.search(r"<(html|!doctype)", text, re.IGNORECASE):
+        code = re.search(r"error code (\d+)", text)
+        return "a web page answers there, not MLflow" + (f" (HTTP {code[1]})" if code else "")
+    network = _NETWORK.search(text)
+    if network:
+        return f"no answer ({network[0]})"
+    return without_user(text)[:_REASON_LENGTH]
+
+
+def _is_known_schema(revision: str) -> bool:
+    scripts = ScriptDirectory.from_config(_get_alembic_config("sqlite://"))
+    return revision in {script.revision for script in scripts.walk_revisions()}

@@ -1,6 +1,7 @@
 """Trained models as MLflow logs them: code, a signature and the address of the weights, which stay where they are."""
 
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ from mlflow.types import DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import Array, ColSpec
 
 from ovlab.tracking.provenance import installed_versions
-from ovlab.tracking.tracker import TrackedModel
 
 _NAME = "model"
 _REQUIRED = ("logoseg", "mlflow", "torch")
@@ -28,22 +28,35 @@ _SIGNATURE = ModelSignature(
 )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrackedModel:
+    """Weights that a run wrote: where they lie (a path or s3://...), their sha256, the class names trained on."""
+
+    weights: str
+    sha256: str
+    class_names: tuple[str, ...]
+
+
 def log_model_once(client: MlflowClient, run: Run, model: TrackedModel) -> None:
-    """Make `model` the model of `run`, unless the same weights are already."""
-    id = run.info.run_id
-    known = client.search_logged_models(
-        [run.info.experiment_id], filter_string=f"name = '{_NAME}' AND source_run_id = '{id}'"
-    )
-    same = [entry for entry in known if entry.tags.get(_SHA256) == model.sha256]
-    ready = next((entry for entry in same if entry.status == LoggedModelStatus.READY), None)
-    if ready is None:
-        ready = _log_model(client, run, model)
+    """Make `model` the model of `run`, unless the same weights are already. Of several, the first stays."""
+    if not _ready_models(client, run, model):
+        _log_model(client, run, model)
+    first, *doubles = _ready_models(client, run, model)
+    for double in doubles:
+        client.delete_logged_model(double.model_id)
     linked = {output.model_id for output in run.outputs.model_outputs} if run.outputs else set()
-    if ready.model_id not in linked:
-        client.log_outputs(id, [LoggedModelOutput(ready.model_id, step=0)])
+    if first.model_id not in linked:
+        client.log_outputs(run.info.run_id, [LoggedModelOutput(first.model_id, step=0)])
 
 
-def _log_model(client: MlflowClient, run: Run, model: TrackedModel) -> Any:
+def _ready_models(client: MlflowClient, run: Run, model: TrackedModel) -> list[Any]:
+    query = f"name = '{_NAME}' AND source_run_id = '{run.info.run_id}'"
+    known = client.search_logged_models([run.info.experiment_id], filter_string=query)
+    same = [one for one in known if one.tags.get(_SHA256) == model.sha256 and one.status == LoggedModelStatus.READY]
+    return sorted(same, key=lambda one: (one.creation_timestamp, one.model_id))
+
+
+def _log_model(client: MlflowClient, run: Run, model: TrackedModel) -> None:
     entry = client.create_logged_model(
         run.info.experiment_id,
         name=_NAME,
@@ -55,7 +68,7 @@ def _log_model(client: MlflowClient, run: Run, model: TrackedModel) -> Any:
         place = Path(folder) / _NAME
         _save_model(place, model, description)
         client.log_model_artifacts(entry.model_id, str(place))
-    return client.finalize_logged_model(entry.model_id, LoggedModelStatus.READY)
+    client.finalize_logged_model(entry.model_id, LoggedModelStatus.READY)
 
 
 def _save_model(place: Path, model: TrackedModel, description: Model) -> None:

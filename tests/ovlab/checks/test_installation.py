@@ -208,7 +208,7 @@ def test_mlflow_server_that_does_not_answer_fails_without_its_password(monkeypat
     finding = doctor.mlflow("ovlab-store")
 
     assert finding.status == "failed"
-    assert "spool" in finding.mend
+    assert "waits in the store" in finding.mend
     assert "hunter2" not in str(finding)
 
 

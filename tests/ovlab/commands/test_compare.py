@@ -14,9 +14,8 @@ from ovlab.metrics.evaluation_counts import ImageCounts
 from ovlab.metrics.paired import compare_runs
 from ovlab.metrics.per_image import tables_of
 from ovlab.specs.evaluation import EvaluationSpec, Scoring, evaluation_fingerprint, protocol_hash, scoring_hash, whole
-from ovlab.store.attempts import Attempt
 from ovlab.store.count_shards import commit_shard, plan_shards
-from ovlab.store.record import ClassFigures, EvaluationRecord, cost_of
+from ovlab.store.record import Attempt, ClassFigures, EvaluationRecord, cost_of
 from ovlab.store.store import Store, open_store
 
 NUM_CLASSES = 20

@@ -16,9 +16,8 @@ from ovlab.specs.evaluation import EvaluationSpec, Scoring, evaluation_fingerpri
 from ovlab.specs.resolved import ResolvedTraining, training_fingerprint
 from ovlab.specs.suite import SHAPES, Suite
 from ovlab.specs.table import Column, Published, Row, Table, Variation
-from ovlab.store.attempts import Attempt
 from ovlab.store.count_shards import commit_shard, plan_shards
-from ovlab.store.record import ClassFigures, EvaluationRecord, StoredFile, TrainingRecord, cost_of
+from ovlab.store.record import Attempt, ClassFigures, EvaluationRecord, StoredFile, TrainingRecord, cost_of
 from ovlab.store.store import Store, open_store
 
 TIME = "2026-01-02T03:04:05+00:00"

@@ -3,8 +3,7 @@
 from dataclasses import replace
 
 from ovlab.report.pages import cost, table_name, template_folder, total_cost
-from ovlab.store.attempts import Attempt
-from ovlab.store.record import Cost, cost_of
+from ovlab.store.record import Attempt, Cost, cost_of
 
 TIME = "2026-01-02T03:04:05+00:00"
 ATTEMPT = Attempt(

@@ -8,8 +8,7 @@ import pytest
 from ovlab.specs.evaluation import EvaluationSpec, evaluation_fingerprint, protocol_hash, scoring_hash
 from ovlab.specs.resolved import ResolvedTraining, training_fingerprint
 from ovlab.specs.suite import PAPER
-from ovlab.store.attempts import Attempt
-from ovlab.store.record import ClassFigures, EvaluationRecord, StoredFile, TrainingRecord, cost_of
+from ovlab.store.record import Attempt, ClassFigures, EvaluationRecord, StoredFile, TrainingRecord, cost_of
 from ovlab.store.store import Store, open_store
 
 ATTEMPT = Attempt(
@@ -76,7 +75,6 @@ def make_evaluation() -> Callable[..., EvaluationRecord]:
             "cost": cost_of([ATTEMPT]),
             "finished": "2026-01-02T04:04:05+00:00",
             "provenance": {},
-            "mlflow_run_id": "run",
         }
         return EvaluationRecord(**{**values, **changes})
 

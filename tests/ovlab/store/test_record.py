@@ -9,8 +9,8 @@ import pytest
 
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import evaluation_fingerprint
-from ovlab.store.attempts import Attempt
 from ovlab.store.record import (
+    Attempt,
     DamagedError,
     EvaluationRecord,
     TrainingRecord,
@@ -26,6 +26,30 @@ def test_training_record_reads_back_as_it_was_written(make_training: Callable[..
     found = unpack_record(TrainingRecord, pack_record(record), place="x", fingerprint=record.fingerprint)
 
     assert found == record
+
+
+def sealed(content: object) -> bytes:
+    """A file with this content, whatever it is, under the seal that belongs to it."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return json.dumps({"format": "ovlab-record-1", "sha256": digest, "record": content}).encode()
+
+
+def test_record_of_an_older_version_with_the_field_that_was_dropped_is_read(
+    make_training: Callable[..., TrainingRecord],
+) -> None:
+    record = make_training()
+    fields = json.loads(pack_record(record))["record"]
+
+    older = sealed({**fields, "mlflow_run_id": record.fingerprint})
+
+    assert unpack_record(TrainingRecord, older, place="x", fingerprint=record.fingerprint) == record
+
+
+@pytest.mark.parametrize("content", [[], [1], None, 5, "text", {"mlflow_run_id": "a"}])
+def test_sealed_content_that_is_no_record_is_refused(content: object) -> None:
+    with pytest.raises(DamagedError, match=r"^x: "):
+        unpack_record(TrainingRecord, sealed(content), place="x", fingerprint="f" * 64)
 
 
 @pytest.mark.parametrize("backbone", ["vit-b", "convnext-b"])

@@ -16,8 +16,7 @@ from ovlab.specs.evaluation import protocol_hash, scoring_hash
 from ovlab.specs.suite import PAPER, SHAPES
 from ovlab.specs.table import SIX_BENCHMARKS, Row, Table, Variation
 from ovlab.store.artifacts import keep_checkpoint
-from ovlab.store.attempts import Attempt
-from ovlab.store.record import EvaluationRecord, StoredFile, TrainingRecord, cost_of
+from ovlab.store.record import Attempt, EvaluationRecord, StoredFile, TrainingRecord, cost_of
 from ovlab.store.store import Store, open_store
 from ovlab.sweeps.planner import make_plan
 from ovlab.sweeps.sweep import Plan

@@ -1,28 +1,31 @@
-"""A driver as small as can be: `python driver.py STORE WAY` starts a run and ends in this way.
+"""A driver as small as can be: `python driver.py STORE WAY` begins a run and ends in this way.
 
-WAY is finish, fail, exit, wait or wait-with-flusher. The last two print "waiting" and wait for a signal; the last one
-has a flusher, whose process id it prints first.
+WAY is finish, fail, exit, wait or wait-with-publisher. The last two print "waiting" and wait for a signal; the last one
+has a publisher, whose process id it prints first.
 """
 
 import sys
 import time
-from contextlib import ExitStack
 
+from ovlab.runs.ending import ending
+from ovlab.specs.events import Ended, RunHeader, Status, Step
+from ovlab.store.journal import open_journal
+from ovlab.store.store import open_store
 from ovlab.tracking.destination import destination
-from ovlab.tracking.flusher import start_flusher
-from ovlab.tracking.lifecycle import tracked
-from ovlab.tracking.spool import SpoolTracker, process_owner
-from ovlab.tracking.tracker import RunHeader
+from ovlab.tracking.publisher import start_publisher
 
 if __name__ == "__main__":
-    store, way = sys.argv[1:]
-    to, owner = destination(store), process_owner()
-    with ExitStack() as stack:
-        if way == "wait-with-flusher":
-            print(stack.enter_context(start_flusher(to, owner, interval=0.2, patience=120.0)).pid, flush=True)
-        tracker = SpoolTracker(to.spool, owner=owner)
-        with tracked(tracker, RunHeader(run=way, name=way), beat_seconds=0.1):
-            tracker.metrics(1, {"loss": 0.5})
+    place, way = sys.argv[1:]
+    if way == "wait-with-publisher":
+        publisher = start_publisher(place, destination(place))
+        print(publisher.pid, flush=True)
+    with open_journal(open_store(place), RunHeader(run=way, name=way)) as journal:
+
+        def tell(status: Status, reason: str) -> None:
+            journal.write(Ended(status=status, reason=reason))
+
+        with ending(tell):
+            journal.write(Step(step=1, loss=0.5, learning_rate=0.1, grad_norm=0.1, images_per_second=1.0))
             if way == "fail":
                 raise ValueError("a mistake")
             if way == "exit":

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ovlab.specs.errors import InputError
-from ovlab.tracking.destination import destination
+from ovlab.tracking.destination import destination, without_user
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +19,7 @@ def test_store_in_a_folder_holds_its_own_database(tmp_path: Path, scheme: str) -
     to = destination(f"{scheme}{tmp_path}")
 
     assert to.uri == f"sqlite:///{tmp_path}/tracking/mlflow.db"
-    assert to.spool.is_relative_to(tmp_path)
+    assert to.folder.is_relative_to(tmp_path)
     assert to.artifacts is not None
     assert to.artifacts.is_relative_to(tmp_path)
 
@@ -35,15 +35,29 @@ def test_server_overrides_the_database_and_keeps_its_own_artifacts(
     assert to.artifacts is None
 
 
-def test_store_in_a_bucket_spools_on_this_machine_and_needs_a_server(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_store_in_a_bucket_needs_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     to = destination("s3://bucket/store/")
 
-    assert to.spool.is_relative_to(tmp_path / "cache")
-    assert to.spool == destination("s3://bucket/store").spool
-    assert to.spool != destination("s3://bucket/other").spool
+    assert to.folder.is_relative_to(tmp_path / "cache")
+    assert to.folder == destination("s3://bucket/store").folder
+    assert to.folder != destination("s3://bucket/other").folder
     with pytest.raises(InputError, match="MLFLOW_TRACKING_URI"):
         to.require_uri()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracking:5000")
     assert destination("s3://bucket/store").require_uri() == "http://tracking:5000"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("http://me:secret@host:5000/path", "http://host:5000/path"),
+        (
+            "failed at https://token@host and postgresql+psycopg2://a:b@c/d",
+            "failed at https://host and postgresql+psycopg2://c/d",
+        ),
+        ("sqlite:////a@b/mlflow.db", "sqlite:////a@b/mlflow.db"),
+        ("http://me:p%40ss@host", "http://host"),
+    ],
+)
+def test_addresses_are_shown_without_names_and_passwords(text: str, shown: str) -> None:
+    assert without_user(text) == shown

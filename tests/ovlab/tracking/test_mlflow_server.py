@@ -7,16 +7,21 @@ from pathlib import Path
 import pytest
 
 from mlflow_server import Server
+from ovlab.specs.events import Ended, RunHeader, Step
+from ovlab.store.journal import open_journal
+from ovlab.store.store import Store
 from ovlab.tracking.destination import Destination
-from ovlab.tracking.replay import replay
-from ovlab.tracking.spool import SpoolTracker
-from ovlab.tracking.tracker import RunHeader
+from ovlab.tracking.mlflow_server import MlflowServer
+from ovlab.tracking.publish import publish
+
+
+def step(number: int) -> Step:
+    return Step(step=number, loss=1 / number, learning_rate=0.1, grad_norm=0.1, images_per_second=1.0)
 
 
 @pytest.fixture
 def server(tracking: Destination, tmp_path: Path) -> Iterator[Server]:
-    assert tracking.uri is not None
-    server = Server(tmp_path, tracking.uri)
+    server = Server(tmp_path, tracking.require_uri())
     server.start()
     yield server
     server.kill()
@@ -24,44 +29,38 @@ def server(tracking: Destination, tmp_path: Path) -> Iterator[Server]:
 
 # Two starts of the server: under a minute on a machine that does nothing else.
 @pytest.mark.timeout(900)
-def test_run_goes_on_while_the_server_is_dead_and_nothing_is_lost_or_told_twice(
-    server: Server, tracking: Destination, tmp_path: Path
-) -> None:
-    from ovlab.tracking.mlflow_tracker import MlflowServer
-
+def test_run_goes_on_while_the_server_is_dead_and_nothing_is_lost_or_told_twice(server: Server, store: Store) -> None:
     server.wait()
     mlflow = MlflowServer(server.uri)
-    tracker = SpoolTracker(tracking.spool)
-    (tmp_path / "overlay.png").write_bytes(b"a picture")
-    parent = SpoolTracker(tracking.spool)
-    parent.start(RunHeader(run="table4", name="Table 4"))
-    tracker.start(RunHeader(run="a", name="lambda 0.5", parent="table4", params={"seed": "1"}))
-    for step in range(20):
-        tracker.metrics(step, {"loss": 1 / (step + 1)})
-    assert replay(tracking.spool, mlflow).problem is None
+    with (
+        open_journal(store, RunHeader(run="table4", name="Table 4")),
+        open_journal(store, RunHeader(run="a", name="lambda 0.5", parent="table4", params={"seed": "1"})) as journal,
+    ):
+        for number in range(1, 21):
+            journal.write(step(number))
+        assert publish(store, mlflow).problem is None
 
-    server.kill()
-    began = time.monotonic()
-    for step in range(20, 60):
-        tracker.metrics(step, {"loss": 1 / (step + 1)})
-    tracker.artifact(tmp_path / "overlay.png", "pictures")
-    tracker.end("FINISHED")
-    assert time.monotonic() - began < 1.0
-    assert tracker.num_lost == 0
-    report = replay(tracking.spool, mlflow)
-    assert report.problem is not None
-    assert (report.num_delivered, report.num_refused, report.num_waiting) == (0, 0, 42)
+        server.kill()
+        began = time.monotonic()
+        for number in range(21, 61):
+            journal.write(step(number))
+        journal.write(Ended(status="FINISHED"))
+        assert time.monotonic() - began < 1.0
+        assert journal.num_lost == 0
+        report = publish(store, mlflow)
+        assert report.problem is not None
+        assert "no answer" in report.problem
+        assert (report.num_published, report.num_refused, report.num_waiting) == (0, 0, 41)
 
-    server.start_again()
-    server.wait()
-    report = replay(tracking.spool, mlflow)
+        server.start_again()
+        server.wait()
+        report = publish(store, mlflow)
 
-    assert (report.problem, report.num_delivered, report.num_waiting) == (None, 42, 0)
-    found = {run.run: run for run in mlflow.runs()}
-    assert {name: run.status for name, run in found.items()} == {"table4": "RUNNING", "a": "FINISHED"}
-    history = mlflow.client.get_metric_history(found["a"].id, "loss")
-    assert [(point.step, point.value) for point in history] == [(step, 1 / (step + 1)) for step in range(60)]
-    tags = mlflow.client.get_run(found["a"].id).data.tags
-    assert tags["mlflow.parentRunId"] == found["table4"].id
-    picture = mlflow.client.download_artifacts(found["a"].id, "pictures/overlay.png", str(tmp_path))
-    assert Path(picture).read_bytes() == b"a picture"
+        assert (report.problem, report.num_published, report.num_waiting) == (None, 41, 0)
+        experiment = mlflow.client.get_experiment_by_name("ovlab")
+        found = mlflow.client.search_runs([experiment.experiment_id])
+        runs = {run.data.tags["ovlab.run"]: run for run in found}
+        assert {name: run.info.status for name, run in runs.items()} == {"table4": "RUNNING", "a": "FINISHED"}
+        history = mlflow.client.get_metric_history(runs["a"].info.run_id, "train/loss")
+        assert [(point.step, point.value) for point in history] == [(n, 1 / n) for n in range(1, 61)]
+        assert runs["a"].data.tags["mlflow.parentRunId"] == runs["table4"].info.run_id

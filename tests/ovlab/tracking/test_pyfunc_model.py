@@ -18,10 +18,8 @@ from logoseg.presets import tiny
 from ovlab.evaluation.prediction import predict_photograph
 from ovlab.specs.evaluation import whole
 from ovlab.tracking.destination import Destination
-from ovlab.tracking.mlflow_tracker import MlflowServer
-from ovlab.tracking.replay import replay
-from ovlab.tracking.spool import SpoolTracker
-from ovlab.tracking.tracker import RunHeader, TrackedModel
+from ovlab.tracking.mlflow_models import TrackedModel
+from ovlab.tracking.mlflow_server import MlflowServer
 
 CLASSES = ["road", "a red car", "tree"]
 
@@ -44,23 +42,24 @@ def photograph(tmp_path: Path) -> Path:
     return path
 
 
-def tell_model(to: Destination, weights: Path) -> MlflowServer:
-    tracker = SpoolTracker(to.spool)
-    tracker.start(RunHeader(run="a", name="a"))
+def show_model(to: Destination, weights: Path) -> tuple[MlflowServer, str]:
+    """The server, and the id of the run with the model."""
+    server = MlflowServer(to.require_uri(), to.artifacts)
+    id = server.open("ovlab", "a", "a", 1000)
+    server.model(id, model_of(weights))
+    return server, id
+
+
+def model_of(weights: Path) -> TrackedModel:
     sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
-    tracker.model(TrackedModel(weights=str(weights), sha256=sha256, class_names=tuple(CLASSES[:2])))
-    tracker.end("FINISHED")
-    assert to.uri is not None
-    server = MlflowServer(to.uri, to.artifacts)
-    assert replay(to.spool, server).num_refused == 0
-    return server
+    return TrackedModel(weights=str(weights), sha256=sha256, class_names=tuple(CLASSES[:2]))
 
 
-def load(server: MlflowServer, monkeypatch: pytest.MonkeyPatch) -> Any:
+def load(server: MlflowServer, id: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     from mlflow.pyfunc import load_model
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
-    return load_model(f"runs:/{server.runs()[0].id}/model")
+    return load_model(f"runs:/{id}/model")
 
 
 def label_map(answer: str) -> np.ndarray:
@@ -73,9 +72,9 @@ def test_model_of_a_run_gives_the_labels_of_predict(
     from logoseg.checkpoint import load_weights
 
     monkeypatch.setenv("OVLAB_CACHE", str(tmp_path / "cache"))
-    server = tell_model(tracking, weights)
+    server, id = show_model(tracking, weights)
 
-    model = load(server, monkeypatch)
+    model = load(server, id, monkeypatch)
     encoded = base64.b64encode(photograph.read_bytes()).decode()
     answer = model.predict([{"image": str(photograph), "classes": CLASSES}, {"image": encoded, "classes": CLASSES[:1]}])
 
@@ -96,12 +95,13 @@ def test_model_of_a_run_gives_the_labels_of_predict(
 def test_model_is_code_and_an_address_told_once(
     tracking: Destination, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server = tell_model(tracking, weights)
-    run = server.client.get_run(server.runs()[0].id)
+    server, id = show_model(tracking, weights)
+    run = server.client.get_run(id)
 
-    replay(tracking.spool, server, again=True)
+    server.model(id, model_of(weights))
 
-    again = server.client.get_run(run.info.run_id)
+    again = server.client.get_run(id)
+    assert len(run.outputs.model_outputs) == 1
     assert [output.model_id for output in again.outputs.model_outputs] == [
         output.model_id for output in run.outputs.model_outputs
     ]
@@ -117,8 +117,8 @@ def test_weights_that_changed_since_are_refused(
 ) -> None:
     copy = tmp_path / "weights.safetensors"
     copy.write_bytes(weights.read_bytes())
-    server = tell_model(tracking, copy)
+    server, id = show_model(tracking, copy)
     copy.write_bytes(weights.read_bytes() + b" ")
 
     with pytest.raises(ValueError, match="other weights than those of the run"):
-        load(server, monkeypatch)
+        load(server, id, monkeypatch)

@@ -1,4 +1,4 @@
-"""MLflow as the server that the spool is replayed to: what each event of a run becomes there.
+"""MLflow as the server that a run is published to. Whatever is told twice changes nothing there.
 
 Every call names its run: nothing here uses MLflow's notion of an active run or experiment, which are global.
 """
@@ -7,59 +7,67 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ovlab.tracking.mlflow_client import MlflowClient, MlflowException, answered, prepare_schema
+from ovlab.tracking.mlflow_client import MlflowClient, Unavailable, answered, prepare_schema
 
 # isort: split
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 
+from ovlab.specs.events import Status
 from ovlab.tracking import limits
-from ovlab.tracking.mlflow_models import log_model_once
+from ovlab.tracking.mlflow_models import TrackedModel, log_model_once
 from ovlab.tracking.mlflow_runs import RunIndex
-from ovlab.tracking.provenance import UNKNOWN
-from ovlab.tracking.replay import MetricPoint, Refused, Unavailable
-from ovlab.tracking.tags import ATTEMPT, COMMAND, COMMIT, HEARTBEAT, PARAMS_CONFLICT, PARENT, REAPED, REASON
-from ovlab.tracking.tracked_run import TrackedRun
-from ovlab.tracking.tracker import RunHeader, Status, TrackedDataset, TrackedModel
+from ovlab.tracking.points import MetricPoint
+from ovlab.tracking.tags import PARAMS_CONFLICT, REASON, TrackedDataset
+
+_LARGEST_STEP = 2**63
 
 
 class MlflowServer:
-    """The tracking server at `uri`. `artifacts` is where a database without a server keeps artifacts."""
+    """The tracking server at `uri`. `artifacts` is where a database without a server keeps artifacts.
+
+    Every method raises Unavailable or Refused, and nothing else; `id` is the server's name for a run.
+    """
 
     def __init__(self, uri: str, artifacts: Path | None = None) -> None:
         self.uri = uri
-        self.artifacts = artifacts
         prepare_schema(uri)
         self.client = MlflowClient(uri)
         self._index = RunIndex(self.client, artifacts)
+        # What was found there in this process: runs and ids.
+        self.known: set[tuple[str, str]] = set()
 
     def answers(self) -> bool:
         try:
-            self.client.search_experiments(max_results=1)
-        except (MlflowException, OSError):
+            answered(self.client.search_experiments)(max_results=1)
+        except Unavailable:
             return False
         return True
 
     @answered
-    def start(self, run: RunHeader, time: int) -> str:
-        found = self._index.find(run.experiment, run.run) or self._index.create(run, time)
-        id = found.info.run_id
-        self._write_params(found, run.params)
-        said = {ATTEMPT: str(run.attempt), HEARTBEAT: str(time), **self._parent_tags(run)}
-        self._write_tags(id, {**run.tags, **_source_tags(run.tags), **said})
-        if found.info.status != "RUNNING":
-            self.client.update_run(id, status="RUNNING")
-        return id
+    def find(self, experiment: str, run: str) -> str | None:
+        """None for a run that was never told. Raises Refused for one that a person deleted."""
+        found = self._index.find(experiment, run)
+        return None if found is None else found.info.run_id
 
     @answered
-    def join(self, run: RunHeader) -> str:
-        found = self._index.find(run.experiment, run.run)
-        if found is None:
-            raise Unavailable(f"{run.run}: its first process has not reached the server yet")
+    def open(self, experiment: str, run: str, name: str, time: int) -> str:
+        """Find the run, or make it as begun at `time`, in ms since 1970."""
+        found = self._index.find(experiment, run) or self._index.create(experiment, run, name, time)
         return found.info.run_id
 
     @answered
+    def describe(self, id: str, params: Mapping[str, str], tags: Mapping[str, str]) -> None:
+        """Params are written once; others in a later attempt are told in a tag."""
+        self._write_params(self.client.get_run(id), params)
+        self._write_tags(id, tags)
+
+    @answered
     def metrics(self, id: str, points: Sequence[MetricPoint]) -> None:
-        metrics = [Metric(limits.valid_key(point.key), point.value, point.time, point.step) for point in points]
+        metrics = [
+            Metric(limits.valid_key(point.key), point.value, point.time, point.step)
+            for point in points
+            if abs(point.step) < _LARGEST_STEP
+        ]
         for batch in limits.batches(metrics, limits.MAX_METRICS):
             self.client.log_batch(id, metrics=batch)
 
@@ -68,19 +76,7 @@ class MlflowServer:
         self._write_tags(id, values)
 
     @answered
-    def heartbeat(self, id: str, time: int) -> None:
-        run = self.client.get_run(id)
-        # A machine that slept is taken for dead; when it goes on, so does its run.
-        reaped = run.data.tags.get(REAPED)
-        if run.info.status == "KILLED" and reaped and int(reaped) < time:
-            self.client.update_run(id, status="RUNNING")
-            self._write_tags(id, {REAPED: ""})
-        self._write_tags(id, {HEARTBEAT: str(time)})
-
-    @answered
     def artifact(self, id: str, path: Path, folder: str) -> None:
-        if not path.is_file():
-            raise Refused(f"{path.name} is no longer in the spool")
         self.client.log_artifact(id, str(path), folder or None)
 
     @answered
@@ -110,14 +106,15 @@ class MlflowServer:
         log_model_once(self.client, self.client.get_run(id), model)
 
     @answered
-    def end(self, id: str, status: Status, reason: str, time: int, *, reaped: bool = False) -> None:
-        self._write_tags(id, {REASON: reason, REAPED: str(time) if reaped else ""})
-        self.client.set_terminated(id, status=status, end_time=time)
+    def running(self, id: str) -> None:
+        if self.client.get_run(id).info.status != "RUNNING":
+            self.client.update_run(id, status="RUNNING")
 
     @answered
-    def runs(self, *, only_running: bool = False) -> list[TrackedRun]:
-        """Every run that ovlab tracks, the newest first."""
-        return self._index.all(only_running=only_running)
+    def ended(self, id: str, status: Status, reason: str, time: int) -> None:
+        """At `time`, in ms since 1970."""
+        self._write_tags(id, {REASON: reason})
+        self.client.set_terminated(id, status=status, end_time=time)
 
     def _write_params(self, found: Run, params: Mapping[str, str]) -> None:
         known = found.data.params
@@ -140,17 +137,3 @@ class MlflowServer:
     def _write_tags(self, id: str, tags: Mapping[str, str]) -> None:
         for batch in limits.text_batches(tags, max_value=limits.MAX_TAG_VALUE):
             self.client.log_batch(id, tags=[RunTag(key, value) for key, value in batch.items()])
-
-    def _parent_tags(self, run: RunHeader) -> dict[str, str]:
-        if run.parent is None:
-            return {}
-        parent = self._index.find(run.experiment, run.parent)
-        return {PARENT: run.parent} | ({"mlflow.parentRunId": parent.info.run_id} if parent else {})
-
-
-def _source_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """Where a run comes from, by the names under which MLflow's pages show it: its command, shortened, and commit."""
-    command, commit = tags.get(COMMAND, UNKNOWN), tags.get(COMMIT, UNKNOWN)
-    shown = {"mlflow.source.name": " ".join(command.split()[:2]), "mlflow.source.git.commit": commit}
-    known = {name: value for name, value in shown.items() if value != UNKNOWN}
-    return {"mlflow.source.type": "LOCAL", **known} if known else {}

@@ -1,19 +1,17 @@
-"""A run from start to end with a status that is true: FINISHED, FAILED after an exception, KILLED when it was stopped.
+"""How a run ended, as a status that is true: FINISHED, FAILED after an exception, KILLED when it was stopped.
 
-What no code can say any more, because the process got SIGKILL, is said by the flusher that outlives it
-(ovlab.tracking.flusher), and by `ovlab runs reap` where the whole machine went away.
+What no code can say any more, because the process got SIGKILL, is said by whoever finds it dead (store/journal.py).
 """
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from ovlab.specs.errors import Stopped
+from ovlab.specs.events import Status
 from ovlab.specs.wording import one_line
-from ovlab.tracking.heartbeat import BEAT_SECONDS, Measure, beating
-from ovlab.tracking.tracker import RunHeader, Status, Tracker
 
 _REASON_LENGTH = 500
 
@@ -25,7 +23,7 @@ class Terminated(SystemExit):
         super().__init__(128 + signal.SIGTERM)
 
 
-class Outcome:
+class Ending:
     """How a run will be said to have ended. A block that returns well although it was stopped must say so."""
 
     def __init__(self) -> None:
@@ -42,28 +40,23 @@ class Outcome:
 
 
 @contextmanager
-def tracked(
-    tracker: Tracker, run: RunHeader, *, beat_seconds: float = BEAT_SECONDS, measure: Measure | None = None
-) -> Iterator[Outcome]:
-    """Start `run`, beat while the block runs, and end it by what happens in the block; exceptions pass through.
+def ending(tell: Callable[[Status, str], object]) -> Iterator[Ending]:
+    """Give `tell` the status and the reason when the block ends, by what happens in it; exceptions pass through.
 
     SIGTERM, which would end the process without a word, is raised as Terminated, unless something else handles it
-    already. `measure` gives the system metrics of each beat.
+    already.
     """
-    outcome = Outcome()
+    found = Ending()
     with _sigterm_raises():
-        tracker.start(run)
         try:
-            with beating(tracker, beat_seconds, measure):
-                yield outcome
+            yield found
         except BaseException as error:
-            status, reason = _verdict(error, outcome)
-            tracker.end(status, reason)
+            tell(*_verdict(error, found))
             raise
-        tracker.end(outcome.status, outcome.reason)
+        tell(found.status, found.reason)
 
 
-def _verdict(error: BaseException, outcome: Outcome) -> tuple[Status, str]:
+def _verdict(error: BaseException, found: Ending) -> tuple[Status, str]:
     match error:
         case Terminated():
             return "KILLED", "SIGTERM"
@@ -72,7 +65,7 @@ def _verdict(error: BaseException, outcome: Outcome) -> tuple[Status, str]:
         case Stopped():
             return "KILLED", str(error)
         case SystemExit(code=None | 0):
-            return outcome.status, outcome.reason
+            return found.status, found.reason
         case SystemExit():
             return "FAILED", f"exit: {error.code}"
     return "FAILED", f"{type(error).__name__}: {one_line(error)}"[:_REASON_LENGTH]

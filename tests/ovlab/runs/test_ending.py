@@ -4,20 +4,24 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
+from ovlab.runs.ending import Terminated, ending
 from ovlab.specs.errors import Stopped
-from ovlab.tracking.lifecycle import Terminated, tracked
-from ovlab.tracking.spool import SpoolTracker, read_events
-from ovlab.tracking.tracker import RunHeader
-
-HEADER = RunHeader(run="a", name="a")
+from ovlab.specs.events import Status
 
 
-def last_event(spool: Path) -> dict:
-    return list(read_events(spool / "a"))[-1].content
+class Told(list[tuple[Status, str]]):
+    """What was told, in order."""
+
+    def __call__(self, status: Status, reason: str) -> None:
+        self.append((status, reason))
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
 
 
 @pytest.fixture(autouse=True)
@@ -67,37 +71,33 @@ def leave(code: object) -> Callable[[], None]:
     ids=["exception", "SIGINT", "SIGTERM", "stopped", "exit 1", "exit 0", "exit"],
 )
 def test_status_is_what_ended_the_block(
-    tmp_path: Path, happens: Callable[[], None], error: type[BaseException], status: str, reason: str
+    told: Told, happens: Callable[[], None], error: type[BaseException], status: str, reason: str
 ) -> None:
-    with pytest.raises(error), tracked(SpoolTracker(tmp_path), HEADER):
+    with pytest.raises(error), ending(told):
         happens()
 
-    end = last_event(tmp_path)
-    assert (end["kind"], end["status"], end["reason"]) == ("end", status, reason)
+    assert told == [(status, reason)]
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
-def test_block_that_returns_is_finished_unless_it_says_otherwise(tmp_path: Path) -> None:
-    with tracked(SpoolTracker(tmp_path), HEADER):
-        pass
-    assert last_event(tmp_path)["status"] == "FINISHED"
+def test_block_that_returns_is_finished_unless_it_says_otherwise(told: Told) -> None:
+    with ending(told):
+        assert told == []
+    with ending(told) as found:
+        found.killed("stopped after step 3")
+    with ending(told) as found:
+        found.failed("2 of 7 trials")
 
-    with tracked(SpoolTracker(tmp_path), HEADER) as outcome:
-        outcome.killed("stopped after step 3")
-    assert (last_event(tmp_path)["status"], last_event(tmp_path)["reason"]) == ("KILLED", "stopped after step 3")
-
-    with tracked(SpoolTracker(tmp_path), HEADER) as outcome:
-        outcome.failed("2 of 7 trials")
-    assert last_event(tmp_path)["status"] == "FAILED"
+    assert told == [("FINISHED", ""), ("KILLED", "stopped after step 3"), ("FAILED", "2 of 7 trials")]
 
 
-def test_handler_of_somebody_else_stays(tmp_path: Path) -> None:
+def test_handler_of_somebody_else_stays(told: Told) -> None:
     def handler(_number: int, _frame: object) -> None:
         pass
 
     before = signal.signal(signal.SIGTERM, handler)
     try:
-        with tracked(SpoolTracker(tmp_path), HEADER):
+        with ending(told):
             assert signal.getsignal(signal.SIGTERM) is handler
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -105,21 +105,3 @@ def test_handler_of_somebody_else_stays(tmp_path: Path) -> None:
 
 def test_terminated_process_has_the_exit_code_of_the_shell() -> None:
     assert Terminated().code == 143
-
-
-def test_run_beats_while_its_block_runs_and_no_longer(tmp_path: Path) -> None:
-    def kinds() -> list[str]:
-        return [event.kind for event in read_events(tmp_path / "a")]
-
-    with tracked(SpoolTracker(tmp_path), HEADER, beat_seconds=0.01, measure=lambda: {"system/x": 1.0}):
-        deadline = time.monotonic() + 30
-        while kinds().count("heartbeat") < 3 and time.monotonic() < deadline:
-            time.sleep(0.01)
-
-    told = kinds()
-    assert told[0] == "start"
-    assert told[-1] == "end"
-    assert told.count("heartbeat") >= 3
-    assert told.count("metrics") >= 2
-    time.sleep(0.05)
-    assert kinds() == told

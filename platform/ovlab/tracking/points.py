@@ -1,0 +1,72 @@
+"""What events and records become in MLflow: points of its metrics, the same whoever publishes them, and when."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import asdict
+from datetime import datetime
+from typing import NamedTuple
+
+from ovlab.specs.events import Beat, Begun, Step
+from ovlab.store.journal import RunLog, Told
+from ovlab.store.record import EvaluationRecord, TrainingRecord
+
+# Of a curve; the journal has every update.
+MAX_POINTS = 1000
+
+
+class MetricPoint(NamedTuple):
+    """`time` is in ms since 1970."""
+
+    key: str
+    value: float
+    time: int
+    step: int
+
+
+def points_of(log: RunLog, news: Collection[Told]) -> Iterator[MetricPoint]:
+    """The curve and the load of the machine, as far as `news` tells of them.
+
+    An update that is told again, since its process was killed before it was saved, is shown as it was told first.
+    """
+    new = {(told.file, told.end) for told in news}
+    begins = [told.event for told in log.events if isinstance(told.event, Begun) and told.event.work == "training"]
+    total = begins[0].total if begins else 0
+    every = max(1, -(-total // MAX_POINTS))
+    shown: set[int] = set()
+    for told in log.events:
+        match told.event:
+            case Step(step=step) as update if step % every == 0 or step in (1, total):
+                if step not in shown and (told.file, told.end) in new:
+                    yield from _curve_points(update, told.time)
+                shown.add(step)
+            case Beat(metrics=metrics) if (told.file, told.end) in new:
+                # The clock as step keeps the curves of two attempts apart.
+                for name, value in metrics.items():
+                    yield MetricPoint(name, value, round(1000 * told.time), int(told.time))
+
+
+def training_points(record: TrainingRecord) -> list[MetricPoint]:
+    """What the training has cost, at its last update."""
+    costs = {"cost/seconds": record.cost.seconds, "cost/gpu_seconds": record.cost.gpu_seconds}
+    return [MetricPoint(name, value, _time(record), record.num_steps) for name, value in costs.items()]
+
+
+def evaluation_points(record: EvaluationRecord, step: int) -> list[MetricPoint]:
+    """Its scores, at the last update of the training."""
+    scores = {key: value for key, value in record.figures.items() if key == "num_images" or not key.startswith("num_")}
+    return [
+        MetricPoint(f"{record.evaluation.benchmark}/{key}", float(value), _time(record), step)
+        for key, value in scores.items()
+        if value is not None
+    ]
+
+
+def _curve_points(update: Step, time: float) -> Iterator[MetricPoint]:
+    values = asdict(update)
+    step = values.pop("step")
+    for name, value in values.items():
+        if value is not None:
+            yield MetricPoint(f"train/{name}", value, round(1000 * time), step)
+
+
+def _time(record: TrainingRecord | EvaluationRecord) -> int:
+    return round(1000 * datetime.fromisoformat(record.finished).timestamp())
