@@ -101,7 +101,7 @@ def _make(plan: "Plan", store: "Store", sources: "Sources", arguments: argparse.
     from ovlab.runs.progress import ProgressLine
     from ovlab.sweeps.loop import make_sweep
     from ovlab.tracking.provenance import provenance
-    from ovlab.tracking.publish import publishing
+    from ovlab.tracking.publisher import publishing
 
     executor = executor_of_runs(arguments, len(plan.missing))
     with (

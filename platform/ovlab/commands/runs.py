@@ -135,7 +135,7 @@ def _reap(arguments: argparse.Namespace) -> int:
 
 
 def _publish(arguments: argparse.Namespace) -> int:
-    from ovlab.files.claim import claimed
+    from ovlab.files.lock import locked
     from ovlab.store.journal_file import send_left
     from ovlab.tracking.destination import destination, without_user
 
@@ -152,7 +152,7 @@ def _publish(arguments: argparse.Namespace) -> int:
         send_left(store.folder)
     with ExitStack() as stack:
         try:
-            stack.enter_context(claimed(to.folder / LOCK, "publishing", seconds=_LOCK_SECONDS))
+            stack.enter_context(locked(to.folder / LOCK, "publishing", seconds=_LOCK_SECONDS))
         except InputError:
             raise WorkError(f"{store}: another process is publishing it; nothing is left to do here.") from None
         try:

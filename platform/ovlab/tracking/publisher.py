@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ovlab.files.claim import claimed
+from ovlab.files.lock import locked
 from ovlab.specs.errors import InputError
 from ovlab.store.journal import end_silent, journaled_runs
 from ovlab.store.store import Store, open_store
@@ -161,7 +161,7 @@ class _Publisher:
         try:
             if not isinstance(self.server, MlflowServer):
                 self.server = MlflowServer(self.to.require_uri(), self.to.artifacts)
-            with claimed(self.to.folder / LOCK, "publishing"):
+            with locked(self.to.folder / LOCK, "publishing"):
                 report = publish(self.store, self.server)
             return report.problem, report.num_running
         except (Unavailable, InputError, OSError) as error:

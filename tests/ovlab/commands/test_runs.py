@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ovlab.files.claim import claimed
 
 from ovlab.cli import main
 from ovlab.commands import runs
-from ovlab.files.claim import claimed
 from ovlab.specs.events import Beat, Ended, Event, RunHeader, Started, Step
 from ovlab.store.journal import open_journal
 from ovlab.store.journal_lines import pack_line
