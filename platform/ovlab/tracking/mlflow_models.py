@@ -19,7 +19,7 @@ from ovlab.tracking.provenance import installed_versions
 _NAME = "model"
 _REQUIRED = ("logoseg", "mlflow", "torch")
 _CODE = Path(__file__).with_name("pyfunc_model.py")
-_WEIGHTS = "ovlab.runs.weights"
+_WEIGHTS = "ovlab.weights"
 _SHA256 = "ovlab.weights_sha256"
 _SIGNATURE = ModelSignature(
     inputs=Schema([ColSpec(DataType.string, "image"), ColSpec(Array(DataType.string), "classes")]),
