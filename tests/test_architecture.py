@@ -1,5 +1,6 @@
 """The house keeps its shape: one-way imports, light start, nothing that hides the standard library."""
 
+import ast
 import resource
 import subprocess
 import sys
@@ -113,3 +114,21 @@ def test_ovlab_holds_no_loose_module_but_its_command_line() -> None:
     loose = {path.name for path in (ROOT / "platform" / "ovlab").glob("*.py")}
 
     assert loose == {"__init__.py", "__main__.py", "cli.py"}
+
+
+def test_no_public_function_takes_more_than_eight_parameters() -> None:
+    wide = []
+    for root in ("platform", "model"):
+        for path in (ROOT / root).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+                    arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+                    if len([one for one in arguments if one.arg not in ("self", "cls")]) > 8 and not _is_compiled(node):
+                        wide.append(f"{path.relative_to(ROOT)}:{node.name}")
+
+    assert wide == []
+
+
+def _is_compiled(function: ast.FunctionDef) -> bool:
+    """Numba's kernels take arrays, not objects."""
+    return any("njit" in ast.unparse(decorator) for decorator in function.decorator_list)
