@@ -66,6 +66,15 @@ def test_two_workers_give_the_loss_curve_and_the_weights_of_one_process(tmp_path
     assert micro.shared_training(stores[1], tmp_path / "elsewhere") == two
 
 
+def test_two_workers_train_into_a_run_folder_that_is_the_store(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+
+    record = micro.shared_training(open_store(str(run)), run)
+
+    assert (run / "weights.safetensors").is_file()
+    assert [step.step for step in log_of(open_store(str(run)), record)] == list(range(1, micro.NUM_STEPS + 1))
+
+
 def test_an_elastic_run_asked_to_stop_is_one_that_a_single_process_continues(tmp_path: Path) -> None:
     store = open_store(str(tmp_path / "store"))
     heard: list[int] = []

@@ -73,7 +73,7 @@ def test_own_data_sets_are_columns_from_the_plan_to_a_report_that_needs_no_data(
 ) -> None:
     assert planned(capsys) == [("shapes-pas-20", "missing", 3), ("street", "missing", 3), ("synthetic", "missing", 2)]
 
-    here = ["--clip", "shapes-vit-s=none", "--workers", "1", "--no-tracking", "--device", "cpu"]
+    here = ["--clip", "shapes-vit-s=none", "--runs-at-once", "1", "--no-tracking", "--device", "cpu"]
     assert main(["run", "mine.py", *here, *OPTIONS]) == 0
     capsys.readouterr()
 

@@ -97,7 +97,6 @@ def test_train_into_a_store_leaves_a_record_and_is_not_done_again(
     ("options", "words"),
     [
         ((), "--out RUN, or --store STORE"),
-        (("--out", "run", "--workers", "2"), "give --store STORE too"),
         (("--store", "store", "--workers", "3"), "batch_size = 4 images equally"),
     ],
 )

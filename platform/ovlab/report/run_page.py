@@ -188,7 +188,7 @@ def _loss(store: Store, training: TrainingRecord) -> Panel | None:
     steps = read_curve(store, training.fingerprint)
     if not steps:
         return None
-    return curve_panel("Training loss", "update", [step.step for step in steps], [step.loss for step in steps])
+    return curve_panel("Training loss", "update", [float(step.step) for step in steps], [step.loss for step in steps])
 
 
 def _flat(values: object, prefix: str) -> list[tuple[str, str]]:

@@ -93,7 +93,8 @@ def wait_until_free(path: Path, *, seconds: float) -> None:
 
 
 def _is_ours(file: Path) -> bool:
-    return file.name == LOCK or file.name.endswith(PARTIAL)
+    # Where the folder is a store as well, and workers of a Ray train, the journal begins before spec.json.
+    return file.name in (LOCK, "journals") or file.name.endswith(PARTIAL)
 
 
 def _to_json(identity: RunIdentity) -> str:
