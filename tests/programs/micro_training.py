@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ray import cloudpickle
+
 from hearing import Hearing
 from logoseg.presets import tiny
 from ovlab.ray.cluster import connect
@@ -29,6 +31,8 @@ from ovlab.store.record import TrainingRecord
 from ovlab.store.store import Store, open_store
 
 NUM_STEPS = 50
+# Workers do not find this module where pytest does.
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 
 class FiveScenes(Sources):
