@@ -6,12 +6,12 @@ import pytest
 
 import micro_sweep as micro
 from mlflow_server import Server
+from ovlab.tracking.mlflow_client import MlflowClient
+from shown_runs import runs_at
 
 
 @pytest.mark.timeout(900)
 def test_sweep_goes_on_without_its_server_which_is_told_everything_later(tmp_path: Path) -> None:
-    from ovlab.tracking.mlflow_tracker import MlflowServer
-
     server, folder = Server(tmp_path, f"sqlite:///{tmp_path}/mlflow.db"), tmp_path / "sweep"
     server.start()
     try:
@@ -27,9 +27,7 @@ def test_sweep_goes_on_without_its_server_which_is_told_everything_later(tmp_pat
         server.start_again()
         server.wait()
         assert micro.on_the_server(folder, MLFLOW_TRACKING_URI=server.uri) == micro.END
-        mlflow = MlflowServer(server.uri)
-        (found,) = [known for known in mlflow.runs() if known.run == run]
-        history = mlflow.client.get_metric_history(found.id, "train/loss")
+        history = MlflowClient(server.uri).get_metric_history(runs_at(server.uri)[run].info.run_id, "train/loss")
         assert [point.step for point in history] == list(range(1, micro.NUM_STEPS + 1))
     finally:
         server.kill()

@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from ovlab.store.store import Store, open_store
+from shown_runs import runs_at
 
 # A LoGoSeg of some 100,000 weights, from random ones.
 SMALL = [
@@ -180,23 +181,21 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def test_table_in_a_bucket_is_tracked_in_postgres_and_made_once(
     s3_bucket: str, environment: dict[str, str], postgres: str, tmp_path: Path
 ) -> None:
-    from ovlab.tracking.mlflow_tracker import MlflowServer
-
     (tmp_path / "mine.py").write_text(TABLE)
     run = ["run", "./mine.py", "--clip", "shapes-vit-s=none", "--limit-steps", "2", "--limit-images", "2"]
     run += ["--runs-at-once", "1", "--device", "cpu", "--loader-workers", "0", "--store", f"s3://{s3_bucket}/store"]
     with mlflow_server(postgres, tmp_path) as uri:
         environment["MLFLOW_TRACKING_URI"] = uri
         made = ovlab(environment, tmp_path, *run)
-        ovlab(environment, tmp_path, "runs", "replay", "--store", f"s3://{s3_bucket}/store")
+        ovlab(environment, tmp_path, "runs", "publish", "--store", f"s3://{s3_bucket}/store")
         again = ovlab(environment, tmp_path, *run)
-        found = MlflowServer(uri).runs()
+        found = runs_at(uri)
 
     parts = [part for run in made["runs"] for part in (run["training"], *run["evaluations"])]
     assert [part["status"] for part in parts] == ["done"] * 3
     assert again == made
     store = open_store(f"s3://{s3_bucket}/store")
     assert {record.fingerprint for record in store.records()} == {part["fingerprint"] for part in parts}
-    assert [run.status for run in found] == ["FINISHED"] * len(found)
+    assert [run.info.status for run in found.values()] == ["FINISHED"] * len(found)
     assert len(found) >= 2
-    assert sum(run.parent is None for run in found) == 1
+    assert sum("ovlab.parent" not in run.data.tags for run in found.values()) == 1

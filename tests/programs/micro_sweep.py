@@ -1,6 +1,5 @@
 """`ovlab run` on the micro table as a process that can be killed, and what it left."""
 
-import json
 import os
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from safetensors.torch import load_file
 from ovlab.store.artifacts import fetch_weights
 from ovlab.store.journal import curve_of, journaled_runs, read_journal, status_of
 from ovlab.store.store import open_store
+from shown_runs import runs_at
 
 TABLE = Path(__file__).with_name("micro_table.py")
 NUM_STEPS = 24
@@ -94,15 +94,14 @@ def short_name(name: str) -> str:
 
 
 def on_the_server(folder: Path, **variables: str) -> dict[str, str]:
-    """The statuses in MLflow, after everything was delivered."""
-    answers = [
-        subprocess.run(
-            [sys.executable, "-m", "ovlab", "runs", action, "--store", str(folder / "store"), "--json"],
-            cwd=folder,
-            env=environment(folder, **variables),
-            capture_output=True,
-            check=True,
-        )
-        for action in ("publish", "list")
-    ]
-    return {short_name(run["name"]): run["status"] for run in json.loads(answers[1].stdout)["runs"]}
+    """The statuses in MLflow, after everything was published."""
+    store = str(folder / "store")
+    subprocess.run(
+        [sys.executable, "-m", "ovlab", "runs", "publish", "--store", store],
+        cwd=folder,
+        env=environment(folder, **variables),
+        capture_output=True,
+        check=True,
+    )
+    uri = variables.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder}/store/tracking/mlflow.db"
+    return {short_name(run.info.run_name): run.info.status for run in runs_at(uri).values()}

@@ -125,7 +125,7 @@ def execute(arguments: argparse.Namespace) -> int:
             observer=ProgressLine(),
         )
         found = context.store.training(str(training.fingerprint))
-        with journaled(header_of(run, context.source), context) as inner:
+        with journaled(header_of(run, context.source, context.sources), context) as inner:
             record = ensure_training(training, inner, executor)
     return _tell(record, context, arguments, was_there=found is not None)
 

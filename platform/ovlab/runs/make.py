@@ -35,7 +35,7 @@ def make_run(run: PlannedRun, context: RunContext, executor: Executor) -> RunRec
     InputError when the training is blocked, the data have changed since the plan or another process is at the run, and
     WorkError, after the rest is done, when an evaluation is blocked.
     """
-    header = header_of(run, context.source)
+    header = header_of(run, context.source, context.sources)
     with locked(context.lock(header.run), run.name, seconds=PATIENCE), journaled(header, context) as inner:
         training = ensure_training(run.training, inner, executor)
         jobs = [

@@ -13,7 +13,6 @@ from ovlab.tracking.provenance import Provenance
 
 RUN = "ovlab.run"
 PARENT = "ovlab.parent"
-CHILDREN = "ovlab.children"
 ATTEMPT = "ovlab.attempt"
 HEARTBEAT = "ovlab.heartbeat"
 REASON = "ovlab.reason"

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ovlab.files.claim import claimed
 
 from ovlab.cli import main
 from ovlab.commands import runs
+from ovlab.files.lock import locked
 from ovlab.specs.events import Beat, Ended, Event, RunHeader, Started, Step
 from ovlab.store.journal import open_journal
 from ovlab.store.journal_lines import pack_line
@@ -146,7 +146,7 @@ def test_publish_beside_another_that_publishes_says_so(
     store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runs, "_LOCK_SECONDS", 0.2)
-    with claimed(tmp_path / "store" / "tracking" / LOCK, "test"):
+    with locked(tmp_path / "store" / "tracking" / LOCK, "test"):
         assert main(["runs", "publish", "--store", str(store)]) == 1
 
     error = capsys.readouterr().err.strip()

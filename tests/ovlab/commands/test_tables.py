@@ -122,7 +122,7 @@ def test_run_with_everything_done_starts_no_ray_and_tells_nobody(
     (place / "mine.py").write_text(TABLE.replace("BROKEN", "{}"))
     assert made(capsys)[0] == 0
     monkeypatch.setitem(sys.modules, "ovlab.ray.cluster", None)
-    monkeypatch.setitem(sys.modules, "ovlab.tracking.session", None)
+    monkeypatch.setitem(sys.modules, "ovlab.tracking.publisher", None)
 
     assert main(["run", "./mine.py", *OPTIONS, "--runs-at-once", "2"]) == 0
 

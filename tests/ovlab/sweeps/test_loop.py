@@ -25,6 +25,7 @@ from ovlab.sweeps.loop import make_sweep
 from ovlab.sweeps.planner import make_plan
 from ovlab.sweeps.sweep import Plan
 from ovlab.tracking.provenance import Source
+from ovlab.tracking.tags import datasets_in
 
 SOURCES = Sources(clip_files={"shapes-vit-s": RANDOM})
 SWEEP = "micro (shapes, rehearsal: 2 steps, 2 images)"
@@ -97,6 +98,10 @@ def test_child_says_what_it_computes_and_what_it_was_made_with(made: Path) -> No
     assert header.tags["ovlab.data.shapes-pc-59"] == run.training.resolved.data_digest
     assert header.tags["ovlab.data.shapes-pas-20b"] == run.evaluations[1].spec.data_digest
     assert header.tags["ovlab.protocol.shapes-pas-20"] != header.tags["ovlab.protocol.shapes-pas-20b"]
+    datasets = datasets_in(header.tags)
+    assert [dataset.context for dataset in datasets] == ["training", "evaluation", "evaluation"]
+    assert datasets[0].digest == run.training.resolved.data_digest
+    assert [dataset.num_samples for dataset in datasets[1:]] == [2, 2]
 
 
 def test_child_tells_its_curve_and_its_records(made: Path) -> None:

@@ -13,6 +13,7 @@ from ovlab.store.store import Store
 from ovlab.tracking.destination import Destination
 from ovlab.tracking.mlflow_server import MlflowServer
 from ovlab.tracking.publish import publish
+from shown_runs import runs_at
 
 
 def step(number: int) -> Step:
@@ -57,9 +58,7 @@ def test_run_goes_on_while_the_server_is_dead_and_nothing_is_lost_or_told_twice(
         report = publish(store, mlflow)
 
         assert (report.problem, report.num_published, report.num_waiting) == (None, 41, 0)
-        experiment = mlflow.client.get_experiment_by_name("ovlab")
-        found = mlflow.client.search_runs([experiment.experiment_id])
-        runs = {run.data.tags["ovlab.run"]: run for run in found}
+        runs = runs_at(server.uri)
         assert {name: run.info.status for name, run in runs.items()} == {"table4": "RUNNING", "a": "FINISHED"}
         history = mlflow.client.get_metric_history(runs["a"].info.run_id, "train/loss")
         assert [(point.step, point.value) for point in history] == [(n, 1 / n) for n in range(1, 61)]

@@ -26,6 +26,7 @@ from ovlab.tracking.points import MAX_POINTS
 from ovlab.tracking.publish import PublishReport, publish
 from ovlab.tracking.published import num_waiting
 from ovlab.tracking.tags import Child, TrackedDataset, children_tag, datasets_tag
+from shown_runs import runs_at
 
 Tell = Callable[..., str]
 DATASET = TrackedDataset(name="shapes-coco", digest="d" * 64, source="/data", context="training", num_samples=5)
@@ -84,17 +85,8 @@ def whole(tell: Tell, store: Store, training: TrainingRecord, evaluation: Evalua
     )
 
 
-def runs_at(server: MlflowServer) -> dict[str, Any]:
-    """MLflow's entities by what ovlab calls them; each once."""
-    experiments = [one.experiment_id for one in server.client.search_experiments()]
-    found = server.client.search_runs(experiments, max_results=1000)
-    names = [run.data.tags["ovlab.run"] for run in found]
-    assert len(names) == len(set(names))
-    return dict(zip(names, found, strict=True))
-
-
 def steps_at(server: MlflowServer, run: str = "a", metric: str = "train/loss") -> list[int]:
-    history = server.client.get_metric_history(runs_at(server)[run].info.run_id, metric)
+    history = server.client.get_metric_history(runs_at(server.uri)[run].info.run_id, metric)
     return sorted(point.step for point in history)
 
 
@@ -112,7 +104,7 @@ def test_run_arrives_whole_under_its_parent(server: MlflowServer, store: Store, 
     report = publish(store, server)
 
     assert report == PublishReport(num_published=708, num_running=0)
-    found = runs_at(server)
+    found = runs_at(server.uri)
     run, id = found["a"], found["a"].info.run_id
     assert (run.info.status, run.info.run_name) == ("FINISHED", "lambda 0.5")
     assert run.data.params == {"model.prior_weight": "0.5"}
@@ -196,7 +188,7 @@ def test_update_that_is_told_again_after_a_kill_is_one_point(server: MlflowServe
     publish(store, server, again=True)
 
     assert steps_at(server) == [1, 2, 3, 4, 5, 6, 7]
-    run = runs_at(server)["a"]
+    run = runs_at(server.uri)["a"]
     assert (run.info.status, run.data.tags["ovlab.attempt"]) == ("FINISHED", "2")
 
 
@@ -219,7 +211,7 @@ def test_other_params_of_a_second_attempt_are_told(server: MlflowServer, store: 
 
     publish(store, server)
 
-    run = runs_at(server)["a"]
+    run = runs_at(server.uri)["a"]
     assert (run.info.status, run.data.tags["ovlab.attempt"]) == ("RUNNING", "2")
     assert run.data.params == {"model.prior_weight": "0.5", "seed": "3"}
     assert "0.5 then, 0.7 now" in run.data.tags["ovlab.params_conflict"]
@@ -232,7 +224,7 @@ def test_long_and_odd_texts_are_cut_to_what_mlflow_takes(server: MlflowServer, s
 
     assert publish(store, server).num_refused == 0
 
-    run = runs_at(server)["a"]
+    run = runs_at(server.uri)["a"]
     assert (len(run.data.params), len(run.data.metrics), len(run.data.tags["diff"])) == (150, 1500, 8000)
 
 
@@ -252,7 +244,7 @@ def test_sweep_lists_its_runs_with_their_scores_and_what_failed(
 
     publish(store, server)
 
-    run = runs_at(server)["table4"]
+    run = runs_at(server.uri)["table4"]
     assert (run.info.status, run.data.tags["ovlab.reason"]) == ("FAILED", "1 of 3 runs")
     assert "ovlab.children" not in run.data.tags
     table = json.loads(Path(server.client.download_artifacts(run.info.run_id, "runs.json")).read_text())
@@ -270,7 +262,7 @@ def test_parents_come_before_their_children_and_circles_end(server: MlflowServer
 
     assert publish(store, server).problem is None
 
-    found = runs_at(server)
+    found = runs_at(server.uri)
     ids = {name: run.info.run_id for name, run in found.items()}
     parents = {name: run.data.tags.get("mlflow.parentRunId") for name, run in found.items()}
     assert (parents["a"], parents["b"], parents["c"], parents["d"]) == (ids["b"], ids["c"], None, None)
@@ -299,19 +291,19 @@ def test_dead_run_is_ended_here_and_on_the_server_and_a_beat_brings_it_back(
     tell("dead", dead)
 
     assert publish(store, server).num_running == 1
-    found = runs_at(server)
+    found = runs_at(server.uri)
     assert {name: run.info.status for name, run in found.items()} == {"alive": "RUNNING", "dead": "KILLED"}
     assert "no sign of life for 40" in found["dead"].data.tags["ovlab.reason"]
 
     tell("dead", [*dead, (time.time(), Beat())])
     publish(store, server)
-    assert runs_at(server)["dead"].info.status == "RUNNING"
+    assert runs_at(server.uri)["dead"].info.status == "RUNNING"
 
     tell("dead", [*dead, (time.time(), Beat()), (time.time(), Ended(status="FINISHED"))])
     publish(store, server)
-    assert runs_at(server)["dead"].info.status == "FINISHED"
+    assert runs_at(server.uri)["dead"].info.status == "FINISHED"
     publish(store, server, again=True)
-    assert runs_at(server)["dead"].info.status == "FINISHED"
+    assert runs_at(server.uri)["dead"].info.status == "FINISHED"
 
 
 # A server that goes away.
@@ -350,7 +342,7 @@ def test_server_that_goes_away_anywhere_is_told_the_rest_later_and_nothing_twice
     assert publish(store, server) == PublishReport(num_published=report.num_waiting)
 
     assert num_waiting(store, server.uri) == 0
-    found = runs_at(server)
+    found = runs_at(server.uri)
     assert {name: run.info.status for name, run in found.items()} == {"table4": "KILLED", "a": "FINISHED"}
     assert steps_at(server) == list(range(1, 701))
     assert steps_at(server, metric="a-150/miou") == [80_000]
@@ -375,7 +367,7 @@ def test_run_that_the_server_cannot_take_now_does_not_hold_up_the_others(
     describe = MlflowServer.describe
 
     def choosy(self: MlflowServer, id: str, params: Any, tags: dict[str, str]) -> None:
-        if runs_at(server).keys() == {"a"}:
+        if runs_at(server.uri).keys() == {"a"}:
             raise Unavailable("the bucket of this run is away")
         describe(self, id, params, tags)
 
@@ -383,7 +375,7 @@ def test_run_that_the_server_cannot_take_now_does_not_hold_up_the_others(
     report = publish(store, server)
 
     assert (report.problem, report.num_waiting, report.num_published) == ("the bucket of this run is away", 3, 6)
-    assert runs_at(server)["c"].info.status == "FINISHED"
+    assert runs_at(server.uri)["c"].info.status == "FINISHED"
 
 
 def test_what_is_refused_is_named_and_left_out(
@@ -405,7 +397,7 @@ def test_what_is_refused_is_named_and_left_out(
 
     assert (report.num_refused, report.num_waiting, report.problem) == (1, 0, None)
     assert "never" in caplog.text
-    assert runs_at(server)["a"].info.status == "FINISHED"
+    assert runs_at(server.uri)["a"].info.status == "FINISHED"
 
 
 @pytest.fixture
@@ -479,13 +471,13 @@ def test_database_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
 def test_double_that_a_repeated_request_left_is_removed(server: MlflowServer, store: Store, tell: Tell) -> None:
     tell("a", run_of(2))
     publish(store, server)
-    run = runs_at(server)["a"]
+    run = runs_at(server.uri)["a"]
     server.client.create_run(run.info.experiment_id, start_time=run.info.start_time + 1, tags={"ovlab.run": "a"})
 
     tell("a", run_of(3))
     publish(store, server)
 
-    assert runs_at(server)["a"].info.run_id == run.info.run_id
+    assert runs_at(server.uri)["a"].info.run_id == run.info.run_id
     assert steps_at(server) == [1, 2, 3]
 
 
@@ -494,29 +486,29 @@ def test_run_that_was_deleted_as_a_double_is_told_again_where_the_other_is(
 ) -> None:
     tell("a", [*run_of(3), FINISHED])
     publish(store, server)
-    run = runs_at(server)["a"].info
+    run = runs_at(server.uri)["a"].info
     other = server.client.create_run(run.experiment_id, start_time=run.start_time - 1, tags={"ovlab.run": "a"})
     server.client.delete_run(run.run_id)
 
     # Another process: this one has seen the run.
     assert publish(store, MlflowServer(server.uri, tracking.artifacts)).num_published == 6
 
-    assert runs_at(server)["a"].info.run_id == other.info.run_id
+    assert runs_at(server.uri)["a"].info.run_id == other.info.run_id
     assert steps_at(server) == [1, 2, 3]
-    assert runs_at(server)["a"].info.status == "FINISHED"
+    assert runs_at(server.uri)["a"].info.status == "FINISHED"
 
 
 def test_run_that_a_person_deleted_stays_deleted(server: MlflowServer, store: Store, tell: Tell) -> None:
     tell("a", run_of(3))
     publish(store, server)
-    server.client.delete_run(runs_at(server)["a"].info.run_id)
+    server.client.delete_run(runs_at(server.uri)["a"].info.run_id)
     tell("a", run_of(4))
     tell("b", [(1.0, started(header("b")))])
 
     report = publish(store, server)
 
     assert (report.num_refused, report.problem) == (1, None)
-    assert runs_at(server).keys() == {"b"}
+    assert runs_at(server.uri).keys() == {"b"}
 
 
 def test_experiment_that_a_person_deleted_comes_back_with_the_next_run(
@@ -524,13 +516,13 @@ def test_experiment_that_a_person_deleted_comes_back_with_the_next_run(
 ) -> None:
     tell("a", run_of(1))
     publish(store, server)
-    server.client.delete_experiment(runs_at(server)["a"].info.experiment_id)
-    assert runs_at(server) == {}
+    server.client.delete_experiment(runs_at(server.uri)["a"].info.experiment_id)
+    assert runs_at(server.uri) == {}
     tell("b", [(1.0, started(header("b")))])
 
     publish(store, MlflowServer(server.uri, tracking.artifacts))
 
-    assert "b" in runs_at(server)
+    assert "b" in runs_at(server.uri)
 
 
 def test_server_that_lost_everything_is_told_everything(
@@ -571,7 +563,7 @@ def test_two_copies_of_a_store_tell_each_point_once_at_the_same_time(
         thread.join()
 
     assert [report.problem for report in reports.values()] == [None, None]
-    found = runs_at(server)
+    found = runs_at(server.uri)
     assert found.keys() == {"table4", "a"}
     assert found["a"].data.tags["mlflow.parentRunId"] == found["table4"].info.run_id
     assert steps_at(server) == list(range(1, 701))
@@ -583,7 +575,7 @@ def test_two_copies_of_a_store_tell_each_point_once_at_the_same_time(
     for place in ("store", "copy"):
         publish(open_store(str(tmp_path / place)), MlflowServer(server.uri, tracking.artifacts))
     assert steps_at(server) == list(range(1, 701))
-    assert runs_at(server)["a"].info.run_id == found["a"].info.run_id
+    assert runs_at(server.uri)["a"].info.run_id == found["a"].info.run_id
 
 
 def test_who_makes_a_run_that_another_makes_too_goes_on_with_the_one_that_stays(
@@ -605,7 +597,7 @@ def test_who_makes_a_run_that_another_makes_too_goes_on_with_the_one_that_stays(
     report = publish(store, server)
 
     assert (report.problem, report.num_refused) == (None, 0)
-    assert runs_at(server)["a"].info.run_id == others[0]
+    assert runs_at(server.uri)["a"].info.run_id == others[0]
     assert steps_at(server) == [1, 2, 3]
 
 
@@ -668,7 +660,7 @@ def test_byte_changed_anywhere_in_a_journal_stops_no_other_run(server: MlflowSer
     report = publish(store, server)
 
     assert report.problem is None
-    found = runs_at(server)
+    found = runs_at(server.uri)
     assert found["z"].info.status == found["whole"].info.status == "FINISHED"
     assert steps_at(server, "z") == [1]
     # Those whose name can be read have what can be read.
@@ -690,7 +682,7 @@ def test_tags_that_cannot_be_read_and_records_that_are_gone_stop_nothing(
     report = publish(store, server)
 
     assert (report.num_refused, report.problem) == (4, None)
-    assert {name: run.info.status for name, run in runs_at(server).items()} == {"a": "FINISHED", "b": "FINISHED"}
+    assert {name: run.info.status for name, run in runs_at(server.uri).items()} == {"a": "FINISHED", "b": "FINISHED"}
     assert steps_at(server) == [1]
 
 
@@ -708,4 +700,4 @@ def test_pictures_that_are_damaged_cost_themselves_alone(
     store.folder.write(f"{folder}/index.json", b"[")
     assert publish(store, server, again=True).num_refused == 1
 
-    assert runs_at(server)["a"].data.metrics["a-150/miou"] == 0.3125
+    assert runs_at(server.uri)["a"].data.metrics["a-150/miou"] == 0.3125

@@ -19,6 +19,7 @@ from ovlab.store.store import Store, open_store
 from ovlab.tracking.destination import Destination
 from ovlab.tracking.published import num_waiting
 from ovlab.tracking.publisher import Work, close_publisher, publish_while, publishing, start_publisher
+from shown_runs import runs_at
 
 DRIVER = Path(__file__).with_name("driver.py")
 
@@ -78,8 +79,6 @@ def dead_run(store: Store) -> None:
 def test_status_of_every_driver_is_what_happened_to_it(
     tracking: Destination, store: Store, survivors: list[int]
 ) -> None:
-    from ovlab.tracking.mlflow_client import MlflowClient
-
     killed = start_driver(store, "wait-with-publisher")
     terminated = start_driver(store, "wait")
     others = [start_driver(store, way) for way in ("finish", "fail", "exit")]
@@ -96,8 +95,7 @@ def test_status_of_every_driver_is_what_happened_to_it(
 
     assert codes == [143, 0, 1, 1]
     assert not psutil.pid_exists(publisher)
-    client = MlflowClient(tracking.require_uri())
-    found = client.search_runs([client.get_experiment_by_name("ovlab").experiment_id])
+    found = list(runs_at(tracking.require_uri()).values())
     assert {run.info.run_name: (run.info.status, run.data.tags["ovlab.reason"]) for run in found} == {
         "finish": ("FINISHED", ""),
         "fail": ("FAILED", "ValueError: a mistake"),

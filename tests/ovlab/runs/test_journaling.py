@@ -4,24 +4,40 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
 
 import pytest
 
-from ovlab.runs.ending import Terminated, ending
+from ovlab.runs.context import RunContext
+from ovlab.runs.journaling import Terminated, journaled
+from ovlab.runs.observer import Observer
 from ovlab.specs.errors import Stopped
-from ovlab.specs.events import Status
+from ovlab.specs.events import RunHeader, Status
+from ovlab.store.store import open_store
+
+Run = Callable[[], AbstractContextManager[RunContext]]
 
 
-class Told(list[tuple[Status, str]]):
-    """What was told, in order."""
+class Told(Observer):
+    """How runs ended, in order."""
 
-    def __call__(self, status: Status, reason: str) -> None:
-        self.append((status, reason))
+    def __init__(self) -> None:
+        self.ends: list[tuple[Status, str]] = []
+
+    def on_end(self, status: Status, reason: str) -> None:
+        self.ends.append((status, reason))
 
 
 @pytest.fixture
 def told() -> Told:
     return Told()
+
+
+@pytest.fixture
+def run(told: Told, tmp_path: Path) -> Run:
+    context = RunContext(store=open_store(str(tmp_path)), workdir=tmp_path, observer=told)
+    return lambda: journaled(RunHeader(run="a", name="a"), context)
 
 
 @pytest.fixture(autouse=True)
@@ -71,33 +87,29 @@ def leave(code: object) -> Callable[[], None]:
     ids=["exception", "SIGINT", "SIGTERM", "stopped", "exit 1", "exit 0", "exit"],
 )
 def test_status_is_what_ended_the_block(
-    told: Told, happens: Callable[[], None], error: type[BaseException], status: str, reason: str
+    run: Run, told: Told, happens: Callable[[], None], error: type[BaseException], status: str, reason: str
 ) -> None:
-    with pytest.raises(error), ending(told):
+    with pytest.raises(error), run():
         happens()
 
-    assert told == [(status, reason)]
+    assert told.ends == [(status, reason)]
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
-def test_block_that_returns_is_finished_unless_it_says_otherwise(told: Told) -> None:
-    with ending(told):
-        assert told == []
-    with ending(told) as found:
-        found.killed("stopped after step 3")
-    with ending(told) as found:
-        found.failed("2 of 7 trials")
+def test_block_that_returns_is_finished(run: Run, told: Told) -> None:
+    with run():
+        assert told.ends == []
 
-    assert told == [("FINISHED", ""), ("KILLED", "stopped after step 3"), ("FAILED", "2 of 7 trials")]
+    assert told.ends == [("FINISHED", "")]
 
 
-def test_handler_of_somebody_else_stays(told: Told) -> None:
+def test_handler_of_somebody_else_stays(run: Run) -> None:
     def handler(_number: int, _frame: object) -> None:
         pass
 
     before = signal.signal(signal.SIGTERM, handler)
     try:
-        with ending(told):
+        with run():
             assert signal.getsignal(signal.SIGTERM) is handler
     finally:
         signal.signal(signal.SIGTERM, before)
