@@ -16,7 +16,7 @@ import cluster_run
 from ovlab.cluster import connect
 from ovlab.evaluation.ray_evaluator import ensure_evaluations_on_ray
 from ovlab.results import shards
-from ovlab.results.shards import counts_of
+from ovlab.results.shards import columns_of
 from ovlab.results.store import open_store
 from ovlab.sweeps.run import ensure_evaluations
 from ovlab.weights import open_model
@@ -63,7 +63,7 @@ def test_actor_that_is_killed_is_replaced_and_the_counts_are_the_same(
     assert killed
     assert [record.figures for record in records] == [record.figures for record in expected]
     for record in records:
-        ours, theirs = counts_of(store, record.fingerprint), counts_of(plain, record.fingerprint)
+        ours, theirs = columns_of(store, record.fingerprint).images(), columns_of(plain, record.fingerprint).images()
         assert [(image.id, *(part.tolist() for part in image.counts)) for image in ours] == [
             (image.id, *(part.tolist() for part in image.counts)) for image in theirs
         ]

@@ -18,7 +18,7 @@ from ovlab.evaluation.ray_evaluator import ensure_evaluations_on_ray
 from ovlab.evaluation.stored_evaluation import EvaluationJob
 from ovlab.results import shards
 from ovlab.results.record import EvaluationRecord
-from ovlab.results.shards import counts_of
+from ovlab.results.shards import columns_of
 from ovlab.results.store import Store, open_store
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import whole
@@ -53,7 +53,10 @@ def plain(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 def images_of(record: EvaluationRecord, store: Store) -> list[tuple[object, ...]]:
-    return [(image.id, *(part.tolist() for part in image.counts)) for image in counts_of(store, record.fingerprint)]
+    return [
+        (image.id, *(part.tolist() for part in image.counts))
+        for image in columns_of(store, record.fingerprint).images()
+    ]
 
 
 def assert_same(record: EvaluationRecord, store: Store, plain: Store) -> None:

@@ -32,7 +32,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser.add_argument("others", metavar="RUN_B", nargs="+", help="one or more runs to compare with RUN_A")
     add_store(parser)
     parser.add_argument("--benchmark", help="this benchmark only")
-    parser.add_argument("--score", default="miou", choices=SCORES, metavar="SCORE", help=", ".join(SCORES))
+    parser.add_argument("--score", default="miou", choices=tuple(SCORES), metavar="SCORE", help=", ".join(SCORES))
     parser.add_argument("--resamples", type=int, default=10_000, metavar="B", help="default: 10000")
     parser.add_argument("--level", type=float, default=0.95, help="level of the intervals (default: 0.95)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the resamples (default: 0)")
@@ -107,7 +107,7 @@ def print_comparisons(rows: list[dict[str, Any]], arguments: argparse.Namespace)
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"{arguments.score} in %: B against A = {arguments.first}, paired over images")
+    table = Table(title=f"{SCORES[arguments.score].title} in %: B against A = {arguments.first}, paired over images")
     table.add_column("B")
     table.add_column("benchmark")
     for column in ("A", "B", "B - A", "P(B > A)", "p", "Holm p", "images", "absent"):

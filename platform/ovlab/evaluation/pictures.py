@@ -18,7 +18,7 @@ from ovlab.drawing import difference, painted, palette
 from ovlab.evaluation.evaluator import collapse_lookup, predict_labels
 from ovlab.evaluation.stored_evaluation import EvaluationJob, job_text
 from ovlab.metrics.counting import collapse
-from ovlab.metrics.image_scores import best_and_worst, image_mious
+from ovlab.metrics.image_scores import best_and_worst, image_scores
 from ovlab.results.pairs import stored_tables
 from ovlab.results.pictures import Choice, Picture, PictureClass, Pictures, pictures_of, put_picture, put_pictures
 from ovlab.results.record import DamagedError, EvaluationRecord
@@ -68,7 +68,7 @@ def _choose(
 ) -> list[tuple[int, Choice, float | None]]:
     """Position in `job.images`, why, and the score of the image; no image twice."""
     counts = stored_tables(store, record)
-    scores = dict(zip(counts.ids, image_mious(counts).tolist(), strict=True))
+    scores = dict(zip(counts.ids, image_scores(counts).tolist(), strict=True))
     by_position = np.array([scores[name] for name in job.images.sample_ids])
     best, worst = best_and_worst(by_position, num_extremes)
     wanted: list[tuple[Choice, Sequence[int]]] = [

@@ -3,13 +3,13 @@
 Axes: I images, N classes, K (image, ground truth, prediction) triples that occur, of all images one after the other.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Int64, Integer
 
-from ovlab.metrics.counting import SparseCounts
+from ovlab.metrics.class_totals import ClassPixels, ClassTotals
 from ovlab.specs.errors import InputError
 from ovlab.specs.wording import first_names
 
@@ -31,9 +31,13 @@ class PerImageCounts:
     def num_classes(self) -> int:
         return self.hits.shape[1]
 
-    def union(self) -> Int64[np.ndarray, "I N"]:
-        """Pixels that are of the class in the ground truth, in the prediction or in both."""
-        return self.gt + self.pred - self.hits
+    def of_images(self) -> ClassTotals:
+        """Each image as a set of its own (B = I)."""
+        return ClassTotals(
+            num_images=1,
+            pixels=ClassPixels(self.hits.T, self.gt.T, self.pred.T),
+            hallucinated=self.hallucinated(),
+        )
 
     def hallucinated(self) -> Int64[np.ndarray, "I"]:
         """Pixels that are predicted as a class which is nowhere in the ground truth of their image."""
@@ -69,18 +73,6 @@ def per_image_counts(
         gt=_table(image, gt, count, len(ids), num_classes),
         pred=_table(image, pred, count, len(ids), num_classes),
     )
-
-
-def tables_of(images: Iterable[tuple[str, SparseCounts]], num_classes: int) -> PerImageCounts:
-    """The tables from (id, sparse counts) of each image, as an evaluation gives them. Errors as above."""
-    ids, counts = [], []
-    for name, sparse in images:
-        ids.append(name)
-        counts.append(sparse)
-    lengths = [len(sparse.gt) for sparse in counts]
-    empty = SparseCounts(np.empty(0, np.uint16), np.empty(0, np.uint16), np.empty(0, np.int64))
-    gt, pred, count = (np.concatenate(columns) for columns in zip(empty, *counts, strict=True))
-    return per_image_counts(ids, np.repeat(np.arange(len(ids)), lengths), gt, pred, count, num_classes)
 
 
 def matched(

@@ -13,9 +13,9 @@ import numpy as np
 from jaxtyping import Float64
 
 from ovlab.evaluation.seen_classes import seen_classes
+from ovlab.metrics.class_totals import Scores
 from ovlab.metrics.per_image import PerImageCounts
 from ovlab.metrics.resampling import resample
-from ovlab.metrics.scores import Scores
 from ovlab.results.cells import Cell
 from ovlab.results.pairs import SHORT, stored_tables
 from ovlab.results.record import DamagedError, EvaluationRecord
@@ -25,13 +25,11 @@ from ovlab.results.store import Store
 # the number of comparisons in a table, 54 in Table 4.
 NUM_RESAMPLES = 4000
 
-_SEEN_SCORES = frozenset({"seen_miou", "unseen_miou", "harmonic_miou"})
-
 _log = logging.getLogger(__name__)
 
 
 class Samples:
-    """The resampled `scores` (names of `ovlab.metrics.summary`) of evaluations in `store`, made once each."""
+    """The resampled `scores` (names in SCORES) of evaluations in `store`, made once each."""
 
     def __init__(self, store: Store, scores: Iterable[str] = ("miou",), *, num_resamples: int = NUM_RESAMPLES) -> None:
         self.store = store
@@ -68,9 +66,8 @@ class Samples:
             return None
         if counts.num_images < 2:
             return None
-        seen = seen_classes(record.evaluation.benchmark) if self.scores & _SEEN_SCORES else None
-        scores = resample(counts, seen, num_resamples=self.num_resamples).scores
-        return {name: scores[name] for name in self.scores & scores.keys()}
+        seen = seen_classes(record.evaluation.benchmark)
+        return resample(counts, seen, names=self.scores, num_resamples=self.num_resamples).scores
 
     def _require_known_images(self, record: EvaluationRecord, counts: PerImageCounts) -> None:
         """Of one version of the data, every evaluation has the same images: draws are paired by their order."""

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from image_tables import tables_of
 from ovlab.cli import main
 from ovlab.evaluation.seen_classes import seen_classes
 from ovlab.metrics.counting import SparseCounts
 from ovlab.metrics.evaluation_counts import ImageCounts
 from ovlab.metrics.paired import compare_runs
-from ovlab.metrics.per_image import tables_of
 from ovlab.results.attempts import Attempt
 from ovlab.results.record import ClassFigures, EvaluationRecord, cost_of
 from ovlab.results.shards import commit_shard, plan_shards
@@ -128,7 +128,7 @@ def test_compare_prints_a_row_a_benchmark(store: Store, capsys: pytest.CaptureFi
     assert compare(store, "aaa", "bbb", "--score", "pixel_accuracy") == 0
 
     printed = capsys.readouterr().out
-    assert "pixel_accuracy in %: B against A = aaa" in printed
+    assert "pixel accuracy in %: B against A = aaa" in printed
     assert "pas-20 val" in printed
     assert "1.000" in printed  # P(B > A)
 

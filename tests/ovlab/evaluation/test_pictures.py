@@ -16,7 +16,7 @@ from ovlab.datasets.shapes import open_shapes
 from ovlab.drawing import painted
 from ovlab.evaluation.pictures import keep_pictures
 from ovlab.evaluation.stored_evaluation import EvaluationJob
-from ovlab.metrics.image_scores import image_mious
+from ovlab.metrics.image_scores import image_scores
 from ovlab.results.pairs import stored_tables
 from ovlab.results.pictures import KINDS, pictures_of, read_pictures
 from ovlab.results.record import EvaluationRecord
@@ -63,7 +63,7 @@ def test_first_worst_and_best_images_are_kept_each_once(job: EvaluationJob, stor
     pictures = keep_pictures(record, job, store, network, CPU, num_first=2, num_extremes=2).pictures
 
     counts = stored_tables(store, record)
-    scores = dict(zip(counts.ids, image_mious(counts), strict=True))
+    scores = dict(zip(counts.ids, image_scores(counts), strict=True))
     by_choice = {choice: [p.id for p in pictures if p.chosen == choice] for choice in ("first", "worst", "best")}
     assert by_choice["first"] == list(job.images.sample_ids[:2])
     assert {picture.id: picture.miou for picture in pictures} == {p.id: scores[p.id] for p in pictures}

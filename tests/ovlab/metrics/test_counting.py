@@ -7,6 +7,7 @@ import pytest
 from sklearn.metrics import confusion_matrix
 
 import ovlab.datasets.sample
+from image_tables import whole_numbers
 from ovlab.metrics.counting import IGNORE_INDEX, SparseCounts, collapse, count_into, sparse_counts
 from ovlab.metrics.evaluation_counts import sum_counts
 from ovlab.specs.errors import InputError
@@ -179,9 +180,8 @@ def test_counts_of_images_in_any_order_and_sharding_are_the_same_bits() -> None:
         for shard in shards:
             merged = sum_counts([images[index] for index in shard], 60) + merged
 
-        np.testing.assert_array_equal(merged.confusion.counts, whole.confusion.counts)
-        assert merged.num_hallucinated == whole.num_hallucinated
-        assert merged.num_images == whole.num_images == 12
+        assert whole_numbers(merged) == whole_numbers(whole)
+        assert merged.num_images == 12
 
 
 def test_counts_do_not_remember_the_images_before() -> None:

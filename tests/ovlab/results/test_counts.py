@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 
+from image_tables import whole_numbers
 from ovlab.metrics.counting import SparseCounts
 from ovlab.metrics.evaluation_counts import ImageCounts, sum_counts
 from ovlab.results.counts import pack_counts, unpack_counts
@@ -42,8 +43,7 @@ def test_counts_read_back_add_up_to_the_same_figures_to_the_bit() -> None:
     found = sum_counts((image.counts for image in unpack_counts(pack_counts(IMAGES), place="x")), NUM_CLASSES)
     expected = sum_counts((image.counts for image in IMAGES), NUM_CLASSES)
 
-    np.testing.assert_array_equal(found.confusion.counts, expected.confusion.counts)
-    assert (found.num_images, found.num_hallucinated) == (expected.num_images, expected.num_hallucinated)
+    assert whole_numbers(found) == whole_numbers(expected)
 
 
 @pytest.mark.parametrize("bit", [0x01, 0x10, 0x80])
