@@ -1,9 +1,9 @@
-"""The scores of an evaluation, best known first, each declared once: its name, its direction and its definition.
+"""The scores of an evaluation, best known first, each declared once: its names, its direction and its definition.
 
-`of` makes a score from the class totals of B sets of images (`ovlab.metrics.class_totals.ClassTotals`), as B fractions,
-NaN where there is nothing to average: one set is an evaluation, two thousand are its bootstrap, and as many as there
-are images are those images alone. The totals bring what a definition needs, so that this file imports no NumPy, and
-tables and --help know every score without it.
+`of` makes a score from the class totals `t` of B sets of images (`ovlab.metrics.class_totals.ClassTotals`), as B
+fractions, NaN where there is nothing to average: one set is an evaluation, two thousand are its bootstrap, and as many
+as there are images are those images alone. The totals bring what a definition needs, so that this file imports no
+NumPy, and tables and --help know every score without it.
 """
 
 from collections.abc import Callable
@@ -34,73 +34,34 @@ def declare(score: Score) -> Score:
     return score
 
 
-def _harmonic_miou(totals: Any) -> Any:
-    seen, unseen = totals["seen_miou"], totals["unseen_miou"]
+def _legacy_miou(t: Any) -> Any:
+    """detectron2's mIoU before July 2022, all released versions up to 0.6 included: a class that is nowhere in the
+    ground truth costs a share of the score as soon as one pixel of it is predicted."""
+    return t.ratio(t.pixels.sum(t.pixels.iou), t.pixels.num_found)
+
+
+def _harmonic_miou(t: Any) -> Any:
+    seen, unseen = t["seen_miou"], t["unseen_miou"]
     both = seen + unseen
     return 2 * seen * unseen / (both + (both == 0))  # 0 where both are
 
 
-# The mean over the classes with ground truth.
-declare(Score(name="miou", title="mIoU", of=lambda totals: totals.pixels.mean(totals.pixels.iou)))
+def _hallucination_rate(t: Any) -> Any:
+    """Share of the predicted area in classes that are not in the image; ignored pixels have no part in it."""
+    return t.ratio(t.hallucinated, t.num_pixels)
 
-# The same sum divided by the classes with ground truth or a prediction. This is detectron2's mIoU before July 2022, all
-# released versions up to 0.6 included: a class that is nowhere in the ground truth costs a share of the score as soon
-# as one pixel of it is predicted.
-declare(
-    Score(
-        name="legacy_miou",
-        title="legacy mIoU",
-        of=lambda totals: totals.ratio(totals.pixels.sum(totals.pixels.iou), totals.pixels.num_found),
-    )
-)
 
-# Over the classes that training has named, over the others, and the harmonic mean of the two.
-declare(
-    Score(
-        name="seen_miou",
-        title="seen mIoU",
-        of=lambda totals: totals.pixels.mean(totals.pixels.iou, totals.seen),
-        needs_seen=True,
-    )
-)
-declare(
-    Score(
-        name="unseen_miou",
-        title="unseen mIoU",
-        of=lambda totals: totals.pixels.mean(totals.pixels.iou, ~totals.seen),
-        needs_seen=True,
-    )
-)
-declare(Score(name="harmonic_miou", title="harmonic mIoU", of=_harmonic_miou, needs_seen=True))
-
-# IoU weighted by the class's share of the ground truth.
-declare(
-    Score(
-        name="fwiou",
-        title="fwIoU",
-        of=lambda totals: totals.ratio(totals.pixels.sum(totals.pixels.iou * totals.pixels.gt), totals.num_pixels),
-    )
-)
-
-declare(
-    Score(
-        name="pixel_accuracy",
-        title="pixel accuracy",
-        of=lambda totals: totals.ratio(totals.pixels.hits.sum(axis=0), totals.num_pixels),
-    )
-)
-
-# The mean share of a class's pixels that was found, over the classes with ground truth.
-declare(
-    Score(name="mean_accuracy", title="mean accuracy", of=lambda totals: totals.pixels.mean(totals.pixels.accuracy))
-)
-
-# Share of the predicted area in classes that are not in the image; ignored pixels have no part in it.
-declare(
-    Score(
-        name="hallucination_rate",
-        title="hallucination rate",
-        of=lambda totals: totals.ratio(totals.hallucinated, totals.num_pixels),
-        lower_is_better=True,
-    )
-)
+for _score in (
+    # A mean is over the classes with ground truth.
+    Score(name="miou", title="mIoU", of=lambda t: t.pixels.mean(t.pixels.iou)),
+    Score(name="legacy_miou", title="legacy mIoU", of=_legacy_miou),
+    Score(name="seen_miou", title="seen mIoU", of=lambda t: t.pixels.mean(t.pixels.iou, t.seen), needs_seen=True),
+    Score(name="unseen_miou", title="unseen mIoU", of=lambda t: t.pixels.mean(t.pixels.iou, ~t.seen), needs_seen=True),
+    Score(name="harmonic_miou", title="harmonic mIoU", of=_harmonic_miou, needs_seen=True),
+    # IoU weighted by the class's share of the ground truth.
+    Score(name="fwiou", title="fwIoU", of=lambda t: t.ratio(t.pixels.sum(t.pixels.iou * t.pixels.gt), t.num_pixels)),
+    Score(name="pixel_accuracy", title="pixel accuracy", of=lambda t: t.ratio(t.pixels.hits.sum(axis=0), t.num_pixels)),
+    Score(name="mean_accuracy", title="mean accuracy", of=lambda t: t.pixels.mean(t.pixels.accuracy)),
+    Score(name="hallucination_rate", title="hallucination rate", of=_hallucination_rate, lower_is_better=True),
+):
+    declare(_score)
