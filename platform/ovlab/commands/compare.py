@@ -6,7 +6,7 @@ from typing import Any
 
 from ovlab.commands.store_option import add_store
 from ovlab.specs.errors import InputError
-from ovlab.specs.scores import SCORES
+from ovlab.specs.scores import SCORES, Score
 
 _EPILOG = """\
 examples:
@@ -54,7 +54,7 @@ def compared(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     from ovlab.evaluation.seen_classes import seen_classes
     from ovlab.metrics.multiple import holm
     from ovlab.metrics.paired import compare_runs
-    from ovlab.results.pairs import common_cells, evaluations_of, stored_tables
+    from ovlab.results.pairs import common_cells, comparable_tables, evaluations_of
     from ovlab.results.store import open_store
 
     store = open_store(arguments.store)
@@ -70,8 +70,7 @@ def compared(arguments: argparse.Namespace) -> list[dict[str, Any]]:
         for cell in common_cells(first, second, (arguments.first, other)):
             seen = seen_classes(cell.benchmark)
             comparison = compare_runs(
-                stored_tables(store, first[cell]),
-                stored_tables(store, second[cell]),
+                *comparable_tables(store, first[cell], second[cell]),
                 seen,
                 num_resamples=arguments.resamples,
                 seed=arguments.seed,
@@ -79,10 +78,8 @@ def compared(arguments: argparse.Namespace) -> list[dict[str, Any]]:
                 names=(arguments.first, other),
             )
             if arguments.score not in comparison.scores:
-                raise InputError(
-                    f"{arguments.score} is not known on {cell.benchmark}: which of its classes training has named is "
-                    "known of the benchmarks in `ovlab data list` only."
-                )
+                need = _need(SCORES[arguments.score])
+                raise InputError(f"{arguments.score} is not known on {cell.benchmark}: {need}")
             rows.append(
                 {
                     "benchmark": str(cell),
@@ -133,6 +130,13 @@ def print_comparisons(rows: list[dict[str, Any]], arguments: argparse.Namespace)
         f"±: the {100 * arguments.level:g} % interval from {arguments.resamples} resamples of the images (seed "
         f"{arguments.seed}), without the noise of training. absent: classes that a resample lacks, on average."
     )
+
+
+def _need(score: Score) -> str:
+    """What it takes to know a score that is not known."""
+    if score.needs_boundary:
+        return "both runs have to be evaluated with --boundary, and with one trim width."
+    return "which of its classes training has named is known of the benchmarks in `ovlab data list` only."
 
 
 def _entry(score: Any) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from ovlab.metrics.summary import summary
 from ovlab.progress import open_progress
 from ovlab.results.record import EvaluationRecord
 from ovlab.results.store import open_store
-from ovlab.specs.evaluation import Protocol, protocol_hash, sliding_window, whole, whole_768
+from ovlab.specs.evaluation import Protocol, protocol_hash, sliding_window, whole, whole_768, with_boundary
 from ovlab.sweeps.resolve import resolve_evaluation
 from ovlab.sweeps.run import ensure_evaluations
 from ovlab.tracking.provenance import provenance
@@ -99,7 +99,8 @@ def _protocol(arguments: argparse.Namespace, model: ModelConfig) -> Protocol:
     protocol = {"whole": whole(size), "whole-768": whole_768(), "sliding-window": sliding_window(size)}[
         arguments.protocol
     ]
-    return replace(protocol, prompt_templates=model.prompt_templates, synonyms=arguments.synonyms)
+    protocol = replace(protocol, prompt_templates=model.prompt_templates, synonyms=arguments.synonyms)
+    return with_boundary(protocol, arguments.boundary)
 
 
 def _heading(arguments: argparse.Namespace, data: str, protocol: Protocol) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from logoseg.inference import labels_from_views, segment
 from logoseg.views import views
 from ovlab.datasets.sample import Sample, SegmentationDataset
+from ovlab.metrics.boundary import boundary_counts
 from ovlab.metrics.counting import collapse, sparse_counts
 from ovlab.metrics.evaluation_counts import ImageCounts
 from ovlab.progress import Progress, Silent
@@ -81,7 +82,10 @@ def evaluate_together(
             prediction = _answer(head, features, question, sample.image)
             if lookup is not None:
                 prediction = collapse(prediction, lookup)
-            counted.append(ImageCounts(sample.id, sparse_counts(prediction, sample.label, question.num_label_classes)))
+            counts = sparse_counts(prediction, sample.label, question.num_label_classes)
+            if (share := question.protocol.scoring.boundary) is not None:
+                counts = counts._replace(boundary=boundary_counts(prediction, sample.label, share))
+            counted.append(ImageCounts(sample.id, counts))
         yield tuple(counted)
 
 

@@ -81,12 +81,14 @@ class ClassPixels:
 @dataclass(frozen=True, eq=False)
 class ClassTotals:
     """What B sets of `num_images` images add up to. `hallucinated`: pixels predicted as a class that is nowhere in the
-    ground truth of their image. `seen`: the classes that training has named, where that is known."""
+    ground truth of their image. `seen`: the classes that training has named, where that is known. `boundary`: of
+    the pixels near a contour alone, where that was counted."""
 
     num_images: int
     pixels: ClassPixels
     hallucinated: Real[np.ndarray, "B"]
     seen: Bool[np.ndarray, "N"] | None = None
+    boundary: ClassPixels | None = None
 
     def __add__(self, other: "ClassTotals") -> "ClassTotals":
         """The totals of both. Raises ValueError when they are of different classes."""
@@ -97,6 +99,7 @@ class ClassTotals:
             pixels=self.pixels + other.pixels,
             hallucinated=self.hallucinated + other.hallucinated,
             seen=self.seen,
+            boundary=None if self.boundary is None or other.boundary is None else self.boundary + other.boundary,
         )
 
     @property
@@ -127,7 +130,12 @@ class ClassTotals:
 def scores_of(totals: ClassTotals, names: Iterable[str] | None = None) -> Scores:
     """Every score of SCORES, or those of `names`, but for those that need what is not known of `totals`."""
     wanted = [SCORES[name] for name in (SCORES if names is None else names)]
-    return {score.name: totals[score.name] for score in wanted if totals.seen is not None or not score.needs_seen}
+    return {
+        score.name: totals[score.name]
+        for score in wanted
+        if (totals.seen is not None or not score.needs_seen)
+        and (totals.boundary is not None or not score.needs_boundary)
+    }
 
 
 def ratio(part: Real[np.ndarray, "*shape"], whole: Real[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:

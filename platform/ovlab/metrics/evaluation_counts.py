@@ -21,20 +21,26 @@ class ImageCounts(NamedTuple):
 
 
 def sum_counts(images: Iterable[SparseCounts], num_classes: int) -> ClassTotals:
-    """The totals (B = 1) of all images, whatever their order. No image gives zeros."""
-    hits, gt, pred = np.zeros((3, num_classes), np.int64)
-    num_hallucinated = num_images = 0
+    """The totals (B = 1) of all images, whatever their order. No image gives zeros. Boundaries are known of the sum
+    where they are of every image."""
+    pixels, near = np.zeros((2, 3, num_classes), np.int64)
+    hits, gt, pred = pixels
+    num_hallucinated = num_images = num_with_boundary = 0
     for image in images:
         right = image.gt == image.pred
         hits[image.gt[right]] += image.count[right]  # a pair is in an image once
         np.add.at(gt, image.gt, image.count)
         np.add.at(pred, image.pred, image.count)
+        if image.boundary is not None:
+            near[:, image.boundary.label] += image.boundary[1:]
+            num_with_boundary += 1
         num_hallucinated += hallucinated_pixels(image)
         num_images += 1
     return ClassTotals(
         num_images=num_images,
-        pixels=ClassPixels(hits[:, None], gt[:, None], pred[:, None]),
+        pixels=ClassPixels(*pixels[:, :, None]),
         hallucinated=np.array([num_hallucinated]),
+        boundary=ClassPixels(*near[:, :, None]) if 0 < num_with_boundary == num_images else None,
     )
 
 

@@ -12,7 +12,8 @@ from typing import Literal, NamedTuple
 from ovlab.results.record import EvaluationRecord, TrainingRecord
 from ovlab.results.store import Store
 from ovlab.specs.errors import InputError
-from ovlab.specs.evaluation import Protocol, Scoring
+from ovlab.specs.evaluation import Protocol, Scoring, figure_hash
+from ovlab.specs.scores import SCORES
 from ovlab.specs.suite import EVALUATION_SPLIT, Suite
 from ovlab.specs.table import Column, Row, Table
 from ovlab.specs.training import TrainingSpec
@@ -82,14 +83,15 @@ class Records:
             self._of_subject.setdefault(key, []).append(evaluation)
 
     def evaluation(
-        self, spec: TrainingSpec, benchmark: str, protocol: Protocol, limit_images: int | None
+        self, spec: TrainingSpec, benchmark: str, protocol: Protocol, limit_images: int | None, score: str
     ) -> tuple[TrainingRecord, EvaluationRecord] | None:
-        """The latest evaluation of a training, whatever its scoring; None where there is none."""
+        """The latest evaluation of a training that can know `score`, whatever its scoring; None where there is none."""
         found = [
             (training, evaluation)
             for training in self._of_spec.get(spec, ())
             for evaluation in self._of_subject.get((training.fingerprint, benchmark), ())
             if evaluation.evaluation.split == EVALUATION_SPLIT
+            and (evaluation.evaluation.protocol.scoring.boundary is not None or not SCORES[score].needs_boundary)
             and _is_limited_to(evaluation, limit_images)
             and replace(evaluation.evaluation.protocol, scoring=_ANY_SCORING) == replace(protocol, scoring=_ANY_SCORING)
         ]
@@ -142,7 +144,7 @@ def _cell(
     for seed in seeds:
         spec = row.run.training(suite, seed, limit_steps=limit_steps)
         protocol = row.run.protocol(suite, spec)
-        found = records.evaluation(spec, suite.benchmark(column.benchmark), protocol, limit_images)
+        found = records.evaluation(spec, suite.benchmark(column.benchmark), protocol, limit_images, column.score)
         if found is not None:
             runs.append(CellRun(seed, found[1].figures.get(column.score), *found))
     values = [run.value for run in runs if run.value is not None]
@@ -167,12 +169,14 @@ def _require_comparable(table: Table, cells: Mapping[tuple[str, str], Cell]) -> 
     clip = _Agreement(f"{table.name}: trained from different CLIP weights")
     data = _Agreement(f"{table.name}: trained on different versions of the data")
     for column in table.columns:
+        of_boundary = SCORES[column.score].needs_boundary
         rules = _Agreement(f"{table.name}, column {column.title!r}: scored by different rules")
         images = _Agreement(f"{table.name}, column {column.title!r}: scored on different data")
         for row in table.rows:
             for run in cells[row.key, column.title].runs:
                 training = run.training.training
-                rules.add(column.title, run.evaluation.scoring_hash, row, run, _rules(run.evaluation))
+                meaning = figure_hash(run.evaluation.evaluation.protocol, of_boundary=of_boundary)
+                rules.add(column.title, meaning, row, run, _rules(run.evaluation))
                 images.add(column.title, run.evaluation.evaluation.data_digest, row, run)
                 clip.add(training.spec.model.clip.name, training.weights_digest, row, run)
                 data.add(training.spec.dataset, training.data_digest, row, run)
@@ -195,7 +199,8 @@ class _Agreement:
 def _rules(record: EvaluationRecord) -> str:
     scoring = record.evaluation.protocol.scoring
     collapse = "" if scoring.collapse is None else f", background {scoring.collapse.background}"
-    return f": mIoU over {scoring.headline}{collapse}, evaluator version {scoring.evaluator_version}"
+    boundary = "" if scoring.boundary is None else f", boundary {scoring.boundary:g}"
+    return f": mIoU over {scoring.headline}{collapse}{boundary}, evaluator version {scoring.evaluator_version}"
 
 
 def _short(digest: str | None) -> str:

@@ -14,13 +14,15 @@ from typing import Any
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Score:
     """`name`: in records, tables and on the command line; `title`: for people. The ground truth itself scores 1, or 0
-    where lower is better. needs_seen: which classes training has named has to be known."""
+    where lower is better. needs_seen: it has to be known which classes training has named. needs_boundary: boundaries
+    have to be counted, which an evaluation does where its Scoring has a trim width."""
 
     name: str
     title: str
     of: Callable[[Any], Any]
     lower_is_better: bool = False
     needs_seen: bool = False
+    needs_boundary: bool = False
 
 
 SCORES: dict[str, Score] = {}
@@ -62,6 +64,7 @@ for _score in (
     Score(name="fwiou", title="fwIoU", of=lambda t: t.ratio(t.pixels.sum(t.pixels.iou * t.pixels.gt), t.num_pixels)),
     Score(name="pixel_accuracy", title="pixel accuracy", of=lambda t: t.ratio(t.pixels.hits.sum(axis=0), t.num_pixels)),
     Score(name="mean_accuracy", title="mean accuracy", of=lambda t: t.pixels.mean(t.pixels.accuracy)),
+    Score(name="boundary_iou", title="boundary IoU", of=lambda t: t.boundary.mean(t.boundary.iou), needs_boundary=True),
     Score(name="hallucination_rate", title="hallucination rate", of=_hallucination_rate, lower_is_better=True),
 ):
     declare(_score)

@@ -10,7 +10,7 @@ import pytest
 from image_tables import tables_of
 from ovlab.cli import main
 from ovlab.evaluation.seen_classes import seen_classes
-from ovlab.metrics.counting import SparseCounts
+from ovlab.metrics.counting import BoundaryCounts, SparseCounts
 from ovlab.metrics.evaluation_counts import ImageCounts
 from ovlab.metrics.paired import compare_runs
 from ovlab.results.attempts import Attempt
@@ -165,6 +165,38 @@ def test_compare_refuses_what_cannot_be_compared(
     assert compare(store, *words) == 2
 
     assert message in capsys.readouterr().err
+
+
+def near(images: list[ImageCounts], gain: int = 0) -> list[ImageCounts]:
+    """With boundaries of 100 pixels, of which half are found, and `gain` more in each image."""
+    boundaries = [
+        BoundaryCounts(image.counts.gt[:1], *np.array([[50 + gain + row % 7], [100], [100]]))
+        for row, image in enumerate(images)
+    ]
+    return [
+        image._replace(counts=image.counts._replace(boundary=boundary))
+        for image, boundary in zip(images, boundaries, strict=True)
+    ]
+
+
+def test_compare_boundaries_where_both_runs_have_them(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    images = images_of(IDS, 0.5, 0)
+    put(store, A, near(images), scoring=Scoring(boundary=0.02))
+    put(store, B, near(images, gain=10), scoring=Scoring(boundary=0.02))
+    put(store, "7" * 64, near(images, gain=10), scoring=Scoring(boundary=0.03))
+    put(store, "8" * 64, images)
+
+    assert compare(store, "aaa", "bbbbbbbbb", "--score", "boundary_iou", "--json") == 0
+    (row,) = json.loads(capsys.readouterr().out)["comparisons"]
+    score = row["scores"]["boundary_iou"]
+    assert (score["difference"] > 0.05, score["p_value"] < 0.05) == (True, True)
+    for other in ("777", "888"):
+        assert compare(store, "aaa", other, "--json") == 0
+        (row,) = json.loads(capsys.readouterr().out)["comparisons"]
+        assert row["scores"]["miou"]["difference"] == 0
+        assert "boundary_iou" not in row["scores"]
+        assert compare(store, "aaa", other, "--score", "boundary_iou") == 2
+        assert "boundary_iou is not known on pas-20: both runs have to be" in capsys.readouterr().err
 
 
 def test_missing_shard_is_noticed(store: Store, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,9 +9,10 @@ from torch import nn
 
 from ovlab.datasets.sample import IGNORE_INDEX, Sample
 from ovlab.evaluation.evaluator import collapse_lookup, evaluate, predict_labels, read_ahead
+from ovlab.metrics.class_totals import ClassTotals
 from ovlab.metrics.evaluation_counts import sum_counts
 from ovlab.specs.errors import InputError
-from ovlab.specs.evaluation import Collapse, Scoring, whole
+from ovlab.specs.evaluation import Collapse, Protocol, Scoring, whole, with_boundary
 
 COLOURS = torch.eye(3)  # class n is pure red, green or blue
 
@@ -64,7 +65,10 @@ def test_evaluate_wrong_pixels_are_counted_where_they_are() -> None:
     images = evaluate(ByColour(), TEXT, Wrong(), PROTOCOL, num_label_classes=3, device=CPU)
 
     pairs = {
-        (gt, pred): n for image in images for gt, pred, n in zip(*map(list, image.counts), strict=True) if gt != pred
+        (gt, pred): n
+        for image in images
+        for gt, pred, n in zip(*map(list, image.counts[:3]), strict=True)
+        if gt != pred
     }
     assert pairs == {(1, 2): 32 * 30}  # the third image: blue is called green, two columns ignored
 
@@ -81,6 +85,22 @@ def test_evaluate_names_beyond_the_background_collapse() -> None:
     images = evaluate(ByColour(), torch.zeros(5, 1, 4), Binary(), protocol, num_label_classes=2, device=CPU)
 
     assert sum_counts((image.counts for image in images), 2)["pixel_accuracy"] == 1.0
+
+
+def test_evaluate_counts_boundaries_where_the_protocol_has_a_trim_width() -> None:
+    def totals(protocol: Protocol) -> ClassTotals:
+        images = evaluate(ByColour(), TEXT, Stripes(), protocol, num_label_classes=3, device=CPU)
+        return sum_counts((image.counts for image in images), 3)
+
+    near, plain = totals(with_boundary(PROTOCOL)), totals(PROTOCOL)
+
+    assert plain.boundary is None
+    assert near["boundary_iou"] == 1.0
+    assert near["miou"] == plain["miou"]
+    # One pixel along the frame, and of the two images that are cut in the middle, both sides of the cut; less what is
+    # ignored: two columns of a frame in one image, one in another.
+    frame, cut = 2 * (32 + 62), 2 * 30
+    assert near.boundary.gt.sum() == 3 * frame + 2 * cut - (2 * 1 + 30) - (2 * 2 + 30)
 
 
 def test_collapse_lookup_without_collapse_is_none() -> None:

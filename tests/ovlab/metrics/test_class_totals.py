@@ -145,10 +145,13 @@ def test_seen_miou_without_unseen_ground_truth_has_no_harmonic_mean() -> None:
     assert math.isnan(BY_HAND["harmonic_miou"][0])
 
 
-def test_scores_that_need_seen_classes_are_left_out_where_those_are_not_known() -> None:
-    left_out = SCORES.keys() - scores_of(replace(BY_HAND, seen=None)).keys()
+def test_scores_are_left_out_where_what_they_need_is_not_known() -> None:
+    everything = replace(BY_HAND, boundary=BY_HAND.pixels)
 
-    assert left_out == {score.name for score in SCORES.values() if score.needs_seen}
+    assert scores_of(everything).keys() == SCORES.keys()
+    for change, needs in (({"seen": None}, "needs_seen"), ({"boundary": None}, "needs_boundary")):
+        left_out = SCORES.keys() - scores_of(replace(everything, **change)).keys()
+        assert left_out == {score.name for score in SCORES.values() if getattr(score, needs)}
     assert list(scores_of(BY_HAND, ["seen_miou", "miou"])) == ["seen_miou", "miou"]
 
 
@@ -160,7 +163,8 @@ def test_every_score_of_many_sets_is_that_of_each_set_alone() -> None:
 
     def scores(sets: slice) -> dict[str, np.ndarray]:
         pixels = ClassPixels(hits[:, sets], gt[:, sets], (hits + wrong)[:, sets])
-        return scores_of(ClassTotals(5, pixels, hallucinated[sets], seen))
+        boundary = ClassPixels(hits[:, sets] // 3, gt[:, sets] // 2, hits[:, sets])
+        return scores_of(ClassTotals(5, pixels, hallucinated[sets], seen, boundary))
 
     together = scores(slice(None))
     assert together.keys() == SCORES.keys()
