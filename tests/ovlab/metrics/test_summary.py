@@ -1,11 +1,12 @@
 """The summary is JSON, in fractions, and says nothing where nothing was counted."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from ovlab.metrics.class_totals import ClassTotals
+from ovlab.metrics.class_totals import ClassPixels, ClassTotals
 from ovlab.metrics.counting import sparse_counts
 from ovlab.metrics.evaluation_counts import sum_counts
 from ovlab.metrics.summary import summary
@@ -22,9 +23,11 @@ def counts() -> ClassTotals:
 
 
 def test_summary_holds_every_score(counts: ClassTotals) -> None:
-    found = summary(counts, NAMES, seen=np.array([True, False, True, True]))
+    near = ClassPixels(counts.pixels.hits // 2, counts.pixels.gt, counts.pixels.pred)
+    found = summary(replace(counts, boundary=near), NAMES, seen=np.array([True, False, True, True]))
 
     assert set(SCORES) <= found.keys()
+    assert found["boundary_iou"] == pytest.approx((1 / 4 + 1 / 3) / 2)
     assert found["miou"] == pytest.approx((2 / 3 + 1) / 2)
     assert found["legacy_miou"] == pytest.approx((2 / 3 + 1) / 3)
     assert found["fwiou"] == pytest.approx((3 * 2 / 3 + 2 * 1) / 5)
