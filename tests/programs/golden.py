@@ -23,27 +23,23 @@ import numba
 import numpy as np
 import pytest
 import torch
-from logoseg.shipped import shipped_clip
-from logoseg.sliding_window import winners_from_windows_in_chunks
-from logoseg.text_encoder import cached_text
-from logoseg.upsample_argmax import upsample_max_in_chunks
-from ovlab.datasets.shapes import open_shapes
-from ovlab.datasets.shapes_benchmarks import SHAPES_NAMES
-from ovlab.sweeps.resolve import resolve_evaluation, resolve_training
-from ovlab.weights import open_model
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from logoseg.checkpoint import load_clip
+from logoseg.clip.released_weights import load_clip
+from logoseg.clip.shipped import shipped_clip
+from logoseg.clip.text_encoder import cached_text
 from logoseg.config import SlidingWindow, WholeImage
 from logoseg.network import LoGoSeg
+from logoseg.ops.sliding_window import winners_from_windows_in_chunks
+from logoseg.ops.upsample_argmax import upsample_max_in_chunks
 from logoseg.presets import PRESETS
 from logoseg.views import views
 from ovlab.cli import main
 from ovlab.evaluation.evaluator import predict_labels
 from ovlab.metrics.counting import sparse_counts
 from ovlab.metrics.evaluation_counts import sum_counts
-from ovlab.metrics.image_scores import image_mious
+from ovlab.metrics.image_scores import image_scores
 from ovlab.metrics.intervals import image_intervals
 from ovlab.metrics.multiple import holm
 from ovlab.metrics.paired import compare_runs
@@ -51,6 +47,10 @@ from ovlab.metrics.per_image import PerImageCounts
 from ovlab.metrics.resampling import resample
 from ovlab.metrics.seeds import seed_difference, summarise_seeds
 from ovlab.metrics.summary import summary
+from ovlab.runs.identity import resolve_evaluation, resolve_training
+from ovlab.runs.subject import find_subject
+from ovlab.shapes.dataset import open_shapes
+from ovlab.shapes.shapes_benchmarks import SHAPES_NAMES
 from ovlab.specs.evaluation import (
     PROTOCOLS,
     Collapse,
@@ -65,6 +65,8 @@ from ovlab.specs.evaluation import (
 from ovlab.specs.fingerprint import fingerprint
 from ovlab.specs.resolved import ResolvedTraining, training_fingerprint
 from ovlab.specs.suite import PAPER, SHAPES
+from ovlab.store.journal import read_curve
+from ovlab.store.store import open_store
 
 PINS = Path(__file__).parent.parent / "golden" / "pins.json"
 CPU = torch.device("cpu")
@@ -193,10 +195,10 @@ def trained(name: str) -> Trained:
         command += ["--device", "cpu", "--out", str(run), *(f"--set={change}" for change in changes)]
         if main(command) != 0:
             raise RuntimeError(f"{name}: ovlab {' '.join(command)} has failed.")
-        (weights,) = run.rglob("weights*.safetensors")
-        (steps,) = run.rglob("steps.jsonl")
-        losses = [json.loads(line)["loss"] for line in steps.read_text().splitlines()]
-        return Trained(losses, load_file(weights))
+        store = open_store(str(run))
+        (training,) = store.trainings()
+        losses = [step.loss for step in read_curve(store, training.fingerprint)]
+        return Trained(losses, load_file(run / "weights.safetensors"))
 
 
 @contextmanager
@@ -253,7 +255,7 @@ def networks() -> dict[str, nn.Module]:
                 torch.manual_seed(0)
                 clip = load_clip(config.clip, shipped_clip(config.clip))
                 found[f"{tower}, {decoder}"] = LoGoSeg(config, clip).eval()
-            found[f"clip:{tower}"] = open_model(f"clip:{tower}").eval()
+            found[f"clip:{tower}"] = find_subject(f"clip:{tower}").open_model().eval()
         return found
 
 
@@ -335,7 +337,7 @@ def scores() -> dict[str, Any]:
         "intervals": asdict(image_intervals(counts, SEEN)),
         "intervals without seen": asdict(image_intervals(counts, num_resamples=100, seed=1, level=0.9)),
         "comparison": asdict(compare_runs(counts, others, SEEN)),
-        "images": image_mious(counts).tolist(),
+        "images": image_scores(counts).tolist(),
         "seeds": asdict(summarise_seeds({0: 0.31, 1: 0.35, 2: 0.33, 5: 0.3})),
         "seed difference": asdict(seed_difference({0: 0.31, 1: 0.35, 2: 0.33}, {0: 0.36, 1: 0.37, 2: 0.41})),
         "holm": list(holm([0.04, 0.01, 0.6, 0.02])),
@@ -426,7 +428,7 @@ def _shapes() -> Iterator[tuple[str, str]]:
 
 def _text_cache() -> dict[str, str]:
     """The name of the file in which the text of some names is kept."""
-    encoder = open_model("clip:shapes-vit-s").text_encoder
+    encoder = find_subject("clip:shapes-vit-s").open_model().text_encoder
     return {
         "one name a class": _cached_name(encoder, [("red circle",), ("grass",)], TEMPLATES),
         "synonyms": _cached_name(encoder, [("red circle", "red ring"), ("grass",)], TEMPLATES[:1]),

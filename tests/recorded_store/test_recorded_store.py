@@ -61,7 +61,7 @@ def test_runs_of_the_store_are_planned_as_done(ovlab: Ovlab, table: str) -> None
 def test_runs_of_the_store_are_not_made_again(ovlab: Ovlab, store: Path, tmp_path: Path, table: str) -> None:
     before = contents(store)
 
-    ovlab("run", *limited(table), "--workers", "1", "--workdir", tmp_path / "work")
+    ovlab("run", *limited(table), "--runs-at-once", "1", "--workdir", tmp_path / "work")
 
     assert contents(store) == before
     assert not (tmp_path / "work").exists()
