@@ -20,7 +20,7 @@ from ovlab.runs.identity import resolve_evaluation
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import whole
 from ovlab.store import count_shards as shards
-from ovlab.store.count_shards import counts_of
+from ovlab.store.count_shards import columns_of
 from ovlab.store.record import EvaluationRecord
 from ovlab.store.store import Store, open_store
 
@@ -50,7 +50,10 @@ def plain(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 def images_of(record: EvaluationRecord, store: Store) -> list[tuple[object, ...]]:
-    return [(image.id, *(part.tolist() for part in image.counts)) for image in counts_of(store, record.fingerprint)]
+    return [
+        (image.id, *(part.tolist() for part in image.counts[:3]))
+        for image in columns_of(store, record.fingerprint).images()
+    ]
 
 
 def assert_same(record: EvaluationRecord, store: Store, plain: Store) -> None:
@@ -62,7 +65,7 @@ def assert_same(record: EvaluationRecord, store: Store, plain: Store) -> None:
 
 
 @pytest.mark.parametrize("num_actors", [1, 2, 4])
-def test_any_number_of_actors_makes_the_records_and_counts_of_one_process(
+def test_any_number_of_actors_makes_the_records_and_columns_of_one_process(
     num_actors: int, plain: Store, weights: Path, tmp_path: Path
 ) -> None:
     store = open_store(str(tmp_path))

@@ -120,6 +120,26 @@ def test_evaluate_prints_both_conventions_and_the_classes(
     assert "sky" in printed
 
 
+def test_evaluate_counts_boundaries_where_it_is_asked_to(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(train(folder, tmp_path / "run"))
+    evaluate = ["evaluate", str(tmp_path / "run"), "--data", str(folder), "--limit", "1", "--json"]
+    capsys.readouterr()
+    found = []
+    for options in ((), ("--boundary",), ("--boundary", "0.5"), ("--boundary", "--store", str(tmp_path / "store"))):
+        assert main([*evaluate, *options]) == 0
+        found.append(json.loads(capsys.readouterr().out))
+
+    plain, near, wide, stored = found
+    assert "boundary_iou" not in plain
+    # Within half of the diagonal lies all of an image.
+    assert wide["boundary_iou"] == wide["miou"] == near["miou"] == plain["miou"]
+    assert stored["boundary_iou"] == near["boundary_iou"] != near["miou"]
+    assert main([*evaluate, "--boundary", "2"]) == 2
+    assert "must be a share between 0 and 1" in capsys.readouterr().err
+
+
 def test_evaluate_limit_leaves_the_figures_of_the_whole_set(folder: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     main(train(folder, run))

@@ -39,7 +39,7 @@ from ovlab.cli import main
 from ovlab.evaluation.evaluator import predict_labels
 from ovlab.metrics.counting import sparse_counts
 from ovlab.metrics.evaluation_counts import sum_counts
-from ovlab.metrics.image_scores import image_mious
+from ovlab.metrics.image_scores import image_scores
 from ovlab.metrics.intervals import image_intervals
 from ovlab.metrics.multiple import holm
 from ovlab.metrics.paired import compare_runs
@@ -337,7 +337,7 @@ def scores() -> dict[str, Any]:
         "intervals": asdict(image_intervals(counts, SEEN)),
         "intervals without seen": asdict(image_intervals(counts, num_resamples=100, seed=1, level=0.9)),
         "comparison": asdict(compare_runs(counts, others, SEEN)),
-        "images": image_mious(counts).tolist(),
+        "images": image_scores(counts).tolist(),
         "seeds": asdict(summarise_seeds({0: 0.31, 1: 0.35, 2: 0.33, 5: 0.3})),
         "seed difference": asdict(seed_difference({0: 0.31, 1: 0.35, 2: 0.33}, {0: 0.36, 1: 0.37, 2: 0.41})),
         "holm": list(holm([0.04, 0.01, 0.6, 0.02])),

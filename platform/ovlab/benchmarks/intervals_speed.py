@@ -18,9 +18,9 @@ from jaxtyping import Bool, Float64, Int64
 from ovlab.benchmarks.measure import measure
 from ovlab.benchmarks.outcome import Report, Value
 from ovlab.benchmarks.synthetic_counts import synthetic_runs
+from ovlab.metrics.class_totals import ClassPixels, ClassTotals, Scores, scores_of
 from ovlab.metrics.per_image import PerImageCounts
 from ovlab.metrics.resampling import draw_weights, resample
-from ovlab.metrics.scores import ClassSums, Scores, scores_of
 
 _REFERENCE = "loop, take and sum"
 
@@ -87,17 +87,17 @@ def _take_and_sum(counts: PerImageCounts, num_resamples: int) -> Scores:
     for row in sums:
         drawn = generator.integers(0, counts.num_images, counts.num_images)
         row[:] = np.concatenate([table[drawn].sum(axis=0) for table in tables])
-    return scores_of(_over_classes(sums))
+    return _scores_of(sums, counts)
 
 
 def _row_by_row(counts: PerImageCounts, num_resamples: int) -> Scores:
     table = np.concatenate(_tables(counts), axis=1, dtype=np.float64)
-    return scores_of(_over_classes(np.stack([row @ table for row in _weights(counts.num_images, num_resamples)])))
+    return _scores_of(np.stack([row @ table for row in _weights(counts.num_images, num_resamples)]), counts)
 
 
 def _dense(counts: PerImageCounts, num_resamples: int) -> Scores:
     table = np.concatenate(_tables(counts), axis=1, dtype=np.float64)
-    return scores_of(_over_classes(_weights(counts.num_images, num_resamples) @ table))
+    return _scores_of(_weights(counts.num_images, num_resamples) @ table, counts)
 
 
 def _weights(num_images: int, num_resamples: int) -> Float64[np.ndarray, "B I"]:
@@ -106,28 +106,13 @@ def _weights(num_images: int, num_resamples: int) -> Float64[np.ndarray, "B I"]:
 
 
 def _tables(counts: PerImageCounts) -> tuple[Int64[np.ndarray, "I _"], ...]:
-    return counts.hits, counts.union(), counts.gt, counts.hallucinated()[:, None]
+    return counts.hits, counts.gt, counts.pred, counts.hallucinated()[:, None]
 
 
-def _over_classes(sums: Float64[np.ndarray, "B columns"]) -> ClassSums:
-    """From the sums of the tables, side by side, to those over classes."""
-    num_classes = (sums.shape[1] - 1) // 3
-    hits, union, gt = (sums[:, part * num_classes : (part + 1) * num_classes] for part in range(3))
-    iou, present, seen = hits / np.maximum(union, 1), (gt > 0).astype(np.float64), _seen(num_classes)
-    return ClassSums(
-        iou=iou.sum(axis=1),
-        accuracy=(hits / np.maximum(gt, 1)).sum(axis=1),
-        weighted_iou=(iou * gt).sum(axis=1),
-        num_present=present.sum(axis=1),
-        num_found=np.count_nonzero(union, axis=1).astype(np.float64),
-        hits=hits.sum(axis=1),
-        gt=gt.sum(axis=1),
-        hallucinated=sums[:, -1],
-        seen_iou=iou[:, seen].sum(axis=1),
-        num_seen_present=present[:, seen].sum(axis=1),
-        unseen_iou=iou[:, ~seen].sum(axis=1),
-        num_unseen_present=present[:, ~seen].sum(axis=1),
-    )
+def _scores_of(sums: Float64[np.ndarray, "B columns"], counts: PerImageCounts) -> Scores:
+    """From the sums of the tables, side by side."""
+    *pixels, hallucinated = np.split(sums.T, np.arange(1, 4) * counts.num_classes)
+    return scores_of(ClassTotals(counts.num_images, ClassPixels(*pixels), hallucinated[0], _seen(counts.num_classes)))
 
 
 def _seen(num_classes: int) -> Bool[np.ndarray, "N"]:

@@ -23,9 +23,7 @@ from torch import Tensor
 
 from ovlab.benchmarks.label_pairs import LabelPair, drawn_regions, random_pair, region_pair, stored_regions
 from ovlab.benchmarks.outcome import Report, Value
-from ovlab.metrics.confusion import count_pixels
-from ovlab.metrics.counting import IGNORE_INDEX, count_into, sparse_counts
-from ovlab.metrics.evaluation_counts import sum_counts
+from ovlab.metrics.counting import IGNORE_INDEX, SparseCounts, count_into, sparse_counts
 
 Counted = Int64[np.ndarray, "N N"]
 _REFERENCE = "detectron2's formula"
@@ -123,11 +121,11 @@ def _contenders(pairs: Sequence[LabelPair], num_classes: int) -> dict[str, _Cont
         ),
         "count_into": _Contender(
             partial(_for_each, into_total, pairs),
-            lambda: np.sum([count_pixels(*pair, num_classes).counts for pair in pairs], axis=0),
+            lambda: _into_zeros(pairs, num_classes),
         ),
         "sparse_counts": _Contender(
             partial(_for_each, sparse, pairs),
-            lambda: sum_counts((sparse(*pair) for pair in pairs), num_classes).confusion.counts,
+            lambda: _dense((sparse(*pair) for pair in pairs), num_classes),
         ),
         "torchmetrics": _Contender(
             partial(_for_each, confusion_matrix, tensors),
@@ -139,6 +137,20 @@ def _contenders(pairs: Sequence[LabelPair], num_classes: int) -> dict[str, _Cont
 def _for_each(count: Callable[..., object], pairs: Iterable[tuple[Any, Any]]) -> None:
     for prediction, label in pairs:
         count(prediction, label)
+
+
+def _into_zeros(pairs: Iterable[LabelPair], num_classes: int) -> Counted:
+    total = np.zeros((num_classes, num_classes), np.int64)
+    for pair in pairs:
+        count_into(total, *pair)
+    return total
+
+
+def _dense(images: Iterable[SparseCounts], num_classes: int) -> Counted:
+    total = np.zeros((num_classes, num_classes), np.int64)
+    for image in images:
+        total[image.gt, image.pred] += image.count  # a pair is in an image once
+    return total
 
 
 def _int64_pair(pair: LabelPair, num_classes: int) -> tuple[Int64[np.ndarray, "P"], Int64[np.ndarray, "P"]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ovlab.commands.store_option import add_store
 from ovlab.specs.errors import InputError
-from ovlab.specs.scores import SCORES
+from ovlab.specs.scores import SCORES, Score
 from ovlab.specs.wording import percent, points
 
 _EPILOG = """\
@@ -34,7 +34,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser.add_argument("others", metavar="RUN_B", nargs="+", help="one or more runs to compare with RUN_A")
     add_store(parser)
     parser.add_argument("--benchmark", help="this benchmark only")
-    parser.add_argument("--score", default="miou", choices=SCORES, metavar="SCORE", help=", ".join(SCORES))
+    parser.add_argument("--score", default="miou", choices=tuple(SCORES), metavar="SCORE", help=", ".join(SCORES))
     parser.add_argument("--resamples", type=int, default=10_000, metavar="B", help="default: 10000")
     parser.add_argument("--level", type=float, default=0.95, help="level of the intervals (default: 0.95)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the resamples (default: 0)")
@@ -55,7 +55,7 @@ def compared(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """One entry a pair of runs and benchmark, with every score; the p-values of `arguments.score` corrected."""
     from ovlab.metrics.multiple import holm
     from ovlab.metrics.paired import compare_runs
-    from ovlab.store.pairs import common_cells, evaluations_of, stored_tables
+    from ovlab.store.pairs import common_cells, comparable_tables, evaluations_of
     from ovlab.store.store import open_store
 
     store = open_store(arguments.store)
@@ -70,8 +70,7 @@ def compared(arguments: argparse.Namespace) -> list[dict[str, Any]]:
         second = evaluations_of(records, other, str(store))
         for cell in common_cells(first, second, (arguments.first, other)):
             comparison = compare_runs(
-                stored_tables(store, first[cell]),
-                stored_tables(store, second[cell]),
+                *comparable_tables(store, first[cell], second[cell]),
                 first[cell].seen_classes,
                 num_resamples=arguments.resamples,
                 seed=arguments.seed,
@@ -79,10 +78,8 @@ def compared(arguments: argparse.Namespace) -> list[dict[str, Any]]:
                 names=(arguments.first, other),
             )
             if arguments.score not in comparison.scores:
-                raise InputError(
-                    f"{arguments.score} is not known on {cell.benchmark}: which of its classes training has named is "
-                    "known of the benchmarks in `ovlab data list`, and of folders whose classes.json says it."
-                )
+                need = _need(SCORES[arguments.score])
+                raise InputError(f"{arguments.score} is not known on {cell.benchmark}: {need}")
             rows.append(
                 {
                     "benchmark": str(cell),
@@ -107,7 +104,7 @@ def print_comparisons(rows: list[dict[str, Any]], arguments: argparse.Namespace)
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"{arguments.score} in %: B against A = {arguments.first}, paired over images")
+    table = Table(title=f"{SCORES[arguments.score].title} in %: B against A = {arguments.first}, paired over images")
     table.add_column("B")
     table.add_column("benchmark")
     for column in ("A", "B", "B - A", "P(B > A)", "p", "Holm p", "images", "absent"):
@@ -132,6 +129,16 @@ def print_comparisons(rows: list[dict[str, Any]], arguments: argparse.Namespace)
     console.print(
         f"±: the {100 * arguments.level:g} % interval from {arguments.resamples} resamples of the images (seed "
         f"{arguments.seed}), without the noise of training. absent: classes that a resample lacks, on average."
+    )
+
+
+def _need(score: Score) -> str:
+    """What it takes to know a score that is not known."""
+    if score.needs_boundary:
+        return "both runs have to be evaluated with --boundary, and with one trim width."
+    return (
+        "which of its classes training has named is known of the benchmarks in `ovlab data list`, and of folders whose "
+        "classes.json says it."
     )
 
 

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ovlab.commands.executor_option import add_workers
-from ovlab.specs.evaluation import PROTOCOLS
+from ovlab.specs.evaluation import BOUNDARY, PROTOCOLS
 from ovlab.specs.suite import SUITES
 
 _EPILOG = """\
@@ -19,6 +19,7 @@ examples:
   ovlab evaluate runs/paper --data s3://bucket/a-150 --protocol sliding-window --json
   ovlab evaluate runs/shapes --suite shapes --store ovlab-store --workers 2
   ovlab evaluate clip:shapes-vit-s --suite shapes --out runs/clip-alone
+  ovlab evaluate runs/shapes --suite shapes --boundary
 
 mIoU is the mean over the classes that are in the ground truth; the legacy mIoU divides by the classes that are in the
 ground truth or in a prediction, as evaluation code of before July 2022 does.
@@ -58,6 +59,14 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         default="first",
         choices=("first", "average"),
         help="read a class by its first name, or by the mean of all its names (default: first)",
+    )
+    parser.add_argument(
+        "--boundary",
+        type=float,
+        nargs="?",
+        const=BOUNDARY,
+        metavar="SHARE",
+        help=f"count boundaries too, for boundary_iou: within SHARE of the image diagonal (default: {BOUNDARY})",
     )
     parser.add_argument("--limit", type=int, metavar="N", help="score the first N images of each set, for a quick look")
     place = parser.add_mutually_exclusive_group()

@@ -18,7 +18,7 @@ from ovlab.runs.interruption import stop_on_signals
 from ovlab.runs.journaling import journaled
 from ovlab.runs.progress import ProgressLine
 from ovlab.runs.subject import find_subject
-from ovlab.specs.evaluation import Protocol, protocol_hash, sliding_window, whole, whole_768
+from ovlab.specs.evaluation import Protocol, protocol_hash, sliding_window, whole, whole_768, with_boundary
 from ovlab.specs.events import RunHeader
 from ovlab.store.record import EvaluationRecord
 from ovlab.store.store import open_store
@@ -70,7 +70,8 @@ def _protocol(arguments: argparse.Namespace, model: ModelConfig) -> Protocol:
     protocol = {"whole": whole(size), "whole-768": whole_768(), "sliding-window": sliding_window(size)}[
         arguments.protocol
     ]
-    return replace(protocol, prompt_templates=model.prompt_templates, synonyms=arguments.synonyms)
+    protocol = replace(protocol, prompt_templates=model.prompt_templates, synonyms=arguments.synonyms)
+    return with_boundary(protocol, arguments.boundary)
 
 
 def _scores(record: EvaluationRecord, arguments: argparse.Namespace) -> dict[str, Any]:

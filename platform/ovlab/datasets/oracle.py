@@ -11,23 +11,13 @@ and hallucinates in every pixel of the images that have no pixel of c.
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
-from ovlab.metrics.evaluation_counts import EvaluationCounts
-from ovlab.metrics.summary import summary
+from ovlab.metrics.class_totals import ClassTotals, ratio, scores_of
+from ovlab.specs.scores import SCORES
 
 Scores = Mapping[str, float]
-
-PERFECT: Scores = {
-    "miou": 1.0,
-    "legacy_miou": 1.0,
-    "fwiou": 1.0,
-    "pixel_accuracy": 1.0,
-    "mean_accuracy": 1.0,
-    "hallucination_rate": 0.0,
-}
 
 
 def constant_scores(class_pixels: Sequence[int], constant: int, num_pixels_elsewhere: int) -> Scores:
@@ -46,26 +36,19 @@ def constant_scores(class_pixels: Sequence[int], constant: int, num_pixels_elsew
     }
 
 
-def perfect_differences(counts: EvaluationCounts) -> list[str]:
+def perfect_differences(totals: ClassTotals) -> list[str]:
     """Where the scores of the ground truth as its own prediction are not exactly perfect, one line each."""
-    measured = _scores(counts)
-    found = [f"{name} is {measured[name]}, not {value}" for name, value in PERFECT.items() if measured[name] != value]
-    iou, present = counts.confusion.iou(), counts.confusion.gt_pixels > 0
+    best = {name: 0.0 if SCORES[name].lower_is_better else 1.0 for name in scores_of(totals)}
+    found = [f"{name} is {totals[name][0]}, not {value}" for name, value in best.items() if totals[name][0] != value]
+    iou, present = ratio(totals.pixels.hits, totals.pixels.union)[:, 0], totals.pixels.gt[:, 0] > 0
     wrong = np.flatnonzero(np.where(present, iou != 1.0, ~np.isnan(iou)))
     return found + [f"IoU of class {index} is {iou[index]}" for index in wrong]
 
 
-def constant_differences(counts: EvaluationCounts, expected: Scores) -> list[str]:
+def constant_differences(totals: ClassTotals, expected: Scores) -> list[str]:
     """Where the scores of a constant prediction are not those of the formula, to 12 digits, one line each."""
-    measured = _scores(counts)
     return [
-        f"{name} is {measured[name]}, the formula says {value}"
+        f"{name} is {totals[name][0]}, the formula says {value}"
         for name, value in expected.items()
-        if measured[name] is None or not math.isclose(measured[name], value, rel_tol=1e-12)
+        if not math.isclose(totals[name][0], value, rel_tol=1e-12)
     ]
-
-
-def _scores(counts: EvaluationCounts) -> dict[str, Any]:
-    names = [str(index) for index in range(counts.confusion.num_classes)]
-    scores = summary(counts, names)
-    return {name: scores[name] for name in PERFECT}

@@ -13,8 +13,9 @@ from ovlab.datasets.oracle import constant_differences, constant_scores, perfect
 from ovlab.datasets.sample import IGNORE_INDEX
 from ovlab.datasets.sharded import ShardedDataset, open_shards
 from ovlab.datasets.workers import run_tasks
+from ovlab.metrics.class_totals import ClassTotals
 from ovlab.metrics.counting import sparse_counts
-from ovlab.metrics.evaluation_counts import EvaluationCounts, sum_counts
+from ovlab.metrics.evaluation_counts import sum_counts
 
 MAX_LISTED = 8
 
@@ -55,8 +56,8 @@ class _Counted:
 
     label_pixels: Int64[np.ndarray, "65536"]
     num_elsewhere: int
-    oracle: EvaluationCounts
-    constant: EvaluationCounts
+    oracle: ClassTotals
+    constant: ClassTotals
 
     def __add__(self, other: "_Counted") -> "_Counted":
         return _Counted(

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from logoseg.inference import labels_from_views
 from logoseg.views import views
 from ovlab.datasets.sample import Sample, SegmentationDataset
+from ovlab.metrics.boundary import boundary_counts
 from ovlab.metrics.counting import sparse_counts
 from ovlab.metrics.evaluation_counts import ImageCounts
 from ovlab.specs.evaluation import Protocol
@@ -56,7 +57,10 @@ def evaluate(
             if encoded is None or not np.array_equal(sample.image, encoded):
                 features, encoded = _encode(encode, sample.image, question.protocol, device), sample.image
             prediction = _answer(head, features, question.text, question.protocol, sample.image)
-            counted.append(ImageCounts(sample.id, sparse_counts(prediction, sample.label, question.num_label_classes)))
+            counts = sparse_counts(prediction, sample.label, question.num_label_classes)
+            if (share := question.protocol.scoring.boundary) is not None:
+                counts = counts._replace(boundary=boundary_counts(prediction, sample.label, share))
+            counted.append(ImageCounts(sample.id, counts))
         yield tuple(counted)
 
 

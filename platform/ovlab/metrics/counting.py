@@ -24,12 +24,23 @@ _UNREPRESENTABLE = np.uint16(65534)
 _scratch = threading.local()
 
 
+class BoundaryCounts(NamedTuple):
+    """Pixels near a contour of each class `label`: in both maps, in the ground truth, in the prediction."""
+
+    label: UInt16[np.ndarray, "L"]
+    hits: Int64[np.ndarray, "L"]
+    gt: Int64[np.ndarray, "L"]
+    pred: Int64[np.ndarray, "L"]
+
+
 class SparseCounts(NamedTuple):
-    """The K pairs that occur in one image, sorted by ground truth, then prediction; every count is above zero."""
+    """The K pairs that occur in one image, sorted by ground truth, then prediction; every count is above zero.
+    `boundary`: the same image near its contours, where that was counted."""
 
     gt: UInt16[np.ndarray, "K"]
     pred: UInt16[np.ndarray, "K"]
     count: Int64[np.ndarray, "K"]  # type: ignore[assignment]  # hides tuple.count, which nobody needs here
+    boundary: BoundaryCounts | None = None
 
 
 def sparse_counts(

@@ -1,16 +1,15 @@
-"""Everything an evaluation counts: confusion, hallucination and images, mergeable like each of them.
+"""From the counts of images, one by one, to the totals of an evaluation.
 
 Hallucination is a matter of one image: a pixel predicted as a class that is nowhere in that image's ground truth. The
-sum of the confusion matrices forgets which image a pixel was in, so these pixels are counted beside it.
+totals of classes forget which image a pixel was in, so these pixels are counted beside them.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from ovlab.metrics.confusion import ConfusionCounts
+from ovlab.metrics.class_totals import ClassPixels, ClassTotals
 from ovlab.metrics.counting import SparseCounts
 
 
@@ -21,39 +20,28 @@ class ImageCounts(NamedTuple):
     counts: SparseCounts
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class EvaluationCounts:
-    """The sum over `num_images` images; `num_hallucinated` of the counted pixels are hallucinated."""
-
-    confusion: ConfusionCounts
-    num_hallucinated: int
-    num_images: int
-
-    def merge(self, other: "EvaluationCounts") -> "EvaluationCounts":
-        """The counts of both. Raises ValueError when they are of different classes."""
-        return EvaluationCounts(
-            self.confusion.merge(other.confusion),
-            self.num_hallucinated + other.num_hallucinated,
-            self.num_images + other.num_images,
-        )
-
-    __add__ = merge
-
-    def hallucination_rate(self) -> float:
-        """Share of the predicted area in classes that are not in the image; ignored pixels have no part in it."""
-        num_pixels = self.confusion.num_pixels
-        return self.num_hallucinated / num_pixels if num_pixels else float("nan")
-
-
-def sum_counts(images: Iterable[SparseCounts], num_classes: int) -> EvaluationCounts:
-    """The counts of all images, whatever their order. No image gives zero counts."""
-    counts = np.zeros((num_classes, num_classes), np.int64)
-    num_hallucinated = num_images = 0
+def sum_counts(images: Iterable[SparseCounts], num_classes: int) -> ClassTotals:
+    """The totals (B = 1) of all images, whatever their order. No image gives zeros. Boundaries are known of the sum
+    where they are of every image."""
+    pixels, near = np.zeros((2, 3, num_classes), np.int64)
+    hits, gt, pred = pixels
+    num_hallucinated = num_images = num_with_boundary = 0
     for image in images:
-        counts[image.gt, image.pred] += image.count  # a pair is in an image once
+        right = image.gt == image.pred
+        hits[image.gt[right]] += image.count[right]  # a pair is in an image once
+        np.add.at(gt, image.gt, image.count)
+        np.add.at(pred, image.pred, image.count)
+        if image.boundary is not None:
+            near[:, image.boundary.label] += image.boundary[1:]
+            num_with_boundary += 1
         num_hallucinated += hallucinated_pixels(image)
         num_images += 1
-    return EvaluationCounts(ConfusionCounts(counts), num_hallucinated, num_images)
+    return ClassTotals(
+        num_images=num_images,
+        pixels=ClassPixels(*pixels[:, :, None]),
+        hallucinated=np.array([num_hallucinated]),
+        boundary=ClassPixels(*near[:, :, None]) if 0 < num_with_boundary == num_images else None,
+    )
 
 
 def hallucinated_pixels(image: SparseCounts) -> int:

@@ -1,20 +1,18 @@
 """How well a run did on each image alone: to find its best and its worst ones, not to be averaged into a figure.
 
-Axes: I images, N classes.
+Axes: I images.
 """
 
 import numpy as np
 from jaxtyping import Float64
 
+from ovlab.metrics.class_totals import scores_of
 from ovlab.metrics.per_image import PerImageCounts
 
 
-def image_mious(counts: PerImageCounts) -> Float64[np.ndarray, "I"]:
-    """The mean IoU over the classes in an image's ground truth; NaN for an image without any."""
-    present = counts.gt > 0
-    iou = np.divide(counts.hits, counts.union(), out=np.zeros(counts.hits.shape), where=present)
-    num_present = present.sum(axis=1)
-    return np.divide(iou.sum(axis=1), num_present, out=np.full(len(iou), np.nan), where=num_present > 0)
+def image_scores(counts: PerImageCounts, name: str = "miou") -> Float64[np.ndarray, "I"]:
+    """The score of each image, over the classes that it has; NaN for an image without any."""
+    return scores_of(counts.of_images(), [name])[name]
 
 
 def best_and_worst(scores: Float64[np.ndarray, "I"], num: int) -> tuple[list[int], list[int]]:

@@ -3,25 +3,35 @@
 Axes: I images, N classes, K (image, ground truth, prediction) triples that occur, of all images one after the other.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int64, Integer
 
-from ovlab.metrics.counting import SparseCounts
+from ovlab.metrics.class_totals import ClassPixels, ClassTotals
+from ovlab.metrics.counting import BoundaryCounts
 from ovlab.specs.errors import InputError
 from ovlab.specs.wording import first_names
 
 
+class ClassTables(NamedTuple):
+    hits: Int64[np.ndarray, "I N"]
+    gt: Int64[np.ndarray, "I N"]
+    pred: Int64[np.ndarray, "I N"]
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class PerImageCounts:
-    """Pixels of each class in each image: right, in the ground truth, in the prediction."""
+    """Pixels of each class in each image: right, in the ground truth, in the prediction. `boundary`: of those near a
+    contour alone, where that was counted."""
 
     ids: tuple[str, ...]
     hits: Int64[np.ndarray, "I N"]
     gt: Int64[np.ndarray, "I N"]
     pred: Int64[np.ndarray, "I N"]
+    boundary: ClassTables | None = None
 
     @property
     def num_images(self) -> int:
@@ -31,9 +41,14 @@ class PerImageCounts:
     def num_classes(self) -> int:
         return self.hits.shape[1]
 
-    def union(self) -> Int64[np.ndarray, "I N"]:
-        """Pixels that are of the class in the ground truth, in the prediction or in both."""
-        return self.gt + self.pred - self.hits
+    def of_images(self) -> ClassTotals:
+        """Each image as a set of its own (B = I)."""
+        return ClassTotals(
+            num_images=1,
+            pixels=ClassPixels(self.hits.T, self.gt.T, self.pred.T),
+            hallucinated=self.hallucinated(),
+            boundary=None if self.boundary is None else ClassPixels(*(table.T for table in self.boundary)),
+        )
 
     def hallucinated(self) -> Int64[np.ndarray, "I"]:
         """Pixels that are predicted as a class which is nowhere in the ground truth of their image."""
@@ -71,16 +86,15 @@ def per_image_counts(
     )
 
 
-def tables_of(images: Iterable[tuple[str, SparseCounts]], num_classes: int) -> PerImageCounts:
-    """The tables from (id, sparse counts) of each image, as an evaluation gives them. Errors as above."""
-    ids, counts = [], []
-    for name, sparse in images:
-        ids.append(name)
-        counts.append(sparse)
-    lengths = [len(sparse.gt) for sparse in counts]
-    empty = SparseCounts(np.empty(0, np.uint16), np.empty(0, np.uint16), np.empty(0, np.int64))
-    gt, pred, count = (np.concatenate(columns) for columns in zip(empty, *counts, strict=True))
-    return per_image_counts(ids, np.repeat(np.arange(len(ids)), lengths), gt, pred, count, num_classes)
+def boundary_tables(
+    image: Integer[np.ndarray, "L"], counts: BoundaryCounts, num_images: int, num_classes: int
+) -> ClassTables:
+    """The tables of boundaries from columns: those of class `counts.label[k]` in the image at `image[k]`. Raises
+    InputError for a class outside 0 .. num_classes - 1."""
+    label, *columns = counts
+    if label.size and label.max() >= num_classes:
+        raise InputError(f"boundary class {label.max()} is outside 0 .. {num_classes - 1}, the classes of the counts.")
+    return ClassTables(*(_table(image.astype(np.int64), label, column, num_images, num_classes) for column in columns))
 
 
 def matched(
@@ -107,7 +121,8 @@ def matched(
             f"the ground truth of {len(other_gt)} images differs between {names[0]} and {names[1]}, first of "
             f"{first.ids[other_gt[0]]!r}; only runs on the same labels can be compared."
         )
-    return PerImageCounts(first.ids, second.hits[rows], second.gt[rows], second.pred[rows])
+    boundary = None if second.boundary is None else ClassTables(*(table[rows] for table in second.boundary))
+    return PerImageCounts(first.ids, second.hits[rows], second.gt[rows], second.pred[rows], boundary)
 
 
 def _table(

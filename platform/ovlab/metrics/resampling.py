@@ -3,15 +3,16 @@
 A resample draws I of the I images with replacement. It is a column of weights, how often each image was drawn, and
 the totals of all resamples are products of matrices
 
-    hits, union, gt (N I) @ weights (I B)
+    hits, gt, pred (N I) @ weights (I B)
 
-in float64, of which every class gives its share to the scores at once (resampling_kernels.py). They hold whole numbers
-and are exact as long as I times the pixels of the largest image stays below 2**53. Images are resampled and not pixels,
-because the pixels of one image go right and wrong together.
+in float64 (resampling_kernels.py), made and scored block by block. They hold whole numbers and are exact as long as
+I times the pixels of the largest image stays below 2**53. Images are resampled and not pixels, because the pixels of
+one image go right and wrong together.
 
 Axes: I images, N classes, B resamples, b of them in one block, K (class, image) cells that are not zero.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -19,17 +20,16 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, UInt8
 
+from ovlab.metrics.class_totals import ClassPixels, ClassTotals, Scores, scores_of
 from ovlab.metrics.per_image import PerImageCounts
-from ovlab.metrics.resampling_kernels import class_sums, count_draws
-from ovlab.metrics.scores import ClassSums, Scores, scores_of
+from ovlab.metrics.resampling_kernels import class_sums, count_draws, image_sums
 from ovlab.specs.errors import InputError
+from ovlab.specs.scores import SCORES
 
 NUM_RESAMPLES = 2000
 
-# Resamples at a time: the weights and sums of a block stay in the cache of the processor.
+# Resamples at a time: the weights and totals of a block stay in the cache of the processor.
 _BLOCK = 250
-
-_SEEN_SCORES = frozenset({"seen_miou", "unseen_miou", "harmonic_miou"})
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -50,10 +50,12 @@ def resample(
     counts: PerImageCounts,
     seen: Bool[np.ndarray, "N"] | None = None,
     *,
+    names: Iterable[str] | None = None,
     num_resamples: int = NUM_RESAMPLES,
     seed: int = 0,
 ) -> Resamples:
-    """The scores of `num_resamples` resamples. Equal seeds draw equal images of two runs that list them alike.
+    """The scores of `num_resamples` resamples, as `scores_of`: all, or those of `names`. Equal seeds draw equal images
+    of two runs that list them alike.
 
     Raises InputError for fewer than two images, whose resamples are all the same, and for fewer than one resample.
     """
@@ -61,15 +63,36 @@ def resample(
         raise InputError(f"resampling needs at least 2 images, got {counts.num_images}.")
     if num_resamples < 1:
         raise InputError(f"number of resamples must be at least 1, got {num_resamples}.")
-    cells = _cells(counts, seen)
-    full = _sums(cells, np.ones((counts.num_images, 1), np.uint8))
-    blocks = [_sums(cells, weights) for weights in draw_weights(counts.num_images, num_resamples, seed)]
-    sums = ClassSums(*np.concatenate(blocks, axis=1))
-    left_out = _SEEN_SCORES if seen is None else frozenset()
+    names = tuple(SCORES if names is None else names)
+    cells = _cells(counts.hits, counts.gt, counts.pred)
+    near_cells = None
+    if counts.boundary is not None and any(SCORES[name].needs_boundary for name in names):
+        near_cells = _cells(*counts.boundary)
+    hallucinated = np.bincount(cells.image, cells.pred * (cells.gt == 0), minlength=counts.num_images)
+
+    def totals_of(weights: UInt8[np.ndarray, "I b"]) -> ClassTotals:
+        return ClassTotals(
+            num_images=counts.num_images,
+            pixels=ClassPixels(*class_sums(*cells, weights)),
+            hallucinated=image_sums(hallucinated, weights),
+            seen=seen,
+            boundary=None if near_cells is None else ClassPixels(*class_sums(*near_cells, weights)),
+        )
+
+    all_once = np.ones((counts.num_images, 1), np.uint8)
+    all_once.flags.writeable = False  # like the draws: Numba compiles once for each of the two kinds of array
+    full = totals_of(all_once)
+    scores = scores_of(full, names)
+    parts: list[Scores] = []
+    num_present = []
+    for weights in draw_weights(counts.num_images, num_resamples, seed):
+        totals = totals_of(weights)
+        parts.append(scores_of(totals, scores))
+        num_present.append(totals.pixels.present.sum(axis=0))
     return Resamples(
-        full={name: float(score[0]) for name, score in scores_of(ClassSums(*full)).items() if name not in left_out},
-        scores={name: score for name, score in scores_of(sums).items() if name not in left_out},
-        num_absent=(ClassSums(*full).num_present - sums.num_present).astype(np.int64),
+        full={name: float(score[0]) for name, score in scores.items()},
+        scores={name: np.concatenate([part[name] for part in parts]) for name in scores},
+        num_absent=(full.pixels.present.sum() - np.concatenate(num_present)).astype(np.int64),
     )
 
 
@@ -84,8 +107,9 @@ def draw_weights(num_images: int, num_resamples: int, seed: int) -> tuple[UInt8[
     blocks = []
     for start in range(0, num_resamples, _BLOCK):
         width = min(_BLOCK, num_resamples - start)
-        weights = np.zeros((num_images, width), np.uint8)
-        count_draws(generator.integers(0, num_images, (width, num_images)), weights)
+        by_resample = np.zeros((width, num_images), np.uint8)
+        count_draws(generator.integers(0, num_images, (width, num_images)), by_resample)
+        weights = np.ascontiguousarray(by_resample.T)
         weights.flags.writeable = False
         blocks.append(weights)
     return tuple(blocks)
@@ -97,20 +121,15 @@ class _Cells(NamedTuple):
     start: Int64[np.ndarray, "N+1"]
     image: Int64[np.ndarray, "K"]
     hits: Float64[np.ndarray, "K"]
-    union: Float64[np.ndarray, "K"]
     gt: Float64[np.ndarray, "K"]
-    is_seen: Bool[np.ndarray, "N"]
+    pred: Float64[np.ndarray, "K"]
 
 
-def _cells(counts: PerImageCounts, seen: Bool[np.ndarray, "N"] | None) -> _Cells:
-    union = counts.union()
-    row, image = np.nonzero(union.T)
-    start = np.searchsorted(row, np.arange(counts.num_classes + 1))
-    hits, in_either, gt = (table[image, row].astype(np.float64) for table in (counts.hits, union, counts.gt))
-    return _Cells(start, image, hits, in_either, gt, np.ones(counts.num_classes, bool) if seen is None else seen)
-
-
-def _sums(cells: _Cells, weights: UInt8[np.ndarray, "I b"]) -> Float64[np.ndarray, "12 b"]:
-    weights = weights.view()
-    weights.flags.writeable = False  # Numba compiles once for each of the two kinds of array
-    return class_sums(*cells, weights)
+def _cells(hits: Int64[np.ndarray, "I N"], gt: Int64[np.ndarray, "I N"], pred: Int64[np.ndarray, "I N"]) -> _Cells:
+    num_classes = gt.shape[1]
+    # Of the flat table, and sorted as 16 bits, by radix: an eighth of the time of np.nonzero and argsort.
+    image, row = np.divmod(np.flatnonzero((gt | pred) != 0), num_classes)
+    by_class = np.argsort(row.astype(np.uint16), kind="stable")
+    image, row = image[by_class], row[by_class]
+    start = np.searchsorted(row, np.arange(num_classes + 1))
+    return _Cells(start, image, *(table[image, row].astype(float) for table in (hits, gt, pred)))

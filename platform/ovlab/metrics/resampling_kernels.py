@@ -1,8 +1,7 @@
 """The loops of the image bootstrap, compiled: counting draws, and a sparse matrix times the weights.
 
 An image holds few of the classes: nine cells of ten are zero at 150 classes, and ninety-nine of a hundred at 847.
-Leaving them out is faster than BLAS on the dense table, and the more so the more classes there are. The pixels of a
-class are turned into its scores while they are in the cache; no table of classes by resamples is ever made.
+Leaving them out is faster than BLAS on the dense table, and the more so the more classes there are.
 
 Axes: I images, N classes, b resamples of one block, K cells (class, image) that are not zero, sorted by class:
 those of class n are `start[n]` .. `start[n + 1]`.
@@ -17,61 +16,58 @@ from numba import njit
 @njit(nogil=True, cache=True)
 @no_type_check
 def count_draws(drawn, weights):
-    """Add to `weights` (I b) how often each image is in each row of `drawn` (b I)."""
+    """Add to `weights` (b I) how often each image is in each row of `drawn` (b I)."""
     for resample in range(drawn.shape[0]):
+        times = weights[resample]
         for draw in range(drawn.shape[1]):
-            weights[drawn[resample, draw], resample] += 1
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-@no_type_check
-def class_sums(start, image, cell_hits, cell_union, cell_gt, is_seen, weights):
-    """The sums of `ovlab.metrics.scores.ClassSums` (12 b), in its order, of every resample."""
-    num_classes, num_resamples = start.size - 1, weights.shape[1]
-    sums = np.zeros((12, num_resamples))
-    hits, union, gt = np.empty(num_resamples), np.empty(num_resamples), np.empty(num_resamples)
-    for row in range(num_classes):
-        if start[row] == start[row + 1]:
-            continue
-        hits[:], union[:], gt[:] = 0.0, 0.0, 0.0
-        _add_images(
-            start[row], start[row + 1], image, cell_hits, cell_union, cell_gt, weights, hits, union, gt, sums[7]
-        )
-        iou_of_kind, present_of_kind = (sums[8], sums[9]) if is_seen[row] else (sums[10], sums[11])
-        for resample in range(num_resamples):
-            # Without ground truth there is no hit, and both ratios are 0.
-            iou = hits[resample] / max(union[resample], 1.0)
-            present = 1.0 if gt[resample] > 0 else 0.0
-            sums[0, resample] += iou
-            sums[1, resample] += hits[resample] / max(gt[resample], 1.0)
-            sums[2, resample] += iou * gt[resample]
-            sums[3, resample] += present
-            sums[4, resample] += 1.0 if union[resample] > 0 else 0.0
-            sums[5, resample] += hits[resample]
-            sums[6, resample] += gt[resample]
-            iou_of_kind[resample] += iou
-            present_of_kind[resample] += present
-    return sums
+            times[np.uint64(drawn[resample, draw])] += 1
 
 
 @njit(nogil=True, cache=True)
 @no_type_check
-def _add_images(first, last, image, cell_hits, cell_union, cell_gt, weights, hits, union, gt, hallucinated):
-    """Add the cells `first` .. `last` of one class, each times the weights of its image.
+def class_sums(start, image, cell_hits, cell_gt, cell_pred, weights):
+    """The hits, gt and pred (N b) of every resample."""
+    num_classes, num_resamples = start.size - 1, weights.shape[1]
+    hits = np.zeros((num_classes, num_resamples))
+    gt, pred = np.zeros_like(hits), np.zeros_like(hits)
+    for row in range(num_classes):
+        cells = slice(start[row], start[row + 1])
+        _add_images(
+            image[cells], cell_hits[cells], cell_gt[cells], cell_pred[cells], weights, hits[row], gt[row], pred[row]
+        )
+    return hits, gt, pred
 
-    A cell without ground truth is a hallucination: all its pixels are predicted, and wrong.
+
+@njit(nogil=True, cache=True)
+@no_type_check
+def _add_images(image, cell_hits, cell_gt, cell_pred, weights, hits, gt, pred):
+    """Add the cells of one class, each times the weights of its image: two at a time, which halves the stores.
+
+    Of an odd number the last one is its own partner, which counts for nothing.
     """
-    for cell in range(first, last):
-        times = weights[image[cell]]
-        value_hits, value_union, value_gt = cell_hits[cell], cell_union[cell], cell_gt[cell]
-        if value_gt > 0:
-            for resample in range(times.size):
-                weight = np.float64(times[resample])
-                hits[resample] += value_hits * weight
-                union[resample] += value_union * weight
-                gt[resample] += value_gt * weight
-        else:
-            for resample in range(times.size):
-                weight = np.float64(times[resample])
-                union[resample] += value_union * weight
-                hallucinated[resample] += value_union * weight
+    for one in range(0, image.size, 2):
+        other = min(one + 1, image.size - 1)
+        is_another = np.float64(other - one)
+        one_times, other_times = weights[image[one]], weights[image[other]]
+        one_hits, one_gt, one_pred = cell_hits[one], cell_gt[one], cell_pred[one]
+        other_hits, other_gt, other_pred = (
+            is_another * cell_hits[other],
+            is_another * cell_gt[other],
+            is_another * cell_pred[other],
+        )
+        for resample in range(hits.size):
+            first, second = np.float64(one_times[resample]), np.float64(other_times[resample])
+            hits[resample] += one_hits * first + other_hits * second
+            gt[resample] += one_gt * first + other_gt * second
+            pred[resample] += one_pred * first + other_pred * second
+
+
+@njit(nogil=True, cache=True)
+@no_type_check
+def image_sums(values, weights):
+    """The sum (b) of a value of each image over every resample."""
+    sums = np.zeros(weights.shape[1])
+    for image in range(values.size):
+        for resample in range(sums.size):
+            sums[resample] += values[image] * np.float64(weights[image, resample])
+    return sums

@@ -2,50 +2,38 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
 
-from ovlab.metrics.evaluation_counts import EvaluationCounts
+from ovlab.metrics.class_totals import ClassPixels, ClassTotals, ratio, scores_of
 
 
 def summary(
-    counts: EvaluationCounts, class_names: Sequence[str], seen: Bool[np.ndarray, "N"] | None = None
+    totals: ClassTotals, class_names: Sequence[str], seen: Bool[np.ndarray, "N"] | None = None
 ) -> dict[str, Any]:
     """The scores over all classes, then one entry a class under "classes", in the order of `class_names`.
 
-    With `seen`, also "seen_miou", "unseen_miou" and "harmonic_miou". Raises ValueError for another number of names
-    than classes.
+    Scores that need `seen` are there with it only. Raises ValueError for another number of names than classes.
     """
-    confusion = counts.confusion
-    if len(class_names) != confusion.num_classes:
-        raise ValueError(f"{len(class_names)} class names for counts of {confusion.num_classes} classes.")
-    scores = {
-        "miou": confusion.mean_iou(),
-        "legacy_miou": confusion.legacy_mean_iou(),
-        "fwiou": confusion.frequency_weighted_iou(),
-        "pixel_accuracy": confusion.pixel_accuracy(),
-        "mean_accuracy": confusion.mean_accuracy(),
-        "hallucination_rate": counts.hallucination_rate(),
-    }
-    if seen is not None:
-        both = confusion.seen_unseen_mean_iou(seen)
-        scores |= {"seen_miou": both.seen, "unseen_miou": both.unseen, "harmonic_miou": both.harmonic_mean}
+    if len(class_names) != totals.num_classes:
+        raise ValueError(f"{len(class_names)} class names for counts of {totals.num_classes} classes.")
+    pixels = totals.pixels
     return {
-        **{name: _number(score) for name, score in scores.items()},
-        "num_images": counts.num_images,
-        "num_pixels": confusion.num_pixels,
-        "num_classes": confusion.num_classes,
-        "num_classes_in_ground_truth": int(np.count_nonzero(confusion.gt_pixels)),
-        "num_classes_in_prediction": int(np.count_nonzero(confusion.pred_pixels)),
-        "classes": _classes(counts, class_names),
+        **{name: _number(float(score[0])) for name, score in scores_of(replace(totals, seen=seen)).items()},
+        "num_images": totals.num_images,
+        "num_pixels": int(totals.num_pixels[0]),
+        "num_classes": totals.num_classes,
+        "num_classes_in_ground_truth": int(np.count_nonzero(pixels.gt)),
+        "num_classes_in_prediction": int(np.count_nonzero(pixels.pred)),
+        "classes": _classes(pixels, class_names),
     }
 
 
-def _classes(counts: EvaluationCounts, class_names: Sequence[str]) -> list[dict[str, Any]]:
-    confusion = counts.confusion
-    columns = (confusion.iou(), confusion.accuracy(), confusion.gt_pixels, confusion.pred_pixels)
+def _classes(pixels: ClassPixels, class_names: Sequence[str]) -> list[dict[str, Any]]:
+    columns = (ratio(pixels.hits, pixels.union), ratio(pixels.hits, pixels.gt), pixels.gt, pixels.pred)
     return [
         {
             "name": name,
@@ -55,7 +43,7 @@ def _classes(counts: EvaluationCounts, class_names: Sequence[str]) -> list[dict[
             "num_pred_pixels": num_pred_pixels,
         }
         for name, iou, accuracy, num_gt_pixels, num_pred_pixels in zip(
-            class_names, *(column.tolist() for column in columns), strict=True
+            class_names, *(column[:, 0].tolist() for column in columns), strict=True
         )
     ]
 

@@ -8,11 +8,12 @@ from ovlab.metrics.intervals import Interval, interval_about, within_0_and_1
 from ovlab.metrics.seeds import SeedSummary, summarise_seeds
 from ovlab.report.cells import Cell, Grid, Records, cells_of
 from ovlab.report.claims import claim_views
-from ovlab.report.differences import LOWER_IS_BETTER, advantage
+from ovlab.report.differences import advantage
 from ovlab.report.marks import Mark, comparable, marks_among
 from ovlab.report.remarks import footnotes_of, note_views, remarks_on
 from ovlab.report.samples import Samples
 from ovlab.report.table_view import CellView, ColumnView, Origin, Part, RowView, RunView, TableView
+from ovlab.specs.scores import SCORES
 from ovlab.specs.suite import PAPER, Suite, place_of, suite_named
 from ovlab.specs.table import Column, Row, Table
 from ovlab.store.store import Store
@@ -153,7 +154,7 @@ def _marks(
 ) -> dict[tuple[_Line, str], Mark]:
     found: dict[tuple[_Line, str], Mark] = {}
     for column in table.columns:
-        sign = -1 if column.score in LOWER_IS_BETTER else 1
+        sign = -1 if SCORES[column.score].lower_is_better else 1
         for kind in dict.fromkeys((line.origin, line.row.group) for line in lines):
             valued = {
                 line: cell

@@ -10,7 +10,8 @@ from statistics import fmean
 from typing import Literal, NamedTuple
 
 from ovlab.specs.errors import InputError
-from ovlab.specs.evaluation import Protocol, Scoring
+from ovlab.specs.evaluation import Protocol, Scoring, meaning_hash
+from ovlab.specs.scores import SCORES
 from ovlab.specs.suite import Suite
 from ovlab.specs.table import Column, Row, Table
 from ovlab.specs.training import TrainingSpec
@@ -82,14 +83,15 @@ class Records:
             self._of_subject.setdefault(key, []).append(evaluation)
 
     def evaluation(
-        self, spec: TrainingSpec, benchmark: str, split: str, protocol: Protocol, limit_images: int | None
+        self, spec: TrainingSpec, benchmark: str, split: str, protocol: Protocol, limit_images: int | None, score: str
     ) -> tuple[TrainingRecord, EvaluationRecord] | None:
-        """The latest evaluation of a training, whatever its scoring; None where there is none."""
+        """The latest evaluation of a training that can know `score`, whatever its scoring; None where there is none."""
         found = [
             (training, evaluation)
             for training in self._of_spec.get(spec, ())
             for evaluation in self._of_subject.get((training.fingerprint, benchmark), ())
             if evaluation.evaluation.split == split
+            and (evaluation.evaluation.protocol.scoring.boundary is not None or not SCORES[score].needs_boundary)
             and _is_limited_to(evaluation, limit_images)
             and replace(evaluation.evaluation.protocol, scoring=_ANY_SCORING) == replace(protocol, scoring=_ANY_SCORING)
         ]
@@ -142,7 +144,8 @@ def _cell(
     for seed in seeds:
         spec = row.run.training(suite, seed, limit_steps=limit_steps)
         protocol = row.run.protocol(suite, spec)
-        found = records.evaluation(spec, suite.benchmark(column.benchmark), column.split, protocol, limit_images)
+        benchmark = suite.benchmark(column.benchmark)
+        found = records.evaluation(spec, benchmark, column.split, protocol, limit_images, column.score)
         if found is not None:
             runs.append(CellRun(seed, found[1].figures.get(column.score), *found))
     values = [run.value for run in runs if run.value is not None]
@@ -167,13 +170,15 @@ def _require_comparable(table: Table, cells: Mapping[tuple[str, str], Cell]) -> 
     clip = _Agreement(f"{table.name}: trained from different CLIP weights")
     data = _Agreement(f"{table.name}: trained on different versions of the data")
     for column in table.columns:
+        of_boundary = SCORES[column.score].needs_boundary
         rules = _Agreement(f"{table.name}, column {column.title!r}: scored by different rules")
         images = _Agreement(f"{table.name}, column {column.title!r}: scored on different data")
         words = _Agreement(f"{table.name}, column {column.title!r}: asked for other names, or other classes are seen")
         for row in table.rows:
             for run in cells[row.key, column.title].runs:
                 training = run.training.training
-                rules.add(column.title, run.evaluation.scoring_hash, row, run, _rules(run.evaluation))
+                meaning = meaning_hash(run.evaluation.evaluation.protocol, of_boundary=of_boundary)
+                rules.add(column.title, meaning, row, run, _rules(run.evaluation))
                 images.add(column.title, run.evaluation.evaluation.data_digest, row, run)
                 words.add(column.title, run.evaluation.evaluation.vocabulary_digest, row, run)
                 clip.add(training.spec.model.clip.name, training.weights_digest, row, run)
@@ -197,7 +202,8 @@ class _Agreement:
 def _rules(record: EvaluationRecord) -> str:
     scoring = record.evaluation.protocol.scoring
     collapse = "" if scoring.collapse is None else f", background {scoring.collapse.background}"
-    return f": mIoU over {scoring.headline}{collapse}, evaluator version {scoring.evaluator_version}"
+    boundary = "" if scoring.boundary is None else f", boundary {scoring.boundary:g}"
+    return f": mIoU over {scoring.headline}{collapse}{boundary}, evaluator version {scoring.evaluator_version}"
 
 
 def _short(digest: str | None) -> str:

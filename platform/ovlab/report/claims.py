@@ -22,8 +22,9 @@ from typing import Literal, NamedTuple
 
 from ovlab.metrics.multiple import holm
 from ovlab.report.cells import Grid
-from ovlab.report.differences import LOWER_IS_BETTER, Advantage, advantage
+from ovlab.report.differences import Advantage, advantage
 from ovlab.report.samples import Samples
+from ovlab.specs.scores import SCORES
 from ovlab.specs.suite import PAPER
 from ovlab.specs.table import Claim, Column
 
@@ -141,7 +142,7 @@ def _verdict(found: Advantage | None, p_value: float | None) -> Verdict:
 
 
 def _published_holds(claim: Claim, grid: Grid) -> bool | None:
-    lower = {column.title for column in grid.table.columns if column.score in LOWER_IS_BETTER}
+    lower = {column.title for column in grid.table.columns if SCORES[column.score].lower_is_better}
     holds = []
     for pair in _pairs(claim, grid):
         better, worse = (grid.cells[key, pair.column].published for key in (pair.better, pair.worse))

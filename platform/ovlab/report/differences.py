@@ -15,9 +15,7 @@ from ovlab.metrics.paired import p_value
 from ovlab.metrics.seeds import SeedDifference, seed_difference
 from ovlab.report.cells import Cell
 from ovlab.report.samples import Samples
-
-# Scores of which less is better.
-LOWER_IS_BETTER = frozenset({"hallucination_rate"})
+from ovlab.specs.scores import SCORES
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +45,7 @@ def advantage(first: Cell, second: Cell, score: str, samples: Samples) -> Advant
     """Of the first cell over the second, both of one column; None where one of them has no value."""
     if first.value is None or second.value is None:
         return None
-    sign = -1 if score in LOWER_IS_BETTER else 1
+    sign = -1 if SCORES[score].lower_is_better else 1
     value = sign * (first.value - second.value)
     resampled = _resampled(first, second, score, samples)
     defined = None if resampled is None else sign * resampled[~np.isnan(resampled)]

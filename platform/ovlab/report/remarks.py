@@ -3,6 +3,7 @@
 from ovlab.metrics.seeds import MIN_SEEDS
 from ovlab.report.cells import Grid
 from ovlab.report.table_view import NoteView
+from ovlab.specs.scores import SCORES
 from ovlab.specs.suite import PAPER, Suite
 from ovlab.specs.table import Note, Table
 
@@ -48,6 +49,9 @@ def remarks_on(grid: Grid, suite: Suite, num_resamples: int) -> tuple[str, ...]:
         remarks.append("Δ: measured less published, in points.")
     else:
         remarks.append("Figures of the miniature are other quantities than the paper's and are not held against them.")
+    near = [column.title for column in table.columns if SCORES[column.score].needs_boundary]
+    if any(grid.cells[row.key, title].origin == "missing" for row in table.rows for title in near):
+        remarks.append(f"{', '.join(near)}: only evaluations that count boundaries are shown; ovlab run makes them.")
     num_missing = sum(cell.origin == "missing" for cell in grid.cells.values())
     if num_missing:
         remarks.append(f"{num_missing} figures are not measured yet: ovlab run {table.name} --suite {suite.name}.")

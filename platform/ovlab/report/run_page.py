@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ovlab.metrics.counting import SparseCounts
-from ovlab.metrics.image_scores import best_and_worst, image_mious
+from ovlab.metrics.image_scores import best_and_worst, image_scores
 from ovlab.report.charts import Panel, curve_panel
 from ovlab.report.confusions import Confused, most_confused
 from ovlab.specs.errors import InputError
 from ovlab.specs.fields import leaves
+from ovlab.specs.scores import SCORES, Score
 from ovlab.store.journal import read_curve
 from ovlab.store.pairs import SHORT, stored_counts, tables
 from ovlab.store.pictures import Picture, PictureClass, Pictures, pictures_of
@@ -102,6 +103,12 @@ class RunPage:
     loss: Panel | None
     evaluations: tuple[EvaluationPart, ...]
 
+    @property
+    def scores(self) -> tuple[Score, ...]:
+        """Those that any of its evaluations holds."""
+        held = {name for part in self.evaluations for name in part.record.figures}
+        return tuple(score for name, score in SCORES.items() if name in held)
+
 
 def page_name(training: str) -> str:
     """The file of a run's page, from the fingerprint of its training."""
@@ -150,7 +157,7 @@ def _evaluation(record: EvaluationRecord, store: Store) -> EvaluationPart:
     else:
         names = [figures.name for figures in record.classes]
         confused = most_confused(SparseCounts(sparse.gt, sparse.pred, sparse.count), names, NUM_CONFUSED)
-        scores, shown = image_mious(counts), {picture.id for picture in pictures.pictures}
+        scores, shown = image_scores(counts), {picture.id for picture in pictures.pictures}
         best, worst = (
             [ImageScore(counts.ids[row], float(scores[row]), counts.ids[row] in shown) for row in rows]
             for rows in best_and_worst(scores, NUM_EXTREMES)

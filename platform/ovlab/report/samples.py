@@ -12,9 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from jaxtyping import Float64
 
+from ovlab.metrics.class_totals import Scores
 from ovlab.metrics.per_image import PerImageCounts
 from ovlab.metrics.resampling import resample
-from ovlab.metrics.scores import Scores
 from ovlab.report.cells import Cell
 from ovlab.store.pairs import SHORT, stored_tables
 from ovlab.store.record import DamagedError, EvaluationRecord
@@ -24,13 +24,11 @@ from ovlab.store.store import Store
 # the number of comparisons in a table, 54 in Table 4.
 NUM_RESAMPLES = 4000
 
-_SEEN_SCORES = frozenset({"seen_miou", "unseen_miou", "harmonic_miou"})
-
 _log = logging.getLogger(__name__)
 
 
 class Samples:
-    """The resampled `scores` (names of `ovlab.metrics.summary`) of evaluations in `store`, made once each."""
+    """The resampled `scores` (names in SCORES) of evaluations in `store`, made once each."""
 
     def __init__(self, store: Store, scores: Iterable[str] = ("miou",), *, num_resamples: int = NUM_RESAMPLES) -> None:
         self.store = store
@@ -67,9 +65,7 @@ class Samples:
             return None
         if counts.num_images < 2:
             return None
-        seen = record.seen_classes if self.scores & _SEEN_SCORES else None
-        scores = resample(counts, seen, num_resamples=self.num_resamples).scores
-        return {name: scores[name] for name in self.scores & scores.keys()}
+        return resample(counts, record.seen_classes, names=self.scores, num_resamples=self.num_resamples).scores
 
     def _require_known_images(self, record: EvaluationRecord, counts: PerImageCounts) -> None:
         """Of one version of the data, every evaluation has the same images: draws are paired by their order."""

@@ -16,7 +16,7 @@ from torch import nn
 from ovlab.datasets.sample import IGNORE_INDEX, Sample
 from ovlab.evaluation.drawing import difference, painted, palette
 from ovlab.evaluation.evaluator import predict_labels
-from ovlab.metrics.image_scores import best_and_worst, image_mious
+from ovlab.metrics.image_scores import best_and_worst, image_scores
 from ovlab.runs.context import RunContext
 from ovlab.runs.counting import EvaluationJob
 from ovlab.runs.device import is_here, named_device
@@ -70,7 +70,7 @@ def _choose(
 ) -> list[tuple[int, Choice, float | None]]:
     """Position in `job.images`, why, and the score of the image; no image twice."""
     counts = stored_tables(store, record)
-    scores = dict(zip(counts.ids, image_mious(counts).tolist(), strict=True))
+    scores = dict(zip(counts.ids, image_scores(counts).tolist(), strict=True))
     by_position = np.array([scores[name] for name in job.images.sample_ids])
     best, worst = best_and_worst(by_position, num_extremes)
     wanted: list[tuple[Choice, Sequence[int]]] = [

@@ -5,17 +5,20 @@ class's synonyms are read, and above all what mIoU is divided by (on PC-459 that
 every result carries `protocol_hash`, and scores stand in one column only when their `scoring_hash` agrees.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from logoseg.config import ClipConfig, Inference, SlidingWindow, WholeImage
 from logoseg.prompts import PAPER
 from ovlab.specs.errors import InputError
-from ovlab.specs.fingerprint import fingerprint
+from ovlab.specs.fingerprint import ADDED_LATER, fingerprint
 from ovlab.specs.resolved import require_digest
 
 # Raised whenever the same predictions would be given another score.
 EVALUATOR_VERSION = 1
+
+# The trim width of Boundary IoU in its paper, as a share of the image diagonal.
+BOUNDARY = 0.02
 
 # A class with several names is read by its first ("first", CAT-Seg), or by the mean of the normalised embeddings of all
 # ("average", SED).
@@ -42,12 +45,18 @@ class Scoring:
 
     `headline` is the denominator of the mIoU that is called so: the classes with ground truth ("ground_truth"), or
     those with ground truth or a prediction ("ground_truth_or_prediction", detectron2 before July 2022). The other one
-    is always reported beside it.
+    is always reported beside it. `boundary`: the trim width of Boundary IoU as a share of the image diagonal; None
+    where boundaries are not counted.
     """
 
     headline: Literal["ground_truth", "ground_truth_or_prediction"] = "ground_truth"
     collapse: Collapse | None = None
     evaluator_version: int = EVALUATOR_VERSION
+    boundary: float | None = field(default=None, metadata=ADDED_LATER)
+
+    def __post_init__(self) -> None:
+        if self.boundary is not None and not 0 < self.boundary < 1:
+            raise InputError(f"Scoring.boundary must be a share between 0 and 1, or None; got {self.boundary}.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,3 +154,13 @@ def protocol_hash(protocol: Protocol) -> str:
 def scoring_hash(protocol: Protocol) -> str:
     """64 hexadecimal digits: equal if and only if two scores mean the same, so that they may share a column."""
     return fingerprint(protocol.scoring)
+
+
+def meaning_hash(protocol: Protocol, *, of_boundary: bool) -> str:
+    """As `scoring_hash`, of one score: whether boundaries are counted is no matter to one that is not of them."""
+    return scoring_hash(protocol if of_boundary else with_boundary(protocol, None))
+
+
+def with_boundary(protocol: Protocol, share: float | None = BOUNDARY) -> Protocol:
+    """The protocol with boundaries counted beside all else."""
+    return replace(protocol, scoring=replace(protocol.scoring, boundary=share))

@@ -13,7 +13,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import Field, fields, is_dataclass
 from pathlib import PurePath
 from typing import Any
 
@@ -21,6 +21,11 @@ from ovlab.specs.errors import InputError
 
 # Above this, whole floats are no longer told apart from their neighbours, so they keep their exponent.
 LARGEST_EXACT_FLOAT = 2**53
+
+
+# Metadata of a field that a class got when there were records of it already: where it is None, it is left out of what
+# is written, so that fingerprints stand and an older version reads the spec.
+ADDED_LATER = {"added_later": True}
 
 
 def fingerprint(spec: object) -> str:
@@ -72,8 +77,17 @@ def _dataclass(value: Any, place: str) -> dict[str, Any]:
     kind = type(value)
     if not kind.__dataclass_params__.frozen:
         raise InputError(f"{place}: cannot fingerprint {kind.__name__}, which can change; declare it frozen=True.")
-    encoded = {field.name: _plain(getattr(value, field.name), f"{place}.{field.name}") for field in fields(value)}
+    encoded = {
+        field.name: _plain(getattr(value, field.name), f"{place}.{field.name}")
+        for field in fields(value)
+        if not is_left_out(field, value)
+    }
     return {"": kind.__name__, **encoded}
+
+
+def is_left_out(field: "Field[Any]", owner: object) -> bool:
+    """Whether this field of `owner` was added later and is None."""
+    return "added_later" in field.metadata and getattr(owner, field.name) is None
 
 
 def _kind(value: object) -> str:

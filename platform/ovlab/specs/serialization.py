@@ -2,11 +2,13 @@
 
 import difflib
 import json
+from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from ovlab.specs.errors import InputError
+from ovlab.specs.fingerprint import is_left_out
 
 Spec = TypeVar("Spec")
 
@@ -16,7 +18,8 @@ _adapters: dict[type, Any] = {}
 def spec_to_json(spec: object) -> str:
     """Indented JSON of a dataclass, one field a line, in the order of declaration."""
     # Without the warnings: 1 in a field of type `float | Literal` is as good as 1.0.
-    return _adapter(type(spec)).dump_json(spec, indent=2, warnings=False).decode() + "\n"
+    left_out = _left_out(spec)
+    return _adapter(type(spec)).dump_json(spec, indent=2, warnings=False, exclude=left_out).decode() + "\n"
 
 
 def spec_from_json(kind: type[Spec], text: str, *, place: str) -> Spec:
@@ -42,6 +45,17 @@ def _adapter(kind: type) -> Any:
     if kind not in _adapters:
         _adapters[kind] = TypeAdapter(kind)
     return _adapters[kind]
+
+
+def _left_out(spec: Any) -> dict[str, Any]:
+    """The fields of nested dataclasses that `is_left_out` names, as pydantic's `exclude`."""
+    found: dict[str, Any] = {}
+    for field in fields(spec):
+        if is_left_out(field, spec):
+            found[field.name] = True
+        elif is_dataclass(getattr(spec, field.name)):
+            found[field.name] = _left_out(getattr(spec, field.name))
+    return {name: inner for name, inner in found.items() if inner}
 
 
 def _refuse_unknown(given: Any, known: Any, place: str, prefix: str) -> None:

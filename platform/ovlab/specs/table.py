@@ -155,7 +155,7 @@ class Table:
         require_seeds(self.name, self.seeds)
         for column in self.columns:
             place = f"{self.name}, column {column.title!r}"
-            _require_known(f"{place}: no such score", (column.score,), SCORES, "Scores")
+            _require_known(f"{place}: no such score", (column.score,), tuple(SCORES), "Scores")
         for row in self.rows:
             if row.published is None and row.run is None:
                 raise InputError(f"{self.name}, row {row.key!r}: has neither published values nor a run.")

@@ -82,11 +82,6 @@ def committed_shards(
     return committed
 
 
-def counts_of(store: Store, fingerprint: str) -> list[ImageCounts]:
-    """The counts of every image of a finished evaluation, sorted by id. Errors as `columns_of`."""
-    return columns_of(store, fingerprint).images()
-
-
 def columns_of(store: Store, fingerprint: str) -> CountColumns:
     """The counts of every image of a finished evaluation, sorted by id. Raises DamagedError naming a damaged file."""
     folder = f"{evaluation_folder(fingerprint)}/counts"

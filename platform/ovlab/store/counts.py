@@ -2,11 +2,16 @@
 
     id: string    gt, pred: list of uint16    count: list of int64
 
-Row i, position k: `count` pixels of image `id` are of class `gt` and were predicted as `pred`.
+Row i, position k: `count` pixels of image `id` are of class `gt` and were predicted as `pred`. Where boundaries were
+counted, there are four columns more:
+
+    boundary_label: list of uint16    boundary_hits, boundary_gt, boundary_pred: list of int64
+
+Row i, position k: so many pixels of class `boundary_label` near a contour, in both maps, in each of the two.
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple
 
@@ -16,38 +21,62 @@ import pyarrow.parquet as pq
 from jaxtyping import Int64, Integer, UInt16
 
 from ovlab.files.columns import list_column, string_column
-from ovlab.metrics.counting import SparseCounts
+from ovlab.metrics.counting import BoundaryCounts, SparseCounts
 from ovlab.metrics.evaluation_counts import ImageCounts
 from ovlab.store.record import DamagedError
 
-_DTYPES: dict[str, type[np.generic]] = {"gt": np.uint16, "pred": np.uint16, "count": np.int64}
+_Dtypes = Mapping[str, type[np.generic]]
+_DTYPES: _Dtypes = {"gt": np.uint16, "pred": np.uint16, "count": np.int64}
+_BOUNDARY_DTYPES: _Dtypes = {
+    "boundary_label": np.uint16,
+    "boundary_hits": np.int64,
+    "boundary_gt": np.int64,
+    "boundary_pred": np.int64,
+}
 
 
 def pack_counts(images: Sequence[ImageCounts]) -> bytes:
     """The bytes of one file, with a checksum on every page."""
-    lists = [list_column([getattr(image.counts, name) for image in images], dtype) for name, dtype in _DTYPES.items()]
-    table = pa.table([string_column([image.id for image in images]), *lists], names=["id", *_DTYPES])
+    columns = {"id": string_column([image.id for image in images])}
+    for name, dtype in _DTYPES.items():
+        columns[name] = list_column([getattr(image.counts, name) for image in images], dtype)
+    boundaries = [image.counts.boundary for image in images if image.counts.boundary is not None]
+    if boundaries:
+        for (name, dtype), lists in zip(_BOUNDARY_DTYPES.items(), zip(*boundaries, strict=True), strict=True):
+            columns[name] = list_column(lists, dtype)
+    table = pa.table(columns)
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd", store_schema=False, write_page_checksum=True)
     return buffer.getvalue()
 
 
+class BoundaryColumns(NamedTuple):
+    """The boundary counts of many images, one after the other, as in CountColumns."""
+
+    lengths: Integer[np.ndarray, "I"]
+    counts: BoundaryCounts
+
+    def images(self) -> list[BoundaryCounts]:
+        return [BoundaryCounts(*(column[part] for column in self.counts)) for part in _parts(self.lengths)]
+
+
 class CountColumns(NamedTuple):
     """The sparse counts of many images, one after the other: the first `lengths[0]` entries of `gt`, `pred` and `count`
-    are those of image `ids[0]`, and so on."""
+    are those of image `ids[0]`, and so on. `boundary`: where it was counted in all of them."""
 
     ids: tuple[str, ...]
     lengths: Integer[np.ndarray, "I"]
     gt: UInt16[np.ndarray, "K"]
     pred: UInt16[np.ndarray, "K"]
     count: Int64[np.ndarray, "K"]  # type: ignore[assignment]  # hides tuple.count, which nobody needs here
+    boundary: BoundaryColumns | None = None
 
     def images(self) -> list[ImageCounts]:
         """Image by image."""
-        ends = np.cumsum(self.lengths)
+        boundaries = [None] * len(self.ids) if self.boundary is None else self.boundary.images()
         return [
-            ImageCounts(name, SparseCounts(self.gt[start:end], self.pred[start:end], self.count[start:end]))
-            for name, start, end in zip(self.ids, ends - self.lengths, ends, strict=True)
+            ImageCounts(name, SparseCounts(self.gt[part], self.pred[part], self.count[part], boundary))
+            for name, part, boundary in zip(self.ids, _parts(self.lengths), boundaries, strict=True)
         ]
 
 
@@ -62,22 +91,51 @@ def unpack_columns(content: bytes, *, place: str) -> CountColumns:
         file = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
         table = file.read(use_threads=False)  # a shard is small: threads cost more than they save
         _require_type(table, "id", pa.string())
-        lists = {name: _lists(table, name, dtype) for name, dtype in _DTYPES.items()}
-        lengths, *others = (np.diff(offsets) for offsets, _ in lists.values())
-        if any((other != lengths).any() for other in others):
-            raise ValueError("its lists are of different lengths")
+        lengths, (gt, pred, count) = _columns(table, _DTYPES)
+        boundary = None
+        if "boundary_label" in table.column_names:
+            boundary_lengths, columns = _columns(table, _BOUNDARY_DTYPES)
+            boundary = BoundaryColumns(boundary_lengths, BoundaryCounts(*columns))
         ids = tuple(table.column("id").to_pylist())
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise DamagedError(f"{place}: damaged, no counts can be read ({reason}).") from None
-    return CountColumns(ids, lengths, *(values for _, values in lists.values()))
+    return CountColumns(ids, lengths, gt, pred, count, boundary)
 
 
 def concatenated(parts: Sequence[CountColumns]) -> CountColumns:
     """The columns of all parts as one."""
-    empty = CountColumns((), np.empty(0, np.int32), *(np.empty(0, dtype) for dtype in _DTYPES.values()))
-    ids, *columns = zip(empty, *parts, strict=True)
-    return CountColumns(tuple(chain.from_iterable(ids)), *map(np.concatenate, columns))
+    empty = CountColumns(
+        (), np.empty(0, np.int32), np.empty(0, np.uint16), np.empty(0, np.uint16), np.empty(0, np.int64)
+    )
+    ids, *columns, boundaries = zip(empty, *parts, strict=True)
+    lengths, gt, pred, count = map(np.concatenate, columns)
+    boundary = _concatenated_boundaries(boundaries[1:])
+    return CountColumns(tuple(chain.from_iterable(ids)), lengths, gt, pred, count, boundary)
+
+
+def _concatenated_boundaries(parts: Sequence[BoundaryColumns | None]) -> BoundaryColumns | None:
+    known = [part for part in parts if part is not None]
+    if not known or len(known) < len(parts):
+        return None
+    columns = zip(*(part.counts for part in known), strict=True)
+    lengths = np.concatenate([part.lengths for part in known])
+    return BoundaryColumns(lengths, BoundaryCounts(*map(np.concatenate, columns)))
+
+
+def _parts(lengths: Integer[np.ndarray, "I"]) -> Iterator[slice]:
+    """Where each image is."""
+    ends = np.cumsum(lengths)
+    return map(slice, ends - lengths, ends)
+
+
+def _columns(table: pa.Table, dtypes: _Dtypes) -> tuple[Integer[np.ndarray, "I"], list[np.ndarray]]:
+    """How long each list is, in all columns alike, and the values of each column."""
+    lists = [_lists(table, name, dtype) for name, dtype in dtypes.items()]
+    lengths, *others = (np.diff(offsets) for offsets, _ in lists)
+    if any((other != lengths).any() for other in others):
+        raise ValueError("its lists are of different lengths")
+    return lengths, [values for _, values in lists]
 
 
 def _lists(table: pa.Table, name: str, dtype: type[np.generic]) -> tuple[np.ndarray, np.ndarray]:

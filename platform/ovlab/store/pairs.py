@@ -1,12 +1,14 @@
 """Which evaluations of two runs can be compared: those on one benchmark, one each."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
-from ovlab.metrics.per_image import PerImageCounts, per_image_counts
+from ovlab.metrics.per_image import PerImageCounts, boundary_tables, per_image_counts
 from ovlab.specs.errors import InputError
+from ovlab.specs.evaluation import meaning_hash
 from ovlab.specs.wording import first_names
 from ovlab.store.count_shards import columns_of
 from ovlab.store.counts import CountColumns
@@ -69,10 +71,12 @@ def common_cells(
         one, other = (first_names([str(cell) for cell in cells_of], 5) for cells_of in (first, second))
         raise InputError(f"{names[0]} and {names[1]} share no benchmark: the one has {one}, the other {other}.")
     for cell in cells:
-        if first[cell].scoring_hash != second[cell].scoring_hash:
+        # Boundaries that one of them lacks do not change what the other scores mean.
+        one, other = (meaning_hash(side[cell].evaluation.protocol, of_boundary=False) for side in (first, second))
+        if one != other:
             raise InputError(
-                f"{cell}: {names[0]} and {names[1]} are scored by different rules (scoring hash "
-                f"{first[cell].scoring_hash[:SHORT]} and {second[cell].scoring_hash[:SHORT]}); evaluate one anew."
+                f"{cell}: {names[0]} and {names[1]} are scored by different rules (scoring hash {one[:SHORT]} and "
+                f"{other[:SHORT]}); evaluate one anew."
             )
     return cells
 
@@ -94,7 +98,25 @@ def stored_tables(store: Store, record: EvaluationRecord) -> PerImageCounts:
     return tables(stored_counts(store, record), record.num_classes)
 
 
+def comparable_tables(
+    store: Store, first: EvaluationRecord, second: EvaluationRecord
+) -> tuple[PerImageCounts, PerImageCounts]:
+    """The tables of two evaluations; without their boundaries unless both are of one trim width."""
+    found = stored_tables(store, first), stored_tables(store, second)
+    if first.evaluation.protocol.scoring.boundary == second.evaluation.protocol.scoring.boundary:
+        return found
+    return replace(found[0], boundary=None), replace(found[1], boundary=None)
+
+
 def tables(counts: CountColumns, num_classes: int) -> PerImageCounts:
     """Dense tables. Raises InputError as `per_image_counts`."""
-    image = np.repeat(np.arange(len(counts.ids)), counts.lengths)
-    return per_image_counts(counts.ids, image, counts.gt, counts.pred, counts.count, num_classes)
+    image = np.arange(len(counts.ids))
+    pixels = per_image_counts(
+        counts.ids, np.repeat(image, counts.lengths), counts.gt, counts.pred, counts.count, num_classes
+    )
+    if counts.boundary is None:
+        return pixels
+    lengths, boundary = counts.boundary
+    return replace(
+        pixels, boundary=boundary_tables(np.repeat(image, lengths), boundary, pixels.num_images, num_classes)
+    )

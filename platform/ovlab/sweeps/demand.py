@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ovlab.specs.errors import InputError
-from ovlab.specs.evaluation import Protocol
+from ovlab.specs.evaluation import Protocol, with_boundary
+from ovlab.specs.scores import SCORES
 from ovlab.specs.suite import Suite
 from ovlab.specs.table import CellName, Table, require_seeds
 from ovlab.specs.training import TrainingSpec
@@ -53,6 +54,9 @@ def _add(
         except InputError as error:
             raise InputError(f"{table.name}, row {row.key!r}: {error}") from None
         demand = wanted.setdefault((spec, preset), Demand(spec, preset))
+        # One evaluation of a benchmark knows all that its columns ask for.
+        near = {(column.benchmark, column.split) for column in table.columns if SCORES[column.score].needs_boundary}
         for column in table.columns:
-            cells = demand.evaluations.setdefault((benchmarks[column.benchmark], column.split, protocol), [])
+            asked = with_boundary(protocol) if (column.benchmark, column.split) in near else protocol
+            cells = demand.evaluations.setdefault((benchmarks[column.benchmark], column.split, asked), [])
             cells.append(CellName(table.name, row.key, column.title, seed))

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from image_tables import tables_of
 from ovlab.cli import main
 from ovlab.datasets.catalog import seen_classes
-from ovlab.metrics.counting import SparseCounts
+from ovlab.metrics.counting import BoundaryCounts, SparseCounts
 from ovlab.metrics.evaluation_counts import ImageCounts
 from ovlab.metrics.paired import compare_runs
-from ovlab.metrics.per_image import tables_of
 from ovlab.specs.evaluation import EvaluationSpec, Scoring, evaluation_fingerprint, protocol_hash, scoring_hash, whole
 from ovlab.store.count_shards import commit_shard, plan_shards
 from ovlab.store.record import Attempt, ClassFigures, EvaluationRecord, cost_of
@@ -129,7 +129,7 @@ def test_compare_prints_a_row_a_benchmark(store: Store, capsys: pytest.CaptureFi
     assert compare(store, "aaa", "bbb", "--score", "pixel_accuracy") == 0
 
     printed = capsys.readouterr().out
-    assert "pixel_accuracy in %: B against A = aaa" in printed
+    assert "pixel accuracy in %: B against A = aaa" in printed
     assert "pas-20 val" in printed
     assert "1.000" in printed  # P(B > A)
 
@@ -179,6 +179,38 @@ def test_compare_knows_the_seen_classes_of_a_folder_from_its_records(
 
     (row,) = json.loads(capsys.readouterr().out)["comparisons"]
     assert row["scores"]["unseen_miou"]["difference"] == pytest.approx(0.1, abs=0.03)
+
+
+def near(images: list[ImageCounts], gain: int = 0) -> list[ImageCounts]:
+    """With boundaries of 100 pixels, of which half are found, and `gain` more in each image."""
+    boundaries = [
+        BoundaryCounts(image.counts.gt[:1], *np.array([[50 + gain + row % 7], [100], [100]]))
+        for row, image in enumerate(images)
+    ]
+    return [
+        image._replace(counts=image.counts._replace(boundary=boundary))
+        for image, boundary in zip(images, boundaries, strict=True)
+    ]
+
+
+def test_compare_boundaries_where_both_runs_have_them(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    images = images_of(IDS, 0.5, 0)
+    put(store, A, near(images), scoring=Scoring(boundary=0.02))
+    put(store, B, near(images, gain=10), scoring=Scoring(boundary=0.02))
+    put(store, "7" * 64, near(images, gain=10), scoring=Scoring(boundary=0.03))
+    put(store, "8" * 64, images)
+
+    assert compare(store, "aaa", "bbbbbbbbb", "--score", "boundary_iou", "--json") == 0
+    (row,) = json.loads(capsys.readouterr().out)["comparisons"]
+    score = row["scores"]["boundary_iou"]
+    assert (score["difference"] > 0.05, score["p_value"] < 0.05) == (True, True)
+    for other in ("777", "888"):
+        assert compare(store, "aaa", other, "--json") == 0
+        (row,) = json.loads(capsys.readouterr().out)["comparisons"]
+        assert row["scores"]["miou"]["difference"] == 0
+        assert "boundary_iou" not in row["scores"]
+        assert compare(store, "aaa", other, "--score", "boundary_iou") == 2
+        assert "boundary_iou is not known on pas-20: both runs have to be" in capsys.readouterr().err
 
 
 def test_missing_shard_is_noticed(store: Store, capsys: pytest.CaptureFixture[str]) -> None:

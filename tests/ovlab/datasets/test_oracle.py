@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from ovlab.datasets.oracle import PERFECT, constant_differences, constant_scores, perfect_differences
+from ovlab.datasets.oracle import constant_differences, constant_scores, perfect_differences
+from ovlab.metrics.class_totals import ClassTotals, scores_of
 from ovlab.metrics.counting import IGNORE_INDEX, sparse_counts
-from ovlab.metrics.evaluation_counts import EvaluationCounts, sum_counts
+from ovlab.metrics.evaluation_counts import sum_counts
 
 LABELS = [
     np.array([[0, 0, 0, 1], [0, 0, 0, IGNORE_INDEX]], dtype=np.uint16),
@@ -14,11 +15,11 @@ LABELS = [
 CLASS_PIXELS = (6, 6, 0, 2)
 
 
-def predicted(predictions: list[np.ndarray]) -> EvaluationCounts:
+def predicted(predictions: list[np.ndarray]) -> ClassTotals:
     return sum_counts((sparse_counts(p, label, 4) for p, label in zip(predictions, LABELS, strict=True)), 4)
 
 
-def everywhere(constant: int) -> EvaluationCounts:
+def everywhere(constant: int) -> ClassTotals:
     return predicted([np.full_like(label, constant) for label in LABELS])
 
 
@@ -58,7 +59,8 @@ def test_perfect_differences_one_wrong_pixel_is_noticed_everywhere() -> None:
     predictions = [label.copy() for label in LABELS]
     predictions[0][0, 0] = 2
 
-    found = perfect_differences(predicted(predictions))
+    totals = predicted(predictions)
+    *scores, first, second = perfect_differences(totals)
 
-    assert [line.split()[0] for line in found[: len(PERFECT)]] == list(PERFECT)
-    assert found[len(PERFECT) :] == [f"IoU of class 0 is {5 / 6}", "IoU of class 2 is 0.0"]
+    assert [line.split()[0] for line in scores] == list(scores_of(totals))
+    assert [first, second] == [f"IoU of class 0 is {5 / 6}", "IoU of class 2 is 0.0"]

@@ -10,9 +10,10 @@ from torch import nn
 from names_alone import NamesAlone
 from ovlab.datasets.sample import IGNORE_INDEX, Sample
 from ovlab.evaluation.evaluator import Question, evaluate, predict_labels, read_ahead
+from ovlab.metrics.class_totals import ClassTotals
 from ovlab.metrics.evaluation_counts import ImageCounts, sum_counts
 from ovlab.specs.errors import InputError
-from ovlab.specs.evaluation import Collapse, Scoring, whole
+from ovlab.specs.evaluation import Collapse, Protocol, Scoring, whole, with_boundary
 
 COLOURS = torch.eye(3)  # class n is pure red, green or blue
 
@@ -59,8 +60,8 @@ def test_evaluate_network_that_knows_scores_one_and_ignores_the_ignored() -> Non
 
     counts = sum_counts((image.counts for image in images), 3)
     assert [image.id for image in images] == ["0", "1", "2"]
-    assert counts.confusion.mean_iou() == 1.0
-    assert counts.confusion.num_pixels == 3 * 32 * 64 - 32 * (1 + 2)
+    assert counts["miou"] == 1.0
+    assert counts.num_pixels == 3 * 32 * 64 - 32 * (1 + 2)
 
 
 def test_evaluate_wrong_pixels_are_counted_where_they_are() -> None:
@@ -71,9 +72,13 @@ def test_evaluate_wrong_pixels_are_counted_where_they_are() -> None:
 
     images = counts_of(Wrong())
 
-    matrix = sum_counts((image.counts for image in images), 3).confusion.counts
-    assert matrix[1, 2] == 32 * 30  # the third image: blue is called green, two columns ignored
-    assert matrix[2].sum() == 0
+    pairs = {
+        (gt, pred): n
+        for image in images
+        for gt, pred, n in zip(*map(list, image.counts[:3]), strict=True)
+        if gt != pred
+    }
+    assert pairs == {(1, 2): 32 * 30}  # the third image: blue is called green, two columns ignored
 
 
 def test_evaluate_names_beyond_the_background_collapse() -> None:
@@ -87,7 +92,22 @@ def test_evaluate_names_beyond_the_background_collapse() -> None:
 
     images = counts_of(Binary(), Question(torch.zeros(5, 1, 4), protocol, 2))
 
-    assert sum_counts((image.counts for image in images), 2).confusion.pixel_accuracy() == 1.0
+    assert sum_counts((image.counts for image in images), 2)["pixel_accuracy"] == 1.0
+
+
+def test_evaluate_counts_boundaries_where_the_protocol_has_a_trim_width() -> None:
+    def totals(protocol: Protocol) -> ClassTotals:
+        return sum_counts((image.counts for image in counts_of(Stripes(), Question(TEXT, protocol, 3))), 3)
+
+    near, plain = totals(with_boundary(PROTOCOL)), totals(PROTOCOL)
+
+    assert plain.boundary is None
+    assert near["boundary_iou"] == 1.0
+    assert near["miou"] == plain["miou"]
+    # One pixel along the frame, and of the two images that are cut in the middle, both sides of the cut; less what is
+    # ignored: two columns of a frame in one image, one in another.
+    frame, cut = 2 * (32 + 62), 2 * 30
+    assert near.boundary.gt.sum() == 3 * frame + 2 * cut - (2 * 1 + 30) - (2 * 2 + 30)
 
 
 def test_predict_labels_has_the_size_of_the_photograph() -> None:

@@ -7,6 +7,7 @@ import pytest
 from sklearn.metrics import confusion_matrix
 
 import ovlab.datasets.sample
+from image_tables import whole_numbers
 from ovlab.metrics.counting import IGNORE_INDEX, SparseCounts, collapse, count_into, sparse_counts
 from ovlab.metrics.evaluation_counts import sum_counts
 from ovlab.specs.errors import InputError
@@ -33,7 +34,7 @@ def by_scikit_learn(prediction: np.ndarray, label: np.ndarray, num_classes: int,
 
 def dense(counts: SparseCounts, num_classes: int) -> np.ndarray:
     matrix = np.zeros((num_classes, num_classes), np.int64)
-    for gt, pred, count in zip(*(array.tolist() for array in counts), strict=True):
+    for gt, pred, count in zip(*(array.tolist() for array in counts[:3]), strict=True):
         matrix[gt, pred] += count
     return matrix
 
@@ -150,7 +151,7 @@ def test_counts_of_an_image_that_is_all_ignored_are_empty() -> None:
     prediction, label = maps(np.random.default_rng(5), (12, 13), 9)
     label[:] = IGNORE_INDEX
 
-    assert [len(array) for array in sparse_counts(prediction, label, 9)] == [0, 0, 0]
+    assert [len(array) for array in sparse_counts(prediction, label, 9)[:3]] == [0, 0, 0]
     assert not count_once(prediction, label, 9).any()
 
 
@@ -179,9 +180,8 @@ def test_counts_of_images_in_any_order_and_sharding_are_the_same_bits() -> None:
         for shard in shards:
             merged = sum_counts([images[index] for index in shard], 60) + merged
 
-        np.testing.assert_array_equal(merged.confusion.counts, whole.confusion.counts)
-        assert merged.num_hallucinated == whole.num_hallucinated
-        assert merged.num_images == whole.num_images == 12
+        assert whole_numbers(merged) == whole_numbers(whole)
+        assert merged.num_images == 12
 
 
 def test_counts_do_not_remember_the_images_before() -> None:

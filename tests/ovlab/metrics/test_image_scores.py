@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ovlab.metrics.image_scores import best_and_worst, image_mious
+from ovlab.metrics.image_scores import best_and_worst, image_scores
 from ovlab.metrics.per_image import per_image_counts
 
 
@@ -19,7 +19,7 @@ def test_image_miou_is_the_mean_over_the_classes_of_that_image() -> None:
         num_classes=4,
     )
 
-    scores = image_mious(counts)
+    scores = image_scores(counts)
 
     assert scores[:2] == pytest.approx([0.75, 0.25])
     assert np.isnan(scores[2])

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
+from image_tables import tables_of
 from ovlab.benchmarks.synthetic_counts import synthetic_runs
 from ovlab.metrics.counting import SparseCounts
 from ovlab.metrics.intervals import image_intervals, interval_about
-from ovlab.metrics.per_image import PerImageCounts, tables_of
+from ovlab.metrics.per_image import PerImageCounts
 from ovlab.metrics.resampling import resample
 from ovlab.specs.errors import InputError
 
@@ -105,7 +106,7 @@ def true_score(population: PerImageCounts, test_set: PerImageCounts, name: str) 
         return population.hits.sum() / population.gt.sum()
     if name == "hallucination_rate":
         return population.hallucinated().sum() / population.gt.sum()
-    iou = population.hits.sum(axis=0) / population.union().sum(axis=0)
+    iou = population.hits.sum(axis=0) / (population.gt + population.pred - population.hits).sum(axis=0)
     return iou[test_set.gt.sum(axis=0) > 0].mean()
 
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from image_tables import tables_of
 from ovlab.metrics.counting import SparseCounts, sparse_counts
 from ovlab.metrics.evaluation_counts import hallucinated_pixels, sum_counts
-from ovlab.metrics.per_image import PerImageCounts, matched, per_image_counts, tables_of
+from ovlab.metrics.per_image import PerImageCounts, matched, per_image_counts
 from ovlab.specs.errors import InputError
 
 
@@ -26,7 +27,7 @@ def test_tables_by_hand() -> None:
     np.testing.assert_array_equal(counts.hits, [[1, 0, 0], [0, 0, 1]])
     np.testing.assert_array_equal(counts.gt, [[2, 1, 0], [0, 0, 2]])
     np.testing.assert_array_equal(counts.pred, [[1, 1, 1], [1, 0, 1]])
-    np.testing.assert_array_equal(counts.union(), [[2, 2, 1], [1, 0, 2]])
+    np.testing.assert_array_equal(counts.of_images().pixels.union.T, [[2, 2, 1], [1, 0, 2]])
     np.testing.assert_array_equal(counts.hallucinated(), [1, 1])  # class 2 is not in a, class 0 not in b
 
 
@@ -40,10 +41,10 @@ def test_tables_agree_with_a_loop_over_images() -> None:
     counts = tables_of(images, 9)
 
     for row, (_, image) in enumerate(images):
-        confusion = sum_counts([image], 9).confusion
-        np.testing.assert_array_equal(counts.hits[row], confusion.hits)
-        np.testing.assert_array_equal(counts.gt[row], confusion.gt_pixels)
-        np.testing.assert_array_equal(counts.pred[row], confusion.pred_pixels)
+        pixels = sum_counts([image], 9).pixels
+        np.testing.assert_array_equal(counts.hits[row], pixels.hits[:, 0])
+        np.testing.assert_array_equal(counts.gt[row], pixels.gt[:, 0])
+        np.testing.assert_array_equal(counts.pred[row], pixels.pred[:, 0])
         assert counts.hallucinated()[row] == hallucinated_pixels(image)
 
 

@@ -5,9 +5,10 @@ import math
 import numpy as np
 import pytest
 
+from image_tables import tables_of
 from ovlab.metrics.counting import SparseCounts, sparse_counts
 from ovlab.metrics.evaluation_counts import sum_counts
-from ovlab.metrics.per_image import PerImageCounts, tables_of
+from ovlab.metrics.per_image import PerImageCounts
 from ovlab.metrics.resampling import draw_weights, resample
 from ovlab.metrics.summary import summary
 from ovlab.specs.errors import InputError

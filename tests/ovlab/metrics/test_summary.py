@@ -1,12 +1,14 @@
 """The summary is JSON, in fractions, and says nothing where nothing was counted."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from ovlab.metrics.class_totals import ClassPixels, ClassTotals
 from ovlab.metrics.counting import sparse_counts
-from ovlab.metrics.evaluation_counts import EvaluationCounts, sum_counts
+from ovlab.metrics.evaluation_counts import sum_counts
 from ovlab.metrics.summary import summary
 from ovlab.specs.scores import SCORES
 
@@ -14,16 +16,18 @@ NAMES = ("sky", "road", "car", "boat")
 
 
 @pytest.fixture
-def counts() -> EvaluationCounts:
+def counts() -> ClassTotals:
     """sky: 2 of 3 found, the third is called car; road: both found; car and boat are nowhere; a pixel is ignored."""
     label, prediction = np.array([[0, 0, 0, 1, 1, 255]]), np.array([[0, 0, 2, 1, 1, 3]])
     return sum_counts([sparse_counts(prediction, label, 4, ignore_index=255)], 4)
 
 
-def test_summary_holds_every_score(counts: EvaluationCounts) -> None:
-    found = summary(counts, NAMES, seen=np.array([True, False, True, True]))
+def test_summary_holds_every_score(counts: ClassTotals) -> None:
+    near = ClassPixels(counts.pixels.hits // 2, counts.pixels.gt, counts.pixels.pred)
+    found = summary(replace(counts, boundary=near), NAMES, seen=np.array([True, False, True, True]))
 
     assert set(SCORES) <= found.keys()
+    assert found["boundary_iou"] == pytest.approx((1 / 4 + 1 / 3) / 2)
     assert found["miou"] == pytest.approx((2 / 3 + 1) / 2)
     assert found["legacy_miou"] == pytest.approx((2 / 3 + 1) / 3)
     assert found["fwiou"] == pytest.approx((3 * 2 / 3 + 2 * 1) / 5)
@@ -37,7 +41,7 @@ def test_summary_holds_every_score(counts: EvaluationCounts) -> None:
     assert (found["num_classes_in_ground_truth"], found["num_classes_in_prediction"]) == (2, 3)
 
 
-def test_summary_lists_classes_in_their_order(counts: EvaluationCounts) -> None:
+def test_summary_lists_classes_in_their_order(counts: ClassTotals) -> None:
     classes = summary(counts, NAMES)["classes"]
 
     assert [entry["name"] for entry in classes] == list(NAMES)
@@ -48,12 +52,12 @@ def test_summary_lists_classes_in_their_order(counts: EvaluationCounts) -> None:
 
 
 @pytest.mark.parametrize("num_images", [0, 1])
-def test_summary_survives_strict_json(counts: EvaluationCounts, num_images: int) -> None:
+def test_summary_survives_strict_json(counts: ClassTotals, num_images: int) -> None:
     found = summary([sum_counts([], 4), counts][num_images], NAMES, seen=np.array([True] * 4))
 
     assert json.loads(json.dumps(found, allow_nan=False)) == found
 
 
-def test_summary_with_another_number_of_names_is_refused(counts: EvaluationCounts) -> None:
+def test_summary_with_another_number_of_names_is_refused(counts: ClassTotals) -> None:
     with pytest.raises(ValueError, match="3 class names for counts of 4 classes"):
         summary(counts, NAMES[:3])

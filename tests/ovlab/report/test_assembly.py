@@ -13,7 +13,7 @@ from ovlab.report.table_view import CellView, Part, TableView
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import Scoring
 from ovlab.specs.suite import PAPER, SHAPES, SUITES, Suite
-from ovlab.specs.table import Note, Published, Row, Table, Variation
+from ovlab.specs.table import Column, Note, Published, Row, Table, Variation
 from ovlab.specs.table_file import load_table
 
 FULL, HALF, NONE = Variation(), Variation(model={"prior_weight": 0.5}), Variation(model={"prior_weight": 0.0})
@@ -180,6 +180,17 @@ def test_own_row_without_published_values_is_missing_in_an_empty_store(filled: A
     _, measured = view_of(filled, table).parts
 
     assert [(row.key, row.cells[0].origin) for row in measured.rows] == [("half", "missing"), ("none", "missing")]
+
+
+def test_boundary_column_of_evaluations_without_boundaries_says_so(filled: Any, table: Table) -> None:
+    filled.measure(FULL, EASE)
+    near = Column(title="PAS-20 near", benchmark="pas-20", score="boundary_iou")
+
+    view = view_of(filled, replace(table, columns=(*table.columns, near)))
+
+    plain, missing = next(row.cells for row in view.parts[1].rows if row.key == "full")
+    assert (plain.origin, missing.origin) == ("measured", "missing")
+    assert "PAS-20 near: only evaluations that count boundaries are shown; ovlab run makes them." in view.remarks
 
 
 def test_two_ways_of_scoring_in_one_column_are_refused_by_name(filled: Any, table: Table) -> None:

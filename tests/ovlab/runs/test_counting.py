@@ -37,7 +37,7 @@ def work_of(given: Sequence[EvaluationJob]) -> Work:
 
 
 def as_lists(image: ImageCounts) -> tuple[object, ...]:
-    return image.id, *(part.tolist() for part in image.counts)
+    return image.id, *(part.tolist() for part in image.counts[:3])
 
 
 def test_evaluate_encodes_equal_photographs_once_and_counts_as_if_alone() -> None:

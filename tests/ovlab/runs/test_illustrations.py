@@ -13,7 +13,7 @@ from torch import nn
 from logoseg.network import LoGoSeg
 from logoseg.presets import tiny
 from ovlab.evaluation.drawing import painted
-from ovlab.metrics.image_scores import image_mious
+from ovlab.metrics.image_scores import image_scores
 from ovlab.runs.context import RunContext
 from ovlab.runs.counting import EvaluationJob
 from ovlab.runs.evaluations import ensure_evaluations
@@ -75,7 +75,7 @@ def test_first_worst_and_best_images_are_kept_each_once(
     pictures = keep_pictures(record, job, context, network, num_first=2, num_extremes=2).pictures
 
     counts = stored_tables(store, record)
-    scores = dict(zip(counts.ids, image_mious(counts), strict=True))
+    scores = dict(zip(counts.ids, image_scores(counts), strict=True))
     by_choice = {choice: [p.id for p in pictures if p.chosen == choice] for choice in ("first", "worst", "best")}
     assert by_choice["first"] == list(job.images.sample_ids[:2])
     assert {picture.id: picture.miou for picture in pictures} == {p.id: scores[p.id] for p in pictures}

@@ -17,13 +17,16 @@ from ovlab.specs.evaluation import (
     Protocol,
     Scoring,
     evaluation_fingerprint,
+    meaning_hash,
     protocol_hash,
     scoring_hash,
     sliding_window,
     whole,
     whole_768,
+    with_boundary,
 )
 from ovlab.specs.fingerprint import fingerprint
+from ovlab.specs.serialization import spec_from_json, spec_to_json
 
 BASE = sliding_window()
 
@@ -39,6 +42,8 @@ BASE = sliding_window()
         replace(BASE, class_cap=None),
         replace(BASE, scoring=replace(BASE.scoring, headline="ground_truth_or_prediction")),
         replace(BASE, scoring=replace(BASE.scoring, collapse=Collapse(background=20))),
+        with_boundary(BASE),
+        with_boundary(BASE, 0.03),
         replace(BASE, scoring=replace(BASE.scoring, evaluator_version=BASE.scoring.evaluator_version + 1)),
     ],
 )
@@ -144,3 +149,34 @@ def test_dense_clip_is_another_subject_with_other_weights_templates_or_features(
     assert len({fingerprint(subject) for subject in (dense, *others)}) == 4
     with pytest.raises(InputError, match="weights_digest must be a sha256"):
         replace(dense, weights_digest="file.pt")
+
+
+def test_identities_without_boundaries_are_those_of_before_there_were_any() -> None:
+    # Stores hold records under these names: they were computed when Scoring had no trim width.
+    assert scoring_hash(BASE) == "13a9b40b932a3fdffba4eeb754a3b77ddbe2c734fba69dc4f3abb9b56ac72962"
+    assert protocol_hash(BASE) == "4dcae9d4277745d2c28c1050fb49facd42b40cb64d48007622e4b06901fa1eec"
+    assert evaluation_fingerprint(EVALUATION) == "9a8864d78e2aee6605b01d3c49e28f96c15375f431027d2abec23f49ae0d370d"
+    with_background = replace(whole(96), scoring=Scoring(collapse=Collapse(background=20)))
+    assert protocol_hash(with_background) == "4b89237d72af0036c548a342d76ee07815bffc0513056ead453db3a211bcf946"
+    assert "boundary" not in spec_to_json(EVALUATION)
+
+
+def test_evaluation_with_boundaries_is_another_one_and_reads_back() -> None:
+    near = replace(EVALUATION, protocol=with_boundary(BASE))
+
+    assert evaluation_fingerprint(near) != evaluation_fingerprint(EVALUATION)
+    assert spec_from_json(EvaluationSpec, spec_to_json(near), place="here") == near
+    assert spec_from_json(EvaluationSpec, spec_to_json(EVALUATION), place="here") == EVALUATION
+
+
+def test_meaning_hash_heeds_the_trim_width_of_boundary_scores_only() -> None:
+    protocols = [BASE, with_boundary(BASE, 0.02), with_boundary(BASE, 0.03)]
+
+    assert {meaning_hash(protocol, of_boundary=False) for protocol in protocols} == {scoring_hash(BASE)}
+    assert len({meaning_hash(protocol, of_boundary=True) for protocol in protocols}) == 3
+
+
+@pytest.mark.parametrize("share", [0.0, -0.1, 1.0, 2.0])
+def test_trim_width_that_is_no_share_is_refused(share: float) -> None:
+    with pytest.raises(InputError, match="boundary must be a share between 0 and 1"):
+        with_boundary(BASE, share)

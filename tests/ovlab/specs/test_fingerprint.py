@@ -4,14 +4,14 @@ import enum
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ovlab.specs.errors import InputError
-from ovlab.specs.fingerprint import canonical_json, fingerprint
+from ovlab.specs.fingerprint import ADDED_LATER, canonical_json, fingerprint
 
 
 @dataclass(frozen=True)
@@ -119,3 +119,14 @@ def test_fingerprint_value_without_identity_is_refused_with_place_and_advice(val
 
 def test_canonical_json_any_spec_reads_back_as_json() -> None:
     assert json.loads(canonical_json(("ä", 0.1, None, True)))[1:] == [0.1, None, True]
+
+
+def test_field_added_later_is_left_out_where_it_is_none_and_only_there() -> None:
+    @dataclass(frozen=True)
+    class Disc:
+        radius: float
+        hole: float | None = None
+        ring: float | None = field(default=None, metadata=ADDED_LATER)
+
+    assert canonical_json(Disc(1.0)) == '{"":"Disc","hole":null,"radius":1}'
+    assert canonical_json(Disc(1.0, ring=2.0)) == '{"":"Disc","hole":null,"radius":1,"ring":2}'

@@ -8,7 +8,7 @@ import pytest
 
 from ovlab.report.cells import Grid, Records, cells_of
 from ovlab.specs.errors import InputError
-from ovlab.specs.evaluation import Protocol, Scoring, evaluation_fingerprint, scoring_hash
+from ovlab.specs.evaluation import Protocol, Scoring, evaluation_fingerprint, scoring_hash, with_boundary
 from ovlab.specs.resolved import training_fingerprint
 from ovlab.specs.suite import PAPER
 from ovlab.specs.table import SIX_BENCHMARKS, Column, Published, Row, Table, Variation
@@ -164,6 +164,31 @@ def test_cells_of_two_ways_of_scoring_in_one_column_are_refused_by_name(filled: 
         assert words in message
     assert ": mIoU over ground_truth, evaluator" in message
     assert ": mIoU over ground_truth_or_prediction, evaluator" in message
+
+
+def test_plain_scores_of_evaluations_with_and_without_boundaries_share_a_column(filled: Filled) -> None:
+    filled.evaluate(filled.train("full"), {"miou": 0.5})
+    filled.evaluate(filled.train("half"), {"miou": 0.4}, protocol=with_boundary(PAPER.protocol()))
+
+    assert [filled.grid().cells[key, "A-150"].value for key in ("full", "half")] == [0.5, 0.4]
+
+
+def test_boundary_scores_come_from_evaluations_that_count_boundaries_of_one_width(filled: Filled) -> None:
+    columns = (*TABLE.columns, Column(title="near", benchmark="a-150", score="boundary_iou"))
+    full, half = filled.train("full"), filled.train("half")
+    near, other = (with_boundary(PAPER.protocol(), share) for share in (0.02, 0.03))
+    filled.evaluate(full, {"miou": 0.5, "boundary_iou": 0.3}, protocol=near)
+    filled.evaluate(full, {"miou": 0.5}, finished="2026-01-03T00:00:00")
+    filled.evaluate(half, {"miou": 0.4})
+
+    def grid() -> Grid:
+        return cells_of(replace(TABLE, columns=columns), PAPER, Records(filled.trainings, filled.evaluations))
+
+    found = [(grid().cells[key, "near"].origin, grid().cells[key, "near"].value) for key in ("full", "half")]
+    assert found == [("measured", 0.3), ("missing", None)]
+    filled.evaluate(half, {"miou": 0.4, "boundary_iou": 0.2}, protocol=other)
+    with pytest.raises(InputError, match=r"column 'near': scored by different rules.*boundary 0\.02.*boundary 0\.03"):
+        grid()
 
 
 @pytest.mark.parametrize(

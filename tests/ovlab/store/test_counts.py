@@ -4,11 +4,14 @@ import subprocess
 import sys
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from ovlab.metrics.counting import SparseCounts
+from image_tables import whole_numbers
+from ovlab.metrics.counting import BoundaryCounts, SparseCounts
 from ovlab.metrics.evaluation_counts import ImageCounts, sum_counts
-from ovlab.store.counts import pack_counts, unpack_counts
+from ovlab.store.counts import concatenated, pack_counts, unpack_columns, unpack_counts
 from ovlab.store.record import DamagedError
 
 NUM_CLASSES = 847
@@ -22,18 +25,31 @@ def counted(seed: int, num_pairs: int) -> ImageCounts:
     return ImageCounts(f"image-{seed}-é", SparseCounts(gt, pred, generator.integers(1, 2**40, num_pairs)))
 
 
+def with_boundary(image: ImageCounts, num_classes: int) -> ImageCounts:
+    generator = np.random.default_rng(num_classes)
+    label = np.sort(generator.choice(NUM_CLASSES, num_classes, replace=False)).astype(np.uint16)
+    boundary = BoundaryCounts(label, *generator.integers(0, 2**40, (3, num_classes)))
+    return image._replace(counts=image.counts._replace(boundary=boundary))
+
+
 IMAGES = [counted(0, 5), counted(1, 0), counted(2, 3000), counted(3, 1)]
+WITH_BOUNDARY = [with_boundary(image, num) for image, num in zip(IMAGES, (4, 0, 300, 1), strict=True)]
 
 
 def assert_equal(found: list[ImageCounts], expected: list[ImageCounts]) -> None:
     assert [image.id for image in found] == [image.id for image in expected]
     for ours, theirs in zip(found, expected, strict=True):
-        for mine, other in zip(ours.counts, theirs.counts, strict=True):
+        boundaries = ours.counts.boundary or (), theirs.counts.boundary or ()
+        for mine, other in zip((*ours.counts[:3], *boundaries[0]), (*theirs.counts[:3], *boundaries[1]), strict=True):
             assert mine.dtype == other.dtype
             np.testing.assert_array_equal(mine, other)
 
 
-@pytest.mark.parametrize("images", [IMAGES, IMAGES[1:2], []], ids=["many", "nothing counted", "none"])
+@pytest.mark.parametrize(
+    "images",
+    [IMAGES, IMAGES[1:2], [], WITH_BOUNDARY, WITH_BOUNDARY[1:2]],
+    ids=["many", "nothing counted", "none", "with boundaries", "without a contour"],
+)
 def test_counts_read_back_are_those_that_were_written(images: list[ImageCounts]) -> None:
     assert_equal(unpack_counts(pack_counts(images), place="x"), images)
 
@@ -42,8 +58,22 @@ def test_counts_read_back_add_up_to_the_same_figures_to_the_bit() -> None:
     found = sum_counts((image.counts for image in unpack_counts(pack_counts(IMAGES), place="x")), NUM_CLASSES)
     expected = sum_counts((image.counts for image in IMAGES), NUM_CLASSES)
 
-    np.testing.assert_array_equal(found.confusion.counts, expected.confusion.counts)
-    assert (found.num_images, found.num_hallucinated) == (expected.num_images, expected.num_hallucinated)
+    assert whole_numbers(found) == whole_numbers(expected)
+
+
+def test_counts_without_boundaries_have_the_columns_that_they_always_had() -> None:
+    plain, near = (pq.read_schema(pa.BufferReader(pack_counts(images))).names for images in (IMAGES, WITH_BOUNDARY))
+
+    assert plain == ["id", "gt", "pred", "count"]
+    assert near == [*plain, "boundary_label", "boundary_hits", "boundary_gt", "boundary_pred"]
+
+
+def test_concatenated_counts_keep_boundaries_where_all_parts_have_them() -> None:
+    halves = [unpack_columns(pack_counts(part), place="x") for part in (WITH_BOUNDARY[:2], WITH_BOUNDARY[2:])]
+    plain = unpack_columns(pack_counts([counted(9, 2)]), place="x")
+
+    assert_equal(concatenated(halves).images(), WITH_BOUNDARY)
+    assert concatenated([*halves, plain]).boundary is None
 
 
 @pytest.mark.parametrize("bit", [0x01, 0x10, 0x80])

@@ -3,6 +3,7 @@
 import pytest
 
 from ovlab.specs.errors import InputError
+from ovlab.specs.evaluation import with_boundary
 from ovlab.specs.suite import PAPER, SHAPES
 from ovlab.specs.table import SIX_BENCHMARKS, CellName, Column, Row, Table, Variation
 from ovlab.specs.table_file import load_table
@@ -51,6 +52,17 @@ def test_demands_of_a_folder_and_of_two_of_its_splits_are_evaluations_of_their_o
     (demand,) = demands([table("a", {"full": FULL}, columns=columns)], SHAPES)
 
     assert [key[:2] for key in demand.evaluations] == [("shapes-a-847", "val"), ("street", "val"), ("street", "test")]
+
+
+def test_demands_of_a_boundary_score_are_evaluations_that_count_boundaries() -> None:
+    columns = (*SIX_BENCHMARKS[:2], Column(title="near", benchmark="a-847", score="boundary_iou"))
+
+    (demand,) = demands([table("a", {"full": FULL}, columns=columns)], SHAPES)
+
+    near, plain = demand.evaluations.items()
+    assert near[0] == ("shapes-a-847", "val", with_boundary(SHAPES.protocol()))
+    assert [cell.column for cell in near[1]] == ["A-847", "near"]
+    assert plain[0] == ("shapes-pc-459", "val", SHAPES.protocol())
 
 
 def test_demands_make_all_of_one_seed_before_the_next() -> None:
