@@ -1,9 +1,9 @@
 """Boundary IoU (Cheng et al., CVPR 2021): IoU among the pixels near a contour, which small and large regions share.
 
-With d the trim width in pixels, the boundary of a class are those of its pixels from which some pixel that is not of
-the class, or the outside of the image, is at most d away, by rows or by columns. This is what the authors' program
-leaves of a mask when it takes away its erosion: d times by 3 x 3, with zeros around the image. Ignored pixels are not
-counted, and they are no contour either: they belong to every class.
+With d the trim width in pixels, the boundary of a class is those of its pixels that have within d rows and d columns a
+pixel that is not of the class, or the outside of the image. This is what the authors' program leaves of a mask when it
+takes away its erosion, d times by 3 x 3 with zeros around the image. Ignored pixels are not counted, and they make no
+contour either: they belong to every class.
 
 Axes: H x W pixels.
 """
