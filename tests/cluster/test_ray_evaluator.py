@@ -14,9 +14,9 @@ import cluster_run
 from ovlab.datasets.opening import open_dataset
 from ovlab.ray.cluster import Cluster, connect
 from ovlab.ray.on_ray import OnRay
-from ovlab.runs.counting import EvaluationJob
 from ovlab.runs.here import Here
 from ovlab.runs.identity import resolve_evaluation
+from ovlab.runs.work import EvaluationJob
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import whole
 from ovlab.store import count_shards as shards

@@ -25,7 +25,7 @@ from ovlab.specs.suite import SHAPES
 from ovlab.specs.table import Row, Table, Variation
 from ovlab.store.costs import costs_of
 from ovlab.store.store import Store, open_store
-from ovlab.sweeps.loop import make_sweep
+from ovlab.sweeps.making import make_sweep
 from ovlab.sweeps.planner import make_plan
 from ovlab.sweeps.search import without_given_up
 from ovlab.sweeps.sweep import Plan

@@ -116,12 +116,12 @@ def score(store: Store, place: str, workdir: Path) -> dict:
     """Of the one training in the store, on the prepared val split; the second call finds it done."""
     from ovlab.datasets.places import open_named
     from ovlab.runs.context import RunContext
-    from ovlab.runs.counting import EvaluationJob
     from ovlab.runs.evaluations import ensure_evaluations
     from ovlab.runs.here import Here
     from ovlab.runs.identity import resolve_evaluation
     from ovlab.runs.journaling import journaled
     from ovlab.runs.subject import open_stored
+    from ovlab.runs.work import EvaluationJob
     from ovlab.specs.evaluation import whole
     from ovlab.specs.events import RunHeader
 

@@ -18,13 +18,13 @@ from ovlab.ray.cluster import connect
 from ovlab.ray.on_ray import OnRay
 from ovlab.ray.pipeline import count_by_actors
 from ovlab.runs.context import RunContext
-from ovlab.runs.counting import Counted, EvaluationJob, Work
 from ovlab.runs.evaluations import ensure_evaluations
 from ovlab.runs.executor import Executor
 from ovlab.runs.identity import resolve_evaluation
 from ovlab.runs.journaling import journaled
 from ovlab.runs.observer import Observer
 from ovlab.runs.subject import find_subject
+from ovlab.runs.work import Counted, EvaluationJob, Work
 from ovlab.specs.evaluation import whole
 from ovlab.specs.events import RunHeader
 from ovlab.store import count_shards as shards

@@ -21,9 +21,7 @@ import torch
 from hearing import Hearing
 from logoseg.presets import tiny
 from ovlab.runs import context as runs_context
-from ovlab.runs import counting
 from ovlab.runs.context import RunContext
-from ovlab.runs.counting import EvaluationJob
 from ovlab.runs.evaluations import ensure_evaluations
 from ovlab.runs.executor import Executor
 from ovlab.runs.here import Here
@@ -32,7 +30,8 @@ from ovlab.runs.journaling import journaled
 from ovlab.runs.planned import PlannedTraining
 from ovlab.runs.sources import Sources
 from ovlab.runs.subject import open_stored
-from ovlab.runs.training import ensure_training
+from ovlab.runs.trainings import ensure_training
+from ovlab.runs.work import EvaluationJob
 from ovlab.shapes.dataset import ShapesDataset, open_shapes
 from ovlab.specs.augmentation import AugmentationSpec
 from ovlab.specs.evaluation import whole
@@ -149,7 +148,7 @@ def die_before_the_record() -> dict[str, Any]:
 
 def die_in_image(number: int) -> dict[str, Any]:
     """Of all photographs that this process shows to the network; the two evaluations share them."""
-    evaluate, num_counted = counting.evaluate, 0
+    evaluate, num_counted = work.evaluate, 0
 
     def counted_evaluate(*arguments: Any, **options: Any) -> Any:
         nonlocal num_counted
@@ -159,7 +158,7 @@ def die_in_image(number: int) -> dict[str, Any]:
                 die()
             yield image
 
-    counting.evaluate = counted_evaluate
+    work.evaluate = counted_evaluate
     return {}
 
 

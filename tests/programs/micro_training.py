@@ -21,7 +21,7 @@ from ovlab.runs.identity import resolve_training
 from ovlab.runs.journaling import journaled
 from ovlab.runs.planned import PlannedTraining
 from ovlab.runs.sources import Sources
-from ovlab.runs.training import ensure_training
+from ovlab.runs.trainings import ensure_training
 from ovlab.shapes.dataset import ShapesDataset, open_shapes
 from ovlab.specs.augmentation import AugmentationSpec
 from ovlab.specs.events import RunHeader

@@ -33,7 +33,6 @@ from ovlab.ray.cluster import connect
 from ovlab.ray.on_ray import OnRay
 from ovlab.ray.pipeline import count_by_actors
 from ovlab.runs.context import RunContext
-from ovlab.runs.counting import Counted, EvaluationJob, Work, plan_work
 from ovlab.runs.evaluations import ensure_evaluations
 from ovlab.runs.executor import Executor
 from ovlab.runs.here import Here
@@ -41,6 +40,7 @@ from ovlab.runs.identity import resolve_evaluation
 from ovlab.runs.journaling import journaled
 from ovlab.runs.observer import Observer
 from ovlab.runs.subject import find_subject
+from ovlab.runs.work import Counted, EvaluationJob, Work, plan_work
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import whole
 from ovlab.specs.events import Counts, RunHeader

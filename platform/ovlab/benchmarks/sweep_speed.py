@@ -29,7 +29,7 @@ from ovlab.specs.table import Row, Table
 from ovlab.specs.table_file import load_table
 from ovlab.store.journal import read_journal
 from ovlab.store.store import open_store
-from ovlab.sweeps.loop import make_sweep
+from ovlab.sweeps.making import make_sweep
 from ovlab.sweeps.planner import make_plan
 from ovlab.sweeps.sweep import Plan
 from ovlab.tracking.provenance import Source

@@ -99,7 +99,7 @@ def _make(plan: "Plan", store: "Store", sources: "Sources", arguments: argparse.
     from ovlab.runs.context import RunContext
     from ovlab.runs.interruption import stop_on_signals
     from ovlab.runs.progress import ProgressLine
-    from ovlab.sweeps.loop import make_sweep
+    from ovlab.sweeps.making import make_sweep
     from ovlab.tracking.provenance import provenance
     from ovlab.tracking.publisher import publishing
 

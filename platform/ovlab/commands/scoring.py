@@ -11,13 +11,13 @@ from ovlab.commands.executor_option import executor_of
 from ovlab.datasets.opening import open_dataset
 from ovlab.datasets.sample import SegmentationDataset
 from ovlab.runs.context import RunContext
-from ovlab.runs.counting import EvaluationJob
 from ovlab.runs.evaluations import ensure_evaluations
 from ovlab.runs.identity import resolve_evaluation
 from ovlab.runs.interruption import stop_on_signals
 from ovlab.runs.journaling import journaled
 from ovlab.runs.progress import ProgressLine
 from ovlab.runs.subject import find_subject
+from ovlab.runs.work import EvaluationJob
 from ovlab.specs.evaluation import Protocol, protocol_hash, sliding_window, whole, whole_768, with_boundary
 from ovlab.specs.events import RunHeader
 from ovlab.store.record import EvaluationRecord

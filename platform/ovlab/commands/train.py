@@ -105,7 +105,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from ovlab.runs.journaling import journaled
     from ovlab.runs.planned import PlannedRun
     from ovlab.runs.progress import ProgressLine
-    from ovlab.runs.training import ensure_training
+    from ovlab.runs.trainings import ensure_training
     from ovlab.store.store import open_store
     from ovlab.tracking.provenance import provenance
 

@@ -13,7 +13,7 @@ from ovlab.specs.errors import InputError
 from ovlab.store.record import TrainingRecord
 
 if TYPE_CHECKING:
-    from ovlab.runs.counting import Counted, Work
+    from ovlab.runs.work import Counted, Work
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -22,9 +22,9 @@ from ovlab.files.columns import binary_column, int32_column, number_column, stri
 from ovlab.metrics.evaluation_counts import ImageCounts
 from ovlab.ray.cluster import Cluster, connect
 from ovlab.runs.context import RunContext
-from ovlab.runs.counting import Counted, ImageCounter, Shard, Work, count_here
 from ovlab.runs.device import is_here, named_device
 from ovlab.runs.small_work import SMALL_WORK_SECONDS, count_first, seconds_by_records
+from ovlab.runs.work import Counted, ImageCounter, Shard, Work, count_here
 from ovlab.specs.errors import InputError, Stopped, WorkError
 from ovlab.specs.wording import one_line
 from ovlab.store.counts import pack_counts, unpack_counts

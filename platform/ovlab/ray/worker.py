@@ -78,7 +78,7 @@ def work(config: dict[str, Any]) -> None:
 
 def _train_as(rank: int, order: Order) -> None:
     # With them comes open_clip, seconds of which the process that starts the workers has no need.
-    from ovlab.runs.training import train_into_store, training_input
+    from ovlab.runs.trainings import train_into_store, training_input
     from ovlab.training.loop import follow
 
     device = ray.train.torch.get_device()

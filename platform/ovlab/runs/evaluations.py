@@ -16,10 +16,10 @@ from torch import nn
 from ovlab.metrics.evaluation_counts import ImageCounts, sum_counts
 from ovlab.metrics.summary import summary
 from ovlab.runs.context import RunContext
-from ovlab.runs.counting import Counted, EvaluationJob, Work, plan_work
 from ovlab.runs.device import device_name, named_device
 from ovlab.runs.executor import Executor
 from ovlab.runs.illustrations import keep_pictures
+from ovlab.runs.work import Counted, EvaluationJob, Work, plan_work
 from ovlab.specs.errors import InputError, WorkError
 from ovlab.specs.evaluation import protocol_hash, scoring_hash
 from ovlab.specs.events import Begun, Counts

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 from ovlab.runs.context import RunContext
-from ovlab.runs.counting import Counted, Work
 from ovlab.runs.failure import Failure
 from ovlab.runs.planned import PlannedRun, PlannedTraining
+from ovlab.runs.work import Counted, Work
 from ovlab.store.record import TrainingRecord
 
 

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ovlab.runs.context import RunContext
-from ovlab.runs.counting import Counted, Work, count_here
 from ovlab.runs.failure import Failure, explained
 from ovlab.runs.make import make_run
 from ovlab.runs.planned import PlannedRun, PlannedTraining
-from ovlab.runs.training import train_into_store
+from ovlab.runs.trainings import train_into_store
+from ovlab.runs.work import Counted, Work, count_here
 from ovlab.specs.errors import Stopped
 from ovlab.store.record import TrainingRecord
 

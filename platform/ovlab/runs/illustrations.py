@@ -18,8 +18,8 @@ from ovlab.evaluation.drawing import difference, painted, palette
 from ovlab.evaluation.evaluator import predict_labels
 from ovlab.metrics.image_scores import best_and_worst, image_scores
 from ovlab.runs.context import RunContext
-from ovlab.runs.counting import EvaluationJob
 from ovlab.runs.device import is_here, named_device
+from ovlab.runs.work import EvaluationJob
 from ovlab.store.pairs import stored_tables
 from ovlab.store.pictures import Choice, Picture, PictureClass, Pictures, pictures_of, put_picture, put_pictures
 from ovlab.store.record import DamagedError, EvaluationRecord

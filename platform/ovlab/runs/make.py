@@ -5,14 +5,14 @@ from typing import NamedTuple
 
 from ovlab.files.lock import locked
 from ovlab.runs.context import RunContext
-from ovlab.runs.counting import EvaluationJob
 from ovlab.runs.evaluations import ensure_evaluations
 from ovlab.runs.executor import Executor
 from ovlab.runs.header import header_of
 from ovlab.runs.journaling import journaled
 from ovlab.runs.planned import PlannedRun
 from ovlab.runs.subject import open_stored
-from ovlab.runs.training import ensure_training
+from ovlab.runs.trainings import ensure_training
+from ovlab.runs.work import EvaluationJob
 from ovlab.specs.errors import WorkError
 from ovlab.store.record import EvaluationRecord, TrainingRecord
 

@@ -5,8 +5,8 @@ from contextlib import closing
 from statistics import median
 
 from ovlab.runs.context import RunContext
-from ovlab.runs.counting import Counted, EvaluationJob, Work, count_here
 from ovlab.runs.device import device_name, named_device
+from ovlab.runs.work import Counted, EvaluationJob, Work, count_here
 from ovlab.store.store import Store
 
 # Below this, starting other processes costs more than it saves.

@@ -8,11 +8,11 @@ from ovlab.benchmarks.blank_model import BlankModel
 from ovlab.benchmarks.evaluation_speed import Note, Timed, added_by_ray
 from ovlab.datasets.opening import open_dataset
 from ovlab.runs.context import RunContext
-from ovlab.runs.counting import EvaluationJob
 from ovlab.runs.evaluations import ensure_evaluations
 from ovlab.runs.here import Here
 from ovlab.runs.identity import resolve_evaluation
 from ovlab.runs.journaling import journaled
+from ovlab.runs.work import EvaluationJob
 from ovlab.specs.evaluation import whole
 from ovlab.specs.events import RunHeader
 from ovlab.store.store import open_store

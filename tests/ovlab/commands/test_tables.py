@@ -7,12 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from ovlab.sweeps.tracked_sweep import sweep_of
 
+from hearing import Hearing
 from ovlab.cli import build_parser, main
 from ovlab.commands.plan import planned
 from ovlab.files.lock import locked
-from ovlab.runs import planned_run
+from ovlab.runs import make
+from ovlab.runs.context import RunContext
 from ovlab.store.store import open_store
 
 # Two rows that are one run, and one whose loss is no number after the first update unless it is mended.
@@ -84,13 +85,13 @@ def test_run_interrupted_says_so_and_the_same_call_continues(
     place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (place / "mine.py").write_text(TABLE.replace("BROKEN", "{}"))
-    ensure_training = planned_run.ensure_training
+    ensure_training = make.ensure_training
 
-    def interrupted(*arguments: object, **options: object) -> object:
-        signal_once = [lambda record: record.step == 1 and os.kill(os.getpid(), signal.SIGINT)]
-        return ensure_training(*arguments, **{**options, "on_step": signal_once})
+    def interrupted(training: object, context: RunContext, executor: object) -> object:
+        signal_once = Hearing(on_step=lambda step: step.step == 1 and os.kill(os.getpid(), signal.SIGINT))
+        return ensure_training(training, context.heard_by(signal_once), executor)
 
-    monkeypatch.setattr(planned_run, "ensure_training", interrupted)
+    monkeypatch.setattr(make, "ensure_training", interrupted)
     assert main(RUN) == 1
     assert "stopped after 1 steps; the same command continues" in capsys.readouterr().err
     monkeypatch.undo()
@@ -147,7 +148,7 @@ def test_run_of_a_table_that_another_process_is_making_is_refused_and_leaves_not
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plan = planned(build_parser().parse_args(RUN))[0]
-    with locked(place / "runs" / "locks" / f"{sweep_of(plan).run}.lock", "mine"):
+    with locked(place / "runs" / "locks" / f"{plan.sweep.run}.lock", "mine"):
         assert main(RUN) == 2
 
     assert "another process is at it" in capsys.readouterr().err

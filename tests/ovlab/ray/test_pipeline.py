@@ -17,12 +17,12 @@ from ovlab.ray.on_ray import OnRay
 from ovlab.ray.pipeline import CountingActor, count_on_ray, manifest, read_counts
 from ovlab.runs import small_work
 from ovlab.runs.context import RunContext
-from ovlab.runs.counting import Counted, EvaluationJob, Work, plan_work
 from ovlab.runs.evaluations import ensure_evaluations
 from ovlab.runs.executor import Executor
 from ovlab.runs.here import Here
 from ovlab.runs.identity import resolve_evaluation
 from ovlab.runs.journaling import journaled
+from ovlab.runs.work import Counted, EvaluationJob, Work, plan_work
 from ovlab.shapes.dataset import open_shapes
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import whole

@@ -15,7 +15,6 @@ from logoseg.presets import tiny
 from ovlab.metrics.counting import SparseCounts
 from ovlab.metrics.evaluation_counts import ImageCounts, sum_counts
 from ovlab.runs.context import RunContext
-from ovlab.runs.counting import Counted, EvaluationJob, Work, count_here
 from ovlab.runs.evaluations import ensure_evaluations
 from ovlab.runs.executor import Executor
 from ovlab.runs.failure import Failure
@@ -24,6 +23,7 @@ from ovlab.runs.identity import resolve_evaluation
 from ovlab.runs.journaling import journaled
 from ovlab.runs.observer import Observer
 from ovlab.runs.planned import PlannedRun, PlannedTraining
+from ovlab.runs.work import Counted, EvaluationJob, Work, count_here
 from ovlab.shapes.dataset import open_shapes
 from ovlab.specs.errors import InputError, Stopped, WorkError
 from ovlab.specs.evaluation import whole

@@ -15,12 +15,12 @@ from logoseg.presets import tiny
 from ovlab.evaluation.drawing import painted
 from ovlab.metrics.image_scores import image_scores
 from ovlab.runs.context import RunContext
-from ovlab.runs.counting import EvaluationJob
 from ovlab.runs.evaluations import ensure_evaluations
 from ovlab.runs.here import Here
 from ovlab.runs.identity import resolve_evaluation
 from ovlab.runs.illustrations import keep_pictures
 from ovlab.runs.journaling import journaled
+from ovlab.runs.work import EvaluationJob
 from ovlab.shapes.dataset import open_shapes
 from ovlab.specs.evaluation import whole
 from ovlab.specs.events import RunHeader

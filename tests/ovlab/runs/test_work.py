@@ -1,4 +1,4 @@
-"""ovlab.runs.counting: how evaluations become work, and that sharing it changes no count."""
+"""ovlab.runs.work: how evaluations become work, and that sharing it changes no count."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,8 +10,8 @@ from logoseg.network import LoGoSeg
 from logoseg.presets import tiny
 from ovlab.evaluation.evaluator import Question, evaluate
 from ovlab.metrics.evaluation_counts import ImageCounts
-from ovlab.runs.counting import EvaluationJob, Shard, Work, plan_work
 from ovlab.runs.identity import resolve_evaluation
+from ovlab.runs.work import EvaluationJob, Shard, Work, plan_work
 from ovlab.shapes.dataset import open_shapes
 from ovlab.specs.evaluation import whole
 

@@ -1,4 +1,4 @@
-"""ovlab.runs.training and evaluations: nothing is computed twice, and whatever is killed comes to the same end."""
+"""ovlab.runs.trainings and evaluations: nothing is computed twice, and whatever is killed comes to the same end."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""ovlab.sweeps.loop: what the journals tell of the runs of a table, and an executor of one's own."""
+"""ovlab.sweeps.making: what the journals tell of the runs of a table, and an executor of one's own."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -9,19 +9,19 @@ import pytest
 from micro_table import TABLE
 from ovlab.runs.clip_files import RANDOM
 from ovlab.runs.context import RunContext
-from ovlab.runs.counting import Counted, Work
 from ovlab.runs.executor import Executor
 from ovlab.runs.failure import Failure
 from ovlab.runs.here import Here
 from ovlab.runs.planned import PlannedRun, PlannedTraining
 from ovlab.runs.sources import Sources
+from ovlab.runs.work import Counted, Work
 from ovlab.specs.errors import Stopped
 from ovlab.specs.events import Recorded, RunHeader
 from ovlab.specs.suite import SHAPES
 from ovlab.store.journal import RunLog, curve_of, journaled_runs, read_journal, status_of
 from ovlab.store.record import TrainingRecord
 from ovlab.store.store import Store, open_store
-from ovlab.sweeps.loop import make_sweep
+from ovlab.sweeps.making import make_sweep
 from ovlab.sweeps.planner import make_plan
 from ovlab.sweeps.sweep import Plan
 from ovlab.tracking.provenance import Source
