@@ -76,9 +76,13 @@ def test_tables_of_the_store_are_the_same_to_the_digit(ovlab: Ovlab, table: str,
 
 
 def test_runs_of_the_store_compare_as_they_did(ovlab: Ovlab) -> None:
-    expected = json.loads((HERE / "expected" / "compare.json").read_text(encoding="utf-8"))
+    expected = (HERE / "expected" / "compare.json").read_text(encoding="utf-8")
 
-    assert json.loads(ovlab("compare", PRIOR, NO_PRIOR, "--resamples", "500", "--json")) == expected
+    found = ovlab("compare", PRIOR, NO_PRIOR, "--resamples", "500", "--json")
+
+    # That commit summed anew what the records hold, and missed it by the last bit.
+    one, other = (json.loads(text, parse_float=lambda number: round(float(number), 14)) for text in (expected, found))
+    assert one == other
 
 
 def test_report_of_the_store_has_the_loss_of_every_update(ovlab: Ovlab, store: Path, tmp_path: Path) -> None:

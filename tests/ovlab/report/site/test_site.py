@@ -134,7 +134,9 @@ def test_loss_is_drawn_where_there_is_a_log(
 
     # As SIGKILL may leave it, the last line is without its end.
     log = f"{training_folder(training)}/steps.jsonl"
-    filled.store.folder.write(log, b'{"step": 1, "loss": 3}\n{"step": 2, "loss": 1}\n{"st')
+    rates = '"learning_rate": 0.1, "grad_norm": 1.0, "images_per_second": 9.0'
+    lines = [f'{{"step": {step}, "loss": {loss}, {rates}}}\n' for step, loss in ((1, 3.0), (2, 1.0))]
+    filled.store.folder.write(log, "".join([*lines, '{"st']).encode())
     make_site()
 
     assert "Training loss over update: from 3 to 1" in page.read_text()
@@ -158,7 +160,7 @@ def test_damaged_files_are_named_and_their_run_keeps_its_page(
     assert "00000.parquet: damaged" in page.text
     assert "index.json: damaged" in page.text
     assert f"mIoU {100 * records[0].figures['miou']:.1f}" in page.text
-    assert "steps.jsonl: damaged" in caplog.text
+    assert "steps.jsonl: line 1 is no update; left out" in caplog.text
 
 
 def test_missing_counts_are_said(make_site: Callable[[], Path], filled, records: list[EvaluationRecord]) -> None:
