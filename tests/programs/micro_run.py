@@ -21,6 +21,7 @@ import torch
 from hearing import Hearing
 from logoseg.presets import tiny
 from ovlab.runs import context as runs_context
+from ovlab.runs import work as run_work
 from ovlab.runs.context import RunContext
 from ovlab.runs.evaluations import ensure_evaluations
 from ovlab.runs.executor import Executor
@@ -148,7 +149,7 @@ def die_before_the_record() -> dict[str, Any]:
 
 def die_in_image(number: int) -> dict[str, Any]:
     """Of all photographs that this process shows to the network; the two evaluations share them."""
-    evaluate, num_counted = work.evaluate, 0
+    evaluate, num_counted = run_work.evaluate, 0
 
     def counted_evaluate(*arguments: Any, **options: Any) -> Any:
         nonlocal num_counted
@@ -158,7 +159,7 @@ def die_in_image(number: int) -> dict[str, Any]:
                 die()
             yield image
 
-    work.evaluate = counted_evaluate
+    run_work.evaluate = counted_evaluate
     return {}
 
 

@@ -148,7 +148,9 @@ def test_winners_from_windows_large_vocabulary_both_backends_agree(sharpness: fl
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_winners_from_windows_equal_classes_lowest_wins(backend: Any) -> None:
     plane = torch.randn(10, 1, 4, 4)
-    logits = torch.cat([plane - 1, plane, plane], dim=1)
+    # The last class has no part in the tie: torch takes the sigmoid of the last few numbers of a tensor by another way
+    # than that of the others, and equal numbers may come out a bit apart.
+    logits = torch.cat([plane - 1, plane, plane, plane - 1], dim=1)
 
     assert backend(logits, UNEVEN, (25, 31)).labels.unique().tolist() == [1]
 
