@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import nn
 
-from logoseg.clip.released_weights import load_strictly
+from logoseg.clip.released_weights import first_non_finite, load_strictly
 from logoseg.config import ModelConfig, model_config_from_dict
 from logoseg.model_error import ModelError
 from logoseg.network import LoGoSeg
@@ -28,9 +28,15 @@ class Weights(NamedTuple):
 
 
 def save_weights(model: nn.Module, config: ModelConfig, class_names: Sequence[str], path: Path) -> None:
-    """Write weights, configuration and class names into one safetensors file, atomically."""
+    """Write weights, configuration and class names into one safetensors file, atomically.
+
+    Raises ModelError, and writes nothing, for a weight that holds NaN or infinity.
+    """
     description = {"format": FORMAT, "config": dataclasses.asdict(config), "class_names": list(class_names)}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    diverged = first_non_finite(tensors)
+    if diverged is not None:
+        raise ModelError(f"{path}: not written: {diverged} holds NaN or infinity.")
     # One key, because safetensors writes several in any order and equal weights must be equal files.
     content = save(tensors, metadata={_KEY: json.dumps(description, sort_keys=True)})
     partial = path.with_name(path.name + ".partial")
@@ -48,7 +54,7 @@ def load(path: str | Path) -> LoGoSeg:
 
 
 def load_weights(path: Path) -> Weights:
-    """The network that `save_weights` wrote. Raises ModelError when the file is missing or is something else."""
+    """The network that `save_weights` wrote. Raises ModelError for a file that is missing, something else or of NaN."""
     description = _read_description(path)
     try:
         config = model_config_from_dict(description["config"])

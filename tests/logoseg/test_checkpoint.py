@@ -6,6 +6,7 @@ from pathlib import Path
 import open_clip
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from logoseg.checkpoint import load_weights, save_weights
@@ -32,6 +33,28 @@ def test_weights_saved_and_loaded_give_the_same_logits(micro_network: LoGoSeg, t
         text = model.encode_text(["a new word"])
         assert torch.equal(model(images, text), micro_network(images, micro_network.encode_text(["a new word"])))
     assert [file.name for file in tmp_path.iterdir()] == ["weights.safetensors"]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_neither_written_nor_read(
+    micro_network: LoGoSeg, tmp_path: Path, value: float
+) -> None:
+    path = tmp_path / "weights.safetensors"
+    save_weights(micro_network, micro_network.config, NAMES, path)
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    name = "image_encoder.ln_post.weight"
+    with torch.no_grad():
+        micro_network.get_parameter(name)[1] = value
+    tensors = {key: tensor.contiguous() for key, tensor in micro_network.state_dict().items()}
+
+    with pytest.raises(ModelError, match=rf"new\.safetensors: not written: {name} holds NaN or infinity"):
+        save_weights(micro_network, micro_network.config, NAMES, tmp_path / "new.safetensors")
+    assert [file.name for file in tmp_path.iterdir()] == ["weights.safetensors"]
+
+    save_file(tensors, path, metadata=metadata)
+    with pytest.raises(ModelError, match=rf"weights\.safetensors: {name} holds NaN or infinity"):
+        load_weights(path)
 
 
 def test_load_weights_missing_file_says_what_to_give(tmp_path: Path) -> None:
@@ -154,6 +177,15 @@ def test_load_clip_wrong_size_of_model_names_the_key(small_clip: torch.nn.Module
     torch.save(state, tmp_path / "clip.pt")
 
     with pytest.raises(ModelError, match=r"visual\.proj is \(32, 8\), this one needs \(32, 16\)"):
+        load_clip(replace(CLIP, image_size=32), tmp_path / "clip.pt")
+
+
+def test_load_clip_with_a_weight_that_is_not_finite_names_it(small_clip: torch.nn.Module, tmp_path: Path) -> None:
+    state = small_clip.state_dict()
+    state["visual.proj"] = state["visual.proj"] * float("nan")
+    torch.save(state, tmp_path / "clip.pt")
+
+    with pytest.raises(ModelError, match=r"clip\.pt: visual\.proj holds NaN or infinity"):
         load_clip(replace(CLIP, image_size=32), tmp_path / "clip.pt")
 
 

@@ -77,6 +77,20 @@ def test_train_evaluate_predict_from_folder_to_overlay(
         assert overlay.height > 64  # the legend is below the photograph
 
 
+def test_train_that_diverges_in_its_last_update_is_work_that_failed(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    diverging = train(folder, tmp_path / "run", "--steps", "1", "--set", "schedule.learning_rate=1e308")
+
+    assert main(diverging) == 1
+
+    (said,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("ovlab: ")]
+    assert "step 1: " in said
+    assert "holds NaN or infinity" in said
+    assert not (tmp_path / "run" / "weights.safetensors").exists()
+    assert list(open_store(str(tmp_path / "run")).trainings()) == []
+
+
 def test_train_into_a_store_leaves_a_record_and_is_not_done_again(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,5 +1,6 @@
 """Released CLIP weights, in OpenAI's and open_clip's formats."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ def _read_torch_file(path: Path) -> dict[str, Any]:
 
 def load_strictly(module: nn.Module, state: dict[str, Tensor], path: Path) -> None:
     """Put `state` into `module`. Raises ModelError naming the first weight that one of them lacks or has in another
-    shape; `path` is for the message."""
+    shape, and one that holds NaN or infinity; `path` is for the message."""
     own = module.state_dict()
     for name in sorted(own.keys() | state.keys()):
         if name not in state:
@@ -64,4 +65,12 @@ def load_strictly(module: nn.Module, state: dict[str, Tensor], path: Path) -> No
         if own[name].shape != state[name].shape:
             found, expected = tuple(state[name].shape), tuple(own[name].shape)
             raise ModelError(f"{path}: weights of another model: {name} is {found}, this one needs {expected}.")
+    diverged = first_non_finite(state)
+    if diverged is not None:
+        raise ModelError(f"{path}: {diverged} holds NaN or infinity: weights of a training that diverged, or damaged.")
     module.load_state_dict(state)
+
+
+def first_non_finite(state: Mapping[str, Tensor]) -> str | None:
+    """The name of the first weight, in the order of names, that holds NaN or infinity; None where all are finite."""
+    return next((name for name in sorted(state) if not state[name].isfinite().all()), None)
