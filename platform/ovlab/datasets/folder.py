@@ -117,13 +117,22 @@ def open_folder(root: Path, split: str) -> FolderDataset:
 
 def _by_stem(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
     found: dict[str, Path] = {}
+    others: list[Path] = []
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected {_LAYOUT}.")
     for path in folder.iterdir():
-        if path.suffix.lower() in suffixes and not path.name.startswith("."):
+        if path.name.startswith("."):
+            continue
+        if path.suffix.lower() in suffixes:
             other = found.setdefault(path.stem, path)
             if other is not path:
                 raise InputError(f"{path}: {other.name} has the same stem; keep one of the two.")
+        elif path.suffix.lower() in Image.registered_extensions():
+            others.append(path)
+    alone = sorted(path for path in others if path.stem not in found)
+    if alone:
+        more = f" ({len(alone) - 1} more like it)" if len(alone) > 1 else ""
+        raise InputError(f"{alone[0]}: files in {folder.name}/ must be {' or '.join(suffixes)}; convert it{more}.")
     return found
 
 

@@ -171,6 +171,29 @@ def test_label_without_image_is_named(root: Path) -> None:
     assert message(open_folder, root, "train").startswith(f"{label_path(root, 'a')}: ")
 
 
+@pytest.mark.parametrize(
+    ("kind", "suffix", "says"),
+    [("images", "webp", r"must be .jpg or .jpeg or .png; convert it."), ("labels", "jpg", "must be .png; convert it.")],
+)
+@pytest.mark.parametrize("has_partner", [True, False])
+def test_picture_of_another_format_is_named_as_the_reason(
+    root: Path, kind: str, suffix: str, says: str, has_partner: bool
+) -> None:
+    path = root / "train" / kind / "a.png"
+    path.rename(path.with_suffix(f".{suffix}"))
+    if not has_partner:  # such a pair would go unnoticed
+        (root / "train" / {"images": "labels", "labels": "images"}[kind] / "a.png").unlink()
+
+    assert message(open_folder, root, "train") == f"{path.with_suffix(f'.{suffix}')}: files in {kind}/ {says}"
+
+
+def test_companions_of_macos_and_other_files_are_no_pictures(root: Path) -> None:
+    for name in ("images/._a.png", "labels/._a.png", "images/notes.txt", "images/a.webp"):
+        (root / "train" / name).touch()
+
+    assert open_folder(root, "train").sample_ids == ("a", "b")
+
+
 def test_two_images_of_one_stem_are_refused(root: Path) -> None:
     Image.fromarray(COLOURS).save(image_path(root, "a").with_suffix(".jpg"))
 
