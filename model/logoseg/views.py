@@ -9,10 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from logoseg.config import Inference, SlidingWindow
-
-# keep_aspect rounds both sides to this many pixels: the coarsest stride of the encoders (ConvNeXt, patches of 16).
-SIDE_MULTIPLE = 32
+from logoseg.config import SIDE_MULTIPLE, Inference, SlidingWindow
 
 
 def views(image: Float[Tensor, "3 H W"], inference: Inference) -> Float[Tensor, "V 3 height width"]:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from ovlab.specs.errors import InputError
@@ -39,15 +40,19 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 def execute(arguments: argparse.Namespace) -> int:
     words = parse_words(arguments.classes)
+    from logoseg.token_grid import require_views
     from ovlab.evaluation.prediction import predict_photograph, read_image, write_prediction
     from ovlab.runs.device import pick_device
-    from ovlab.runs.subject import find_subject
+    from ovlab.runs.subject import CLIP_ALONE, find_subject
     from ovlab.specs.evaluation import whole
 
-    image = read_image(arguments.photograph)
-    model = find_subject(arguments.weights).open_model()
-    protocol = whole(arguments.size or model.config.clip.image_size)
-    labels = predict_photograph(model, image, words, protocol, pick_device(arguments.device))
+    image, device = read_image(arguments.photograph), pick_device(arguments.device)
+    subject = find_subject(arguments.weights)
+    protocol = whole(subject.config.clip.image_size if arguments.size is None else arguments.size)
+    require_views(
+        replace(subject.config, region_alignment=not arguments.weights.startswith(CLIP_ALONE)), protocol.inference
+    )
+    labels = predict_photograph(subject.open_model(), image, words, protocol, device)
     written = write_prediction(arguments.out, arguments.photograph.stem, image, labels, words)
     shares = {word: float((labels == index).mean()) for index, word in enumerate(words)}
     if arguments.json:
