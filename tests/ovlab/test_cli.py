@@ -402,6 +402,30 @@ def test_predict_with_a_size_or_device_that_cannot_be_is_refused(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        ["train", "--data", "shapes-coco", "--preset", "shapes-vit-s", "--out", "run", "--clip", "page.pt"],
+        ["evaluate", "clip:shapes-vit-s", "--data", "shapes-pas-20", "--limit", "1", "--clip", "page.pt"],
+        ["evaluate", "page.pt", "--data", "shapes-pas-20", "--limit", "1"],
+        ["predict", "photo.png", "--weights", "page.pt", "--classes", "red"],
+    ],
+    ids=lambda call: " ".join(call[:2]),
+)
+def test_weights_that_are_a_web_page_are_refused_and_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], call: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("page.pt").write_text("<!DOCTYPE html><html><body>Sign in</body></html>")
+    Image.new("RGB", (64, 64)).save("photo.png")
+
+    assert main(call) == 2
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "page.pt: a web page (HTML), not weights" in line
+    assert {path.name for path in tmp_path.iterdir()} <= {"page.pt", "photo.png", "cache"}
+
+
 def test_evaluate_at_a_size_of_fewer_tokens_than_regions_is_refused(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
