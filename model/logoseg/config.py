@@ -138,7 +138,8 @@ def _with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WholeImage:
     """One view of the whole image. `stretch` makes it a square of `size` pixels a side, as SED does at 768;
-    `keep_aspect` makes the short side `size` and rounds both sides to a multiple of 32 pixels."""
+    `keep_aspect` makes the short side `size` and rounds both sides to a multiple of 32 pixels; a long side is at most
+    LARGEST_SIDE, so that a very narrow picture is squeezed."""
 
     size: int
     resize: Literal["stretch", "keep_aspect"] = "stretch"

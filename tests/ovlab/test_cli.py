@@ -360,6 +360,7 @@ def test_train_on_a_damaged_folder_says_which_file_and_writes_nothing(
         (["predict", "photo.jpg", "--weights", "nowhere", "--classes", "road"], "photo.jpg: no such file"),
         (["predict", "photo.jpg", "--weights", "nowhere", "--classes", " , "], "--classes is empty"),
         (["predict", "photo.jpg", "--weights", "nowhere", "--classes", "a,b,a"], "'a' twice"),
+        (["predict", "photo.jpg", "--weights", "nowhere", "--classes", "a,caf\udce9"], r"'caf\udce9' is not UTF-8"),
     ],
     ids=lambda value: " ".join(value[:1] + value[-1:]) if isinstance(value, list) else "",
 )

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ovlab.specs.errors import InputError
-from ovlab.specs.wording import percent
+from ovlab.specs.wording import is_unicode, percent
 
 _EPILOG = """\
 examples:
@@ -68,6 +68,9 @@ def parse_words(text: str) -> tuple[str, ...]:
     words = tuple(word.strip() for word in text.split(",") if word.strip())
     if not words:
         raise InputError('--classes is empty; give words with commas, for example "road, car, tree".')
+    broken = next((word for word in words if not is_unicode(word)), None)
+    if broken:
+        raise InputError(f"--classes: {broken!a} is not UTF-8; give the words in UTF-8.")
     twice = next((word for word in words if words.count(word) > 1), None)
     if twice:
         raise InputError(f"--classes has {twice!r} twice; give every word once.")

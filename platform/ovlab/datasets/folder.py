@@ -30,6 +30,7 @@ from ovlab.datasets.sample import IGNORE_INDEX, Sample
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import SynonymRule
 from ovlab.specs.fingerprint import fingerprint
+from ovlab.specs.wording import is_unicode
 
 _IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 _LABEL_SUFFIXES = (".png",)
@@ -123,6 +124,8 @@ def _by_stem(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
     for path in folder.iterdir():
         if path.name.startswith("."):
             continue
+        if not is_unicode(path.name):
+            raise InputError(f"{folder}: {path.name!a} is a file name in another encoding; rename it in UTF-8.")
         if path.suffix.lower() in suffixes:
             other = found.setdefault(path.stem, path)
             if other is not path:

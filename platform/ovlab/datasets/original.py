@@ -16,7 +16,7 @@ from jaxtyping import UInt8, UInt16
 from ovlab.datasets.label_map import read_index_map, refuse_other_size, to_train_ids
 from ovlab.datasets.photograph import read_photograph
 from ovlab.specs.errors import InputError
-from ovlab.specs.wording import first_names, thousands
+from ovlab.specs.wording import first_names, is_unicode, thousands
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +145,9 @@ class Listing(NamedTuple):
 def list_pairs(images: Path, labels: Path, is_id: Callable[[str], bool] = lambda stem: True) -> Listing:
     """What lies as images/ID.jpg and labels/ID.png, which may be one folder."""
     ids = sorted(stem for stem in stems(images, ".jpg") | stems(labels, ".png") if is_id(stem))
+    broken = next((stem for stem in ids if not is_unicode(stem)), None)
+    if broken is not None:
+        raise InputError(f"{images}: {broken!a} is a file name in another encoding; rename it in UTF-8.")
     kinds = {images: [".jpg"]}
     kinds.setdefault(labels, []).append(".png")
     others: list[str] = []

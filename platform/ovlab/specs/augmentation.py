@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from logoseg.config import LARGEST_SIDE
 from ovlab.specs.errors import InputError
 
-# The whole photograph is resized by it before the crop is cut out.
+# Above it a crop shows a few pixels of the photograph: a slip of the keyboard.
 LARGEST_SCALE = 16
 
 

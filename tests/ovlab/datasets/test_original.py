@@ -1,3 +1,4 @@
+import os
 import pickle
 from pathlib import Path
 
@@ -130,3 +131,13 @@ def test_list_pairs_names_a_photograph_among_the_labels(tmp_path: Path) -> None:
 
     assert ids == ("1",)
     assert note.endswith("1 file is left out, neither photograph nor label of the split: labels/1.jpg")
+
+
+def test_list_pairs_with_a_file_name_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    try:
+        (tmp_path / os.fsdecode(b"caf\xe9.jpg")).touch()  # Latin-1
+    except OSError:
+        pytest.skip("this file system takes UTF-8 alone")
+
+    with pytest.raises(InputError, match=r"'caf\\udce9' is a file name in another encoding; rename it in UTF-8"):
+        list_pairs(tmp_path, tmp_path)
