@@ -3,18 +3,18 @@
 import dataclasses
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import nn
 
-from logoseg.clip.released_weights import load_strictly
+from logoseg.clip.released_weights import first_non_finite, load_strictly
 from logoseg.config import ModelConfig, model_config_from_dict
 from logoseg.model_error import ModelError
 from logoseg.network import LoGoSeg
+from logoseg.weights_file import file_kind, first_line, kind_of, read_safetensors
 
 FORMAT = "logoseg-1"
 _KEY = "logoseg"
@@ -28,9 +28,15 @@ class Weights(NamedTuple):
 
 
 def save_weights(model: nn.Module, config: ModelConfig, class_names: Sequence[str], path: Path) -> None:
-    """Write weights, configuration and class names into one safetensors file, atomically."""
+    """Write weights, configuration and class names into one safetensors file, atomically.
+
+    Raises ModelError, and writes nothing, for a weight that holds NaN or infinity.
+    """
     description = {"format": FORMAT, "config": dataclasses.asdict(config), "class_names": list(class_names)}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    diverged = first_non_finite(tensors)
+    if diverged is not None:
+        raise ModelError(f"{path}: not written: {diverged} holds NaN or infinity.")
     # One key, because safetensors writes several in any order and equal weights must be equal files.
     content = save(tensors, metadata={_KEY: json.dumps(description, sort_keys=True)})
     partial = path.with_name(path.name + ".partial")
@@ -48,25 +54,32 @@ def load(path: str | Path) -> LoGoSeg:
 
 
 def load_weights(path: Path) -> Weights:
-    """The network that `save_weights` wrote. Raises ModelError when the file is missing or is something else."""
-    description = _read_description(path)
-    try:
-        config = model_config_from_dict(description["config"])
-    except (TypeError, ValueError) as error:
-        raise ModelError(f"{path}: its configuration does not fit this version: {error}") from None
-    model = LoGoSeg(config)
-    load_strictly(model, load_file(path), path)
-    return Weights(model.eval(), tuple(description["class_names"]))
-
-
-def _read_description(path: Path) -> dict[str, Any]:
+    """The network that `save_weights` wrote. Raises ModelError for a file that is missing, something else or of NaN."""
     if not path.is_file():
         raise ModelError(f"{path}: no such file. Give a run folder or a weights.safetensors that `ovlab train` wrote.")
+    if file_kind(path) != "safetensors":
+        raise ModelError(f"{path}: a file of torch.save, no LoGoSeg weights. Give the weights.safetensors of a run.")
+    state, metadata = read_safetensors(path)
+    description = _described(path, metadata)
     try:
-        with safe_open(path, "pt") as file:
-            description = json.loads((file.metadata() or {}).get(_KEY, "{}"))
-    except SafetensorError as error:
-        raise ModelError(f"{path}: not a safetensors file ({error}).") from None
+        config, class_names = model_config_from_dict(description["config"]), description["class_names"]
+    except (KeyError, AttributeError, TypeError, ValueError) as error:
+        raise ModelError(f"{path}: its configuration does not fit this version: {error}") from None
+    if not isinstance(class_names, list) or not all(isinstance(name, str) for name in class_names):
+        raise ModelError(f"{path}: its class names are {kind_of(class_names)}, not a list of words.")
+    model = LoGoSeg(config)
+    load_strictly(model, state, path)
+    return Weights(model.eval(), tuple(class_names))
+
+
+def _described(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
+    """What `save_weights` wrote beside the weights."""
+    try:
+        description = json.loads(metadata.get(_KEY, "{}"))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise ModelError(f"{path}: its description is no JSON ({first_line(error)}); no LoGoSeg weights.") from None
+    if not isinstance(description, dict):
+        raise ModelError(f"{path}: its description is {kind_of(description)}; no LoGoSeg weights.")
     if description.get("format") != FORMAT:
         raise ModelError(f"{path}: its format is {description.get('format')!r}, not {FORMAT!r}: no LoGoSeg weights.")
     return description

@@ -10,6 +10,21 @@ from typing import Any, Literal
 from logoseg.model_error import ModelError
 from logoseg.prompts import PAPER
 
+# keep_aspect rounds both sides to this many pixels: the coarsest stride of the encoders (ConvNeXt, patches of 16).
+SIDE_MULTIPLE = 32
+# Sides in pixels at which a model may run: attention over more tokens than 256 x 256 fits no memory.
+SMALLEST_SIDE, LARGEST_SIDE = 8, 4096
+# Of widths, heads, states, regions and layers. What is above is a slip of the keyboard.
+LARGEST_WIDTH, LARGEST_GRID, LARGEST_DEPTH = 4096, 256, 64
+
+
+def require_range(name: str, value: int | float, low: int | float, high: int | float) -> None:
+    """Raises ModelError unless `value` is a number in [low, high]."""
+    if not value >= low:
+        raise ModelError(f"{name} must be at least {low}, got {value}.")
+    if value > high:
+        raise ModelError(f"{name} must be at most {high}, got {value}.")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClipConfig:
@@ -34,6 +49,7 @@ class ClipConfig:
     stem: Literal["patch", "convolutions"] = "patch"
 
     def __post_init__(self) -> None:
+        require_range("ClipConfig.image_size", self.image_size, SMALLEST_SIDE, LARGEST_SIDE)
         if self.guidance_layers == "stem" and self.stem != "convolutions":
             raise ModelError("ClipConfig.guidance_layers is 'stem', which needs ClipConfig.stem = 'convolutions'.")
 
@@ -82,15 +98,24 @@ class ModelConfig:
     decoder_dims: tuple[int, int] = (64, 32)
 
     def __post_init__(self) -> None:
+        for name, high in (
+            ("guidance_dim", LARGEST_WIDTH),
+            ("attention_heads", LARGEST_WIDTH),
+            ("state_dim", LARGEST_WIDTH),
+            ("fusion_depth", LARGEST_DEPTH),
+            ("region_grid", LARGEST_GRID),
+            ("stripe_width", LARGEST_GRID),
+        ):
+            require_range(f"ModelConfig.{name}", getattr(self, name), 1, high)
+        for dim in self.decoder_dims:
+            require_range("ModelConfig.decoder_dims", dim, 1, LARGEST_WIDTH)
+        require_range("ModelConfig.typical_cosine", self.typical_cosine, -1.0, 1.0)
+        require_range("ModelConfig.state_expansion", self.state_expansion, 1 / self.guidance_dim, 16.0)
         if self.guidance_dim % (2 * self.attention_heads):
             raise ModelError(
                 f"ModelConfig.guidance_dim must be a multiple of 2 * attention_heads = {2 * self.attention_heads}, "
                 f"got {self.guidance_dim}."
             )
-        if self.fusion_depth < 1:
-            raise ModelError(f"ModelConfig.fusion_depth must be at least 1, got {self.fusion_depth}.")
-        if self.region_grid < 1:
-            raise ModelError(f"ModelConfig.region_grid must be at least 1, got {self.region_grid}.")
         if isinstance(self.prior_weight, float) and not 0.0 <= self.prior_weight <= 1.0:
             raise ModelError(f"ModelConfig.prior_weight must be in [0, 1] or 'adaptive', got {self.prior_weight}.")
         if not self.prompt_templates or any("{}" not in template for template in self.prompt_templates):
@@ -113,10 +138,15 @@ def _with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WholeImage:
     """One view of the whole image. `stretch` makes it a square of `size` pixels a side, as SED does at 768;
-    `keep_aspect` makes the short side `size` and rounds both sides to a multiple of 32 pixels."""
+    `keep_aspect` makes the short side `size` and rounds both sides to a multiple of 32 pixels; a long side is at most
+    LARGEST_SIDE, so that a very narrow picture is squeezed."""
 
     size: int
     resize: Literal["stretch", "keep_aspect"] = "stretch"
+
+    def __post_init__(self) -> None:
+        smallest = SMALLEST_SIDE if self.resize == "stretch" else SIDE_MULTIPLE
+        require_range("WholeImage.size", self.size, smallest, LARGEST_SIDE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,6 +162,10 @@ class SlidingWindow:
     stride: int = 256
     global_view: bool = True
     input_size: int = 384
+
+    def __post_init__(self) -> None:
+        for name in ("size", "kernel", "input_size"):
+            require_range(f"SlidingWindow.{name}", getattr(self, name), SMALLEST_SIDE, LARGEST_SIDE)
 
 
 Inference = WholeImage | SlidingWindow

@@ -9,10 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from logoseg.config import Inference, SlidingWindow
-
-# keep_aspect rounds both sides to this many pixels: the coarsest stride of the encoders (ConvNeXt, patches of 16).
-SIDE_MULTIPLE = 32
+from logoseg.config import LARGEST_SIDE, SIDE_MULTIPLE, Inference, SlidingWindow
 
 
 def views(image: Float[Tensor, "3 H W"], inference: Inference) -> Float[Tensor, "V 3 height width"]:
@@ -44,8 +41,9 @@ def window_offsets(inference: SlidingWindow) -> list[int]:
 
 
 def aspect_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
-    """(height, width) with the short side at `short_side`, both rounded to a multiple of 32 pixels, at least 32."""
-    height, width = (side * short_side / min(size) for side in size)
+    """(height, width) with the short side at `short_side`, both rounded to a multiple of 32 pixels, at least 32; of a
+    picture that is so narrow that the long side would be above LARGEST_SIDE, that is the long side."""
+    height, width = (min(side * short_side / min(size), float(LARGEST_SIDE)) for side in size)
     return _rounded(height), _rounded(width)
 
 

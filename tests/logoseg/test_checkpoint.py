@@ -1,11 +1,17 @@
 """Weights written and read back, in our format and in those of the released CLIP models."""
 
+import io
+import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import open_clip
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save as safetensors_save
 from safetensors.torch import save_file
 
 from logoseg.checkpoint import load_weights, save_weights
@@ -34,6 +40,28 @@ def test_weights_saved_and_loaded_give_the_same_logits(micro_network: LoGoSeg, t
     assert [file.name for file in tmp_path.iterdir()] == ["weights.safetensors"]
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_neither_written_nor_read(
+    micro_network: LoGoSeg, tmp_path: Path, value: float
+) -> None:
+    path = tmp_path / "weights.safetensors"
+    save_weights(micro_network, micro_network.config, NAMES, path)
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    name = "image_encoder.ln_post.weight"
+    with torch.no_grad():
+        micro_network.get_parameter(name)[1] = value
+    tensors = {key: tensor.contiguous() for key, tensor in micro_network.state_dict().items()}
+
+    with pytest.raises(ModelError, match=rf"new\.safetensors: not written: {name} holds NaN or infinity"):
+        save_weights(micro_network, micro_network.config, NAMES, tmp_path / "new.safetensors")
+    assert [file.name for file in tmp_path.iterdir()] == ["weights.safetensors"]
+
+    save_file(tensors, path, metadata=metadata)
+    with pytest.raises(ModelError, match=rf"weights\.safetensors: {name} holds NaN or infinity"):
+        load_weights(path)
+
+
 def test_load_weights_missing_file_says_what_to_give(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"nothing\.safetensors: no such file\. Give a run folder"):
         load_weights(tmp_path / "nothing.safetensors")
@@ -49,7 +77,7 @@ def test_load_weights_other_safetensors_are_refused(tmp_path: Path) -> None:
 def test_load_weights_broken_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "broken.safetensors").write_bytes(b"\x10\x00\x00\x00\x00\x00\x00\x00{")
 
-    with pytest.raises(ModelError, match="not a safetensors file"):
+    with pytest.raises(ModelError, match="a safetensors file that is cut off or damaged"):
         load_weights(tmp_path / "broken.safetensors")
 
 
@@ -100,6 +128,146 @@ def write(clip: torch.nn.Module, style: str, folder: Path) -> Path:
     else:
         save_file(clip.state_dict(), path)
     return path
+
+
+WRAPPINGS: dict[str, Callable[[dict[str, torch.Tensor]], object]] = {
+    "under model_state_dict": lambda state: {"model_state_dict": state, "epoch": 3},
+    "under model": lambda state: {"model": state, "iteration": 7},
+    "under model, then state_dict": lambda state: {"model": {"state_dict": state}},
+    "compiled": lambda state: prefixed("_orig_mod.", state),
+    "compiled, then distributed": lambda state: {"state_dict": prefixed("module._orig_mod.", state)},
+    "distributed, then compiled": lambda state: {"state_dict": prefixed("_orig_mod.module.", state)},
+    "of Lightning, compiled": lambda state: {"state_dict": prefixed("model._orig_mod.", state), "hyper_parameters": {}},
+    "one tower compiled": lambda state: {
+        name.replace("visual.", "visual._orig_mod."): tensor for name, tensor in state.items()
+    },
+    "with position_ids": lambda state: {**state, "position_ids": torch.arange(12)[None]},
+    "with a score of NumPy's": lambda state: {"state_dict": state, "best": np.float64(0.71), "lowest": np.float32(2)},
+    "bfloat16": lambda state: {name: tensor.bfloat16() for name, tensor in state.items()},
+    "float16": lambda state: {name: tensor.half() for name, tensor in state.items()},
+}
+
+
+def prefixed(prefix: str, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {prefix + name: tensor for name, tensor in state.items()}
+
+
+@pytest.mark.parametrize("wrapping", WRAPPINGS)
+def test_read_clip_state_of_any_wrapping_gives_the_same_weights(
+    small_clip: torch.nn.Module, tmp_path: Path, wrapping: str
+) -> None:
+    torch.save(WRAPPINGS[wrapping](small_clip.state_dict()), tmp_path / "clip.pt")
+
+    state = read_clip_state(tmp_path / "clip.pt")
+
+    expected = small_clip.state_dict()
+    kind = torch.bfloat16 if wrapping == "bfloat16" else torch.half if wrapping == "float16" else torch.float
+    assert state.keys() == expected.keys()
+    assert all(torch.equal(state[name], expected[name].to(kind).float()) for name in expected)
+
+
+@pytest.mark.parametrize("name", ["clip.pt", "clip.bin", "clip"])
+def test_read_clip_state_goes_by_the_first_bytes_and_not_by_the_suffix(
+    small_clip: torch.nn.Module, tmp_path: Path, name: str
+) -> None:
+    save_file(small_clip.state_dict(), tmp_path / name)
+    torch.save(small_clip.state_dict(), tmp_path / "other.safetensors")
+    torch.save(small_clip.state_dict(), tmp_path / "old.safetensors", _use_new_zipfile_serialization=False)
+
+    for path in (tmp_path / name, tmp_path / "other.safetensors", tmp_path / "old.safetensors"):
+        assert read_clip_state(path).keys() == small_clip.state_dict().keys()
+
+
+def test_read_clip_state_of_a_weight_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    torch.save({"logit_scale": torch.ones(1), "module.logit_scale": torch.zeros(1)}, tmp_path / "clip.pt")
+
+    with pytest.raises(ModelError, match="logit_scale is there twice"):
+        read_clip_state(tmp_path / "clip.pt")
+
+
+def cut(content: bytes) -> bytes:
+    return content[: len(content) * 2 // 3]
+
+
+def saved(value: object) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(value, buffer)
+    return buffer.getvalue()
+
+
+TENSORS = {"logit_scale": torch.arange(1000.0)}
+NO_WEIGHTS: list[tuple[bytes, str]] = [
+    (b"", "an empty file"),
+    (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n", "a pointer of Git LFS"),
+    (b"\n<!DOCTYPE html><html><body>Sign in</body></html>", r"a web page \(HTML\)"),
+    (b"<html><body>404</body></html>", r"a web page \(HTML\)"),
+    (b"hello", r"not safetensors, and neither .* it begins with b'hello'"),
+    (cut(saved(TENSORS)), "a PyTorch archive that is cut off"),
+    (cut(safetensors_save(TENSORS)), "a safetensors file that is cut off or damaged"),
+]
+
+
+@pytest.mark.parametrize(("content", "words"), NO_WEIGHTS)
+@pytest.mark.parametrize("read", [read_clip_state, load_weights])
+@pytest.mark.parametrize("name", ["weights.safetensors", "weights.pt"])
+def test_file_that_is_no_weights_is_said_to_be_what_it_is(
+    tmp_path: Path, content: bytes, words: str, read: Callable[[Path], object], name: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+
+    with pytest.raises(ModelError, match=rf"{name}: {words}") as error:
+        read(tmp_path / name)
+
+    assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ([torch.ones(1)], "holds a list, not a state dict"),
+        (torch.ones(1), "holds a Tensor, not a state dict"),
+        ({"epoch": 3}, "no tensors in it, or none under a known key; found epoch"),
+        (torch.nn.Linear(1, 1), r"more than tensors .*it holds torch\.nn\.modules\.linear\.Linear"),
+    ],
+    ids=["list", "tensor", "no weights", "module"],
+)
+def test_read_clip_state_of_something_else_says_what_it_holds(tmp_path: Path, value: object, words: str) -> None:
+    (tmp_path / "clip.pt").write_bytes(saved(value))
+
+    with pytest.raises(ModelError, match=words) as error:
+        read_clip_state(tmp_path / "clip.pt")
+
+    assert len(str(error.value).splitlines()) == 1
+
+
+GOOD = {"format": "logoseg-1", "config": {"clip": {}}, "class_names": ["a"]}
+
+
+@pytest.mark.parametrize(
+    ("description", "words"),
+    [
+        ("{not json", "its description is no JSON"),
+        ("[1]", "its description is a list"),
+        (json.dumps({"format": "logoseg-1"}), "does not fit this version: 'config'"),
+        (json.dumps({**GOOD, "config": None}), "does not fit this version"),
+        (json.dumps({**GOOD, "config": {"clip": []}}), "does not fit this version"),
+        (json.dumps({**GOOD, "config": {"clip": {"name": "x"}}}), "does not fit this version"),
+    ],
+)
+def test_load_weights_with_a_description_that_is_damaged_is_refused(
+    tmp_path: Path, description: str, words: str
+) -> None:
+    save_file(TENSORS, tmp_path / "weights.safetensors", metadata={"logoseg": description})
+
+    with pytest.raises(ModelError, match=rf"weights\.safetensors: .*{words}"):
+        load_weights(tmp_path / "weights.safetensors")
+
+
+def test_load_weights_of_a_torch_file_says_what_to_give(tmp_path: Path) -> None:
+    torch.save(TENSORS, tmp_path / "weights.pt")
+
+    with pytest.raises(ModelError, match=r"a file of torch\.save, no LoGoSeg weights\. Give the weights\.safetensors"):
+        load_weights(tmp_path / "weights.pt")
 
 
 @pytest.mark.parametrize("style", ["openai", "open_clip state dict", "open_clip training checkpoint", "safetensors"])
@@ -154,6 +322,15 @@ def test_load_clip_wrong_size_of_model_names_the_key(small_clip: torch.nn.Module
     torch.save(state, tmp_path / "clip.pt")
 
     with pytest.raises(ModelError, match=r"visual\.proj is \(32, 8\), this one needs \(32, 16\)"):
+        load_clip(replace(CLIP, image_size=32), tmp_path / "clip.pt")
+
+
+def test_load_clip_with_a_weight_that_is_not_finite_names_it(small_clip: torch.nn.Module, tmp_path: Path) -> None:
+    state = small_clip.state_dict()
+    state["visual.proj"] = state["visual.proj"] * float("nan")
+    torch.save(state, tmp_path / "clip.pt")
+
+    with pytest.raises(ModelError, match=r"clip\.pt: visual\.proj holds NaN or infinity"):
         load_clip(replace(CLIP, image_size=32), tmp_path / "clip.pt")
 
 

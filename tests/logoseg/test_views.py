@@ -108,3 +108,11 @@ def test_views_without_global_view_are_the_windows_alone() -> None:
     windows = SlidingWindow(size=48, kernel=32, stride=16, input_size=32, global_view=False)
 
     assert torch.equal(views(image, windows), views(image, both)[:-1])
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [((1, 200), (384, 4096)), ((20000, 2), (4096, 384)), ((384, 4096), (384, 4096)), ((100, 1000), (384, 3840))],
+)
+def test_aspect_size_of_a_narrow_picture_is_bounded(size: tuple[int, int], expected: tuple[int, int]) -> None:
+    assert aspect_size(size, 384) == expected

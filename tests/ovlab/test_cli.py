@@ -77,6 +77,20 @@ def test_train_evaluate_predict_from_folder_to_overlay(
         assert overlay.height > 64  # the legend is below the photograph
 
 
+def test_train_that_diverges_in_its_last_update_is_work_that_failed(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    diverging = train(folder, tmp_path / "run", "--steps", "1", "--set", "schedule.learning_rate=1e308")
+
+    assert main(diverging) == 1
+
+    (said,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("ovlab: ")]
+    assert "step 1: " in said
+    assert "holds NaN or infinity" in said
+    assert not (tmp_path / "run" / "weights.safetensors").exists()
+    assert list(open_store(str(tmp_path / "run")).trainings()) == []
+
+
 def test_train_into_a_store_leaves_a_record_and_is_not_done_again(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -282,10 +296,71 @@ def test_train_on_a_damaged_folder_says_which_file_and_writes_nothing(
         (["train", "--data", "shapes-coco", "--out", "run", "--device", "abacus"], "--device abacus"),
         (["train", "--data", "shapes-coco", "--out", "run", "--clip", "nothing.pt"], "nothing.pt: no such file"),
         (["train", "--data", "shapes-coco", "--out", "run", "--preset", "vit-b16"], "--clip none"),
+        *(
+            (["train", "--data", "shapes-coco", "--out", "run", *options], words)
+            for options, words in (
+                (("--device", "mps"), "--device mps"),
+                (("--device", "meta"), "--device meta"),
+                (("--loader-workers", "1000"), "--loader-workers must be in 0 .. 256 threads, got 1000"),
+                (("--loader-workers", "-1"), "got -1"),
+                (("--checkpoint-every", "0"), "--checkpoint-every must be at least 1"),
+                (("--steps", "0"), "steps must be at least 1"),
+                (("--batch-size", "1000000000"), "batch_size must be at most 65536"),
+                (
+                    ("--set", "augmentation.crop_size=64"),
+                    "64 x 64 pixels, 4 x 4 tokens of logoseg-tiny; region_grid needs 6",
+                ),
+                (("--set", "augmentation.crop_size=[384, 64]"), "Give at least 96 pixels"),
+                (("--set", "augmentation.crop_size=100"), "both sides must be multiples of 16 for logoseg-tiny"),
+                (("--set", "augmentation.crop_size=100000"), "crop_size must be in 1 .. 4096"),
+                (("--set", "augmentation.crop_size=-1"), "crop_size must be in 1 .. 4096"),
+                (("--set", "augmentation.scale_range=[1.0, 1e9]"), "high <= 16"),
+                (("--set", "model.clip.image_size=0"), "image_size must be at least 8"),
+                (("--set", "model.clip.image_size=100000"), "image_size must be at most 4096"),
+                (("--set", "model.attention_heads=0"), "attention_heads must be at least 1"),
+                (("--set", "model.attention_heads=-2"), "attention_heads must be at least 1"),
+                (("--set", "model.guidance_dim=0"), "guidance_dim must be at least 1"),
+                (("--set", "model.guidance_dim=1000000000"), "guidance_dim must be at most 4096"),
+                (("--set", "model.stripe_width=0"), "stripe_width must be at least 1"),
+                (("--set", "model.region_grid=1000"), "region_grid must be at most 256"),
+                (("--set", "model.region_grid=25"), "24 x 24 tokens of logoseg-tiny; region_grid needs 25"),
+                (("--set", "model.state_dim=0"), "state_dim must be at least 1"),
+                (("--set", "model.state_dim=-3"), "state_dim must be at least 1"),
+                (("--set", "model.state_expansion=0.0"), "state_expansion must be at least"),
+                (("--set", "model.fusion_depth=1000"), "fusion_depth must be at most 64"),
+                (("--set", "model.decoder_dims=[0, 8]"), "decoder_dims must be at least 1"),
+                (("--set", "model.decoder_dims=[12, 8]"), "multiples of 8"),
+                (("--set", "model.clip.middle_layer=9"), "names block 9"),
+            )
+        ),
+        *(
+            (["evaluate", "clip:shapes-vit-s", "--data", "shapes-pas-20", "--out", "out", *options], words)
+            for options, words in (
+                (("--limit", "0"), "--limit must be at least 1, got 0"),
+                (("--limit", "-1"), "--limit must be at least 1, got -1"),
+                (("--size", "0"), "size must be at least 32, got 0"),
+                (("--size", "-1"), "size must be at least 32, got -1"),
+                (("--size", "1"), "size must be at least 32, got 1"),
+                (("--size", "7"), "size must be at least 32, got 7"),
+                (("--size", "100000"), "size must be at most 4096, got 100000"),
+                (("--protocol", "sliding-window", "--size", "100"), "both sides must be multiples of 8"),
+                (("--device", "meta"), "--device meta"),
+                (("--device", "cuda:77"), "--device cuda:77"),
+            )
+        ),
+        (["plan", "table4", "--suite", "shapes", "--store", "store", "--limit-steps", "0"], "--limit-steps must be"),
+        (["run", "table4", "--suite", "shapes", "--store", "store", "--limit-images", "-1"], "--limit-images must be"),
+        (
+            ["report", "table4", "--suite", "shapes", "--store", "store", "--limit-images", "0"],
+            "--limit-images must be",
+        ),
+        (["demo", "--limit", "0"], "--limit must be at least 1"),
+        (["demo", "--steps", "-1"], "--steps must be at least 1"),
         (["evaluate", "nowhere", "--data", "shapes-pc-59"], "nowhere: no such run"),
         (["predict", "photo.jpg", "--weights", "nowhere", "--classes", "road"], "photo.jpg: no such file"),
         (["predict", "photo.jpg", "--weights", "nowhere", "--classes", " , "], "--classes is empty"),
         (["predict", "photo.jpg", "--weights", "nowhere", "--classes", "a,b,a"], "'a' twice"),
+        (["predict", "photo.jpg", "--weights", "nowhere", "--classes", "a,caf\udce9"], r"'caf\udce9' is not UTF-8"),
     ],
     ids=lambda value: " ".join(value[:1] + value[-1:]) if isinstance(value, list) else "",
 )
@@ -305,6 +380,65 @@ def test_wrong_call_is_one_line_and_exit_code_2(
     assert message in error
     assert len(error.splitlines()) == 1
     assert [path.name for path in tmp_path.iterdir()] in ([], ["cache"])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--size", "0"), "size must be at least 32, got 0"),
+        (("--size", "100000"), "size must be at most 4096"),
+        (("--device", "meta"), "--device meta"),
+    ],
+)
+def test_predict_with_a_size_or_device_that_cannot_be_is_refused(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], words: str
+) -> None:
+    photo = str(folder / "val" / "images" / "4.jpg")
+    call = ["predict", photo, "--weights", "clip:shapes-vit-s", "--classes", "red", "--out", str(tmp_path / "out")]
+
+    assert main([*call, *options]) == 2
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        ["train", "--data", "shapes-coco", "--preset", "shapes-vit-s", "--out", "run", "--clip", "page.pt"],
+        ["evaluate", "clip:shapes-vit-s", "--data", "shapes-pas-20", "--limit", "1", "--clip", "page.pt"],
+        ["evaluate", "page.pt", "--data", "shapes-pas-20", "--limit", "1"],
+        ["predict", "photo.png", "--weights", "page.pt", "--classes", "red"],
+    ],
+    ids=lambda call: " ".join(call[:2]),
+)
+def test_weights_that_are_a_web_page_are_refused_and_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], call: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("page.pt").write_text("<!DOCTYPE html><html><body>Sign in</body></html>")
+    Image.new("RGB", (64, 64)).save("photo.png")
+
+    assert main(call) == 2
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "page.pt: a web page (HTML), not weights" in line
+    assert {path.name for path in tmp_path.iterdir()} <= {"page.pt", "photo.png", "cache"}
+
+
+def test_evaluate_at_a_size_of_fewer_tokens_than_regions_is_refused(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(train(folder, tmp_path / "run", "--set", "model.region_grid=4"))
+    there = sorted(tmp_path.rglob("*"))
+    capsys.readouterr()
+
+    assert main(["evaluate", str(tmp_path / "run"), "--data", str(folder), "--size", "32"]) == 2
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "32 x 32 pixels, 2 x 2 tokens of logoseg-tiny; region_grid needs 4 a side" in line
+    assert sorted(tmp_path.rglob("*")) == there
 
 
 def test_evaluate_weights_of_something_else_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,8 @@
 import argparse
 from collections.abc import Callable
 
+from ovlab.specs.errors import InputError
+
 
 def at_least_one(what: str) -> Callable[[str], int]:
     """The `type` of an option that takes the number of `what`. A refusal names what was given."""
@@ -13,3 +15,11 @@ def at_least_one(what: str) -> Callable[[str], int]:
         return int(text)
 
     return parse
+
+
+def require_at_least_one(arguments: argparse.Namespace, *options: str) -> None:
+    """Raise InputError for one of the `options`, such as --limit, that is given as 0 or less."""
+    for option in options:
+        value = getattr(arguments, option.removeprefix("--").replace("-", "_"))
+        if value is not None and value < 1:
+            raise InputError(f"{option} must be at least 1, got {value}.")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ovlab.commands import evaluate, predict, report, run
+from ovlab.commands.count_option import require_at_least_one
 from ovlab.specs.suite import SHAPES
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 
 def execute(arguments: argparse.Namespace) -> int:
+    require_at_least_one(arguments, "--steps", "--limit")
     out: Path = arguments.out
     store, scene = out / "store", out / "scene.png"
     words = _write_unseen_scene(scene)

@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from ovlab.commands.count_option import require_at_least_one
 from ovlab.commands.executor_option import add_workers
 from ovlab.specs.evaluation import BOUNDARY, PROTOCOLS
 from ovlab.specs.suite import SUITES
@@ -79,6 +80,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 
 def execute(arguments: argparse.Namespace) -> int:
+    require_at_least_one(arguments, "--limit")
     from ovlab.commands.scores_table import print_classes, print_scores
     from ovlab.commands.scoring import score
 

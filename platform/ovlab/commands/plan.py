@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ovlab.commands.count_option import require_at_least_one
 from ovlab.commands.store_option import add_store
 from ovlab.specs.suite import SUITES, suite_named
 from ovlab.specs.wording import clock
@@ -80,6 +81,7 @@ def planned(arguments: argparse.Namespace) -> "tuple[Plan, Store, Sources]":
     from ovlab.store.store import open_store
     from ovlab.sweeps.planner import make_plan
 
+    require_at_least_one(arguments, "--limit-steps", "--limit-images")
     store = open_store(arguments.store)
     tables = [load_table(name) for name in dict.fromkeys(arguments.tables)]
     places = places_of(tables) | parse_places(arguments.data)

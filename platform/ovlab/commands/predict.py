@@ -2,10 +2,11 @@
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from ovlab.specs.errors import InputError
-from ovlab.specs.wording import percent
+from ovlab.specs.wording import is_unicode, percent
 
 _EPILOG = """\
 examples:
@@ -39,15 +40,19 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 def execute(arguments: argparse.Namespace) -> int:
     words = parse_words(arguments.classes)
+    from logoseg.token_grid import require_views
     from ovlab.evaluation.prediction import predict_photograph, read_image, write_prediction
     from ovlab.runs.device import pick_device
-    from ovlab.runs.subject import find_subject
+    from ovlab.runs.subject import CLIP_ALONE, find_subject
     from ovlab.specs.evaluation import whole
 
-    image = read_image(arguments.photograph)
-    model = find_subject(arguments.weights).open_model()
-    protocol = whole(arguments.size or model.config.clip.image_size)
-    labels = predict_photograph(model, image, words, protocol, pick_device(arguments.device))
+    image, device = read_image(arguments.photograph), pick_device(arguments.device)
+    subject = find_subject(arguments.weights)
+    protocol = whole(subject.config.clip.image_size if arguments.size is None else arguments.size)
+    require_views(
+        replace(subject.config, region_alignment=not arguments.weights.startswith(CLIP_ALONE)), protocol.inference
+    )
+    labels = predict_photograph(subject.open_model(), image, words, protocol, device)
     written = write_prediction(arguments.out, arguments.photograph.stem, image, labels, words)
     shares = {word: float((labels == index).mean()) for index, word in enumerate(words)}
     if arguments.json:
@@ -63,6 +68,9 @@ def parse_words(text: str) -> tuple[str, ...]:
     words = tuple(word.strip() for word in text.split(",") if word.strip())
     if not words:
         raise InputError('--classes is empty; give words with commas, for example "road, car, tree".')
+    broken = next((word for word in words if not is_unicode(word)), None)
+    if broken:
+        raise InputError(f"--classes: {broken!a} is not UTF-8; give the words in UTF-8.")
     twice = next((word for word in words if words.count(word) > 1), None)
     if twice:
         raise InputError(f"--classes has {twice!r} twice; give every word once.")

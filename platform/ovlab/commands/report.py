@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from ovlab.commands.count_option import require_at_least_one
 from ovlab.commands.store_option import add_store
 from ovlab.specs.suite import SUITES, suite_named
 
@@ -57,6 +58,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from ovlab.specs.table_file import load_table
     from ovlab.store.store import open_store
 
+    require_at_least_one(arguments, "--limit-steps", "--limit-images")
     store = open_store(arguments.store)
     records = read_records(store)
     views = table_views(

@@ -12,7 +12,7 @@ from ovlab.runs.clip_files import clip_file
 from ovlab.specs.augmentation import AugmentationSpec
 from ovlab.specs.errors import InputError
 from ovlab.specs.suite import SHAPES
-from ovlab.specs.training import ScheduleSpec, TrainingSpec
+from ovlab.specs.training import ScheduleSpec, TrainingSpec, require_crop_fits
 
 if TYPE_CHECKING:
     from ovlab.runs.context import RunContext
@@ -84,7 +84,9 @@ def training_spec(arguments: argparse.Namespace) -> TrainingSpec:
             image_encoder_scale=0.01 if is_pretrained else 1.0,
         ),
     )
-    return apply_overrides(spec, arguments.set)
+    spec = apply_overrides(spec, arguments.set)
+    require_crop_fits(spec)
+    return spec
 
 
 def _augmentation(data: str, crop_size: int) -> AugmentationSpec:

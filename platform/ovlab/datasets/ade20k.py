@@ -1,6 +1,7 @@
 """ADE20K: A-150 from ADEChallengeData2016.zip and A-847 from the full ADE20K_2021_17_01."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +15,10 @@ from ovlab.datasets.original import (
     OriginalPair,
     OriginalSplit,
     find_folder,
+    is_kind,
+    left_out,
+    list_pairs,
     refuse_other_split,
-    stems,
 )
 from ovlab.datasets.photograph import encode_jpeg, limited_shape, read_photograph, resize_bilinear, resize_nearest
 from ovlab.datasets.vocabulary import load_raw_ids, load_vocabulary
@@ -28,6 +31,10 @@ NUM_IMAGES_847 = {"train": 25_574, "val": 2_000}
 SHORT_SIDE_847 = 512
 # Object and part names of ADE20K 2021_17_01, of which the 847 are a choice; the other ids are ignored.
 NUM_OBJECTS = 3_688
+
+_ENDINGS_847 = ("_seg.png", ".jpg")
+# What the publication has beside a pair: the masks of parts, and the annotation as text.
+_BESIDE_847 = re.compile(r"^[^.].*(_parts_\d+\.png|\.json)$")
 
 _FOLDERS = {"train": "training", "val": "validation"}
 
@@ -42,15 +49,17 @@ def open_ade20k_150(source: Path, split: str) -> OriginalSplit:
     roots = ("ADEChallengeData2016", ".")
     images = find_folder(source, [f"{root}/images/{folder}" for root in roots], "the photographs", ".jpg")
     labels = find_folder(source, [f"{root}/annotations/{folder}" for root in roots], "the label maps", ".png")
+    listing = list_pairs(images, labels)
     return FolderSplit(
         name="a-150",
         split=split,
         class_names=load_vocabulary("a-150").entries,
-        sample_ids=tuple(sorted(stems(images, ".jpg") | stems(labels, ".png"))),
+        sample_ids=listing.sample_ids,
         expected_count=NUM_IMAGES_150[split],
         image_folder=images,
         label_folder=labels,
         table=lookup_table(load_raw_ids("a-150"), num_values=256, ignored=(0,)),
+        notes=listing.notes,
     )
 
 
@@ -89,13 +98,14 @@ class Ade20kFullSplit:
 def open_ade20k_847(source: Path, split: str) -> OriginalSplit:
     """A-847 below `source`, which is, or holds, ADE20K_2021_17_01.
 
-    Where index_ade20k.pkl is there, the 847 ids and their names are checked against it; where it is not, the split
-    says so in its notes. Raises InputError for another layout or split, and for an index of other classes.
+    The folder decides the split, since ADE_frame_* is in both. Where index_ade20k.pkl is there, the 847 ids and their
+    names are checked against it; where it is not, the split says so in its notes. Raises InputError for another layout
+    or split, for an image that is there twice, and for an index of other classes.
     """
     refuse_other_split("a-847", split, NUM_IMAGES_847)
     candidates = [f"{root}images/ADE/{_FOLDERS[split]}" for root in ("ADE20K_2021_17_01/", "")]
     images = find_folder(source, candidates, "the scene folders of the full ADE20K")
-    folders = _scene_folders(images, prefix=f"ADE_{split}_")
+    folders, others = _scene_folders(images)
     if not folders:
         raise InputError(f"{images}: expected GROUP/SCENE/ADE_{split}_*.jpg with *_seg.png beside them, found none.")
     class_names, raw_ids = load_vocabulary("a-847").entries, load_raw_ids("a-847")
@@ -113,17 +123,25 @@ def open_ade20k_847(source: Path, split: str) -> OriginalSplit:
         root=images,
         folders=folders,
         table=lookup_table(raw_ids, num_values=NUM_OBJECTS + 1, ignored=range(NUM_OBJECTS + 1)),
-        notes=() if checked else (unchecked,),
+        notes=(*(() if checked else (unchecked,)), *left_out(images, others)),
     )
 
 
-def _scene_folders(root: Path, prefix: str) -> dict[str, str]:
-    """For each image id below `root`, the path of its folder. The folder of instance masks beside each image is not
-    entered: there are as many as images, with dozens of files each."""
+def _scene_folders(root: Path) -> tuple[dict[str, str], list[str]]:
+    """For each image id below `root`, the path of its folder; and the files that are no part of the publication. The
+    folder of instance masks beside each image is not entered: there are as many as images, with dozens of files each.
+    """
     folders: dict[str, str] = {}
+    others: list[str] = []
     for path, subfolders, files in os.walk(root):
         subfolders[:] = [name for name in subfolders if not name.startswith("ADE_")]
+        folder = os.path.relpath(path, root)
         for name in files:
-            if name.startswith(prefix) and name.endswith((".jpg", "_seg.png")):
-                folders[name.removesuffix(".jpg").removesuffix("_seg.png")] = os.path.relpath(path, root)
-    return folders
+            ending = next((ending for ending in _ENDINGS_847 if is_kind(name, ending)), None)
+            if ending is not None:
+                sample_id = name.removesuffix(ending)
+                if folders.setdefault(sample_id, folder) != folder:
+                    raise InputError(f"{root}: {sample_id} is in {folders[sample_id]} and in {folder}; keep one.")
+            elif not _BESIDE_847.search(name):
+                others.append(os.path.join(folder, name))
+    return folders, others

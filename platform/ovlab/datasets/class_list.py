@@ -29,6 +29,7 @@ from ovlab.datasets.sample import IGNORE_INDEX
 from ovlab.datasets.vocabulary import unknown_name
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import Collapse, SynonymRule
+from ovlab.specs.wording import is_unicode
 
 _EXAMPLE = '{"classes": ["sky", ["road", "street"]], "ignore_index": 255}'
 
@@ -99,6 +100,8 @@ def _parsed(path: Path) -> object:
         raise InputError(f"{path}: no such file; write {_EXAMPLE}.") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}).") from None
+    except RecursionError:
+        raise InputError(f"{path}: brackets within brackets, too deep for a list of names; write {_EXAMPLE}.") from None
     except ValueError as error:  # no JSON, or no UTF-8
         raise InputError(f"{path}: is not JSON ({error}).") from None
 
@@ -112,6 +115,9 @@ def _words(path: Path, classes: object) -> tuple[tuple[str, ...], ...]:
             raise InputError(
                 f"{path}: class {index} is {json.dumps(classes[index])}; every class needs a name, or a list of names."
             )
+        broken = next((word for word in entry if not is_unicode(word)), None)
+        if broken is not None:
+            raise InputError(f"{path}: class {index} has half of a surrogate pair in it, {broken!a}; mend the name.")
     times = Counter(word for entry in entries for word in entry)
     word, most = times.most_common(1)[0]
     if most > 1:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ovlab.datasets.label_map import lookup_table, read_index_map
-from ovlab.datasets.original import FolderSplit, OriginalSplit, find_folder, refuse_other_split, stems
+from ovlab.datasets.original import FolderSplit, OriginalSplit, find_folder, list_pairs, refuse_other_split
 from ovlab.datasets.vocabulary import load_raw_ids, load_vocabulary
 from ovlab.specs.errors import InputError
 
@@ -43,8 +43,8 @@ def open_coco_stuff(source: Path, split: str) -> OriginalSplit:
         ".png",
     )
     # Other preparations leave ID_labelTrainIds.png beside ID.png.
-    ids = sorted(stem for stem in stems(images, ".jpg") | stems(labels, ".png") if stem.isdigit())
-    for sample_id in ids[:_NUM_PROBED]:
+    listing = list_pairs(images, labels, str.isdigit)
+    for sample_id in listing.sample_ids[:_NUM_PROBED]:
         path = labels / f"{sample_id}.png"
         if path.is_file():
             refuse_stuff_only(read_index_map(path), path)
@@ -52,12 +52,13 @@ def open_coco_stuff(source: Path, split: str) -> OriginalSplit:
         name="coco-stuff",
         split=split,
         class_names=load_vocabulary("coco-stuff").entries,
-        sample_ids=tuple(ids),
+        sample_ids=listing.sample_ids,
         expected_count=NUM_IMAGES[split],
         image_folder=images,
         label_folder=labels,
         table=lookup_table(load_raw_ids("coco-stuff"), num_values=256, ignored=(255,)),
         check=refuse_stuff_only,
+        notes=listing.notes,
     )
 
 

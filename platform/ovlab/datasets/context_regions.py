@@ -14,6 +14,9 @@ import numpy as np
 from jaxtyping import Int32
 
 from ovlab.specs.errors import InputError
+from ovlab.specs.wording import first_names, thousands
+
+PHASES = ("train", "val")
 
 # category_id, and a COCO segmentation: {"size": [h, w], "counts": ...} or a list of polygons x1, y1, x2, y2, ...
 Region = tuple[int, Any]
@@ -24,20 +27,28 @@ class MergedRegions:
     """What one phase of the file holds. Keys are stems of image files.
 
     shapes: height and width; regions: in the order in which they are painted; category_ids: all ids that may occur.
+    notes: what of the file is in no split, if anything is.
     """
 
     shapes: dict[str, tuple[int, int]]
     regions: dict[str, tuple[Region, ...]]
     category_ids: frozenset[int]
+    notes: tuple[str, ...] = ()
 
 
 def load_merged_regions(path: Path, phase: str) -> MergedRegions:
-    """The images of `phase`, "train" or "val". Raises InputError, one line, for a file of another kind."""
+    """The images of `phase`, "train" or "val". Raises InputError, one line, for a file of another kind,
+    and for an image that is there twice."""
     try:
         data = json.loads(path.read_bytes())
-        images = {image["image_id"]: image for image in data["images"] if image["phase"] == phase}
+        listed = [image for image in data["images"] if image["phase"] == phase]
+        images = {image["image_id"]: image for image in listed}
         stems = {image_id: Path(image["file_name"]).stem for image_id, image in images.items()}
         regions: dict[str, list[Region]] = {stem: [] for stem in stems.values()}
+        if len(regions) != len(listed):
+            raise InputError(
+                f"{path}: {len(listed)} images of {phase}, of which {len(regions)} differ; keep one of each."
+            )
         for region in data["annos_segmentation"]:
             if region["image_id"] in stems:
                 regions[stems[region["image_id"]]].append((region["category_id"], region["segmentation"]))
@@ -45,9 +56,24 @@ def load_merged_regions(path: Path, phase: str) -> MergedRegions:
             shapes={stems[image_id]: (image["height"], image["width"]) for image_id, image in images.items()},
             regions={stem: tuple(painted) for stem, painted in regions.items()},
             category_ids=frozenset(category["category_id"] for category in data["categories"]),
+            notes=_outside(path, data),
         )
+    except InputError:
+        raise
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: not the JSON of PASCAL-Context ({type(error).__name__}: {error}).") from None
+
+
+def _outside(path: Path, data: dict[str, Any]) -> tuple[str, ...]:
+    """Notes on images of no known phase, and on regions of images that are not listed."""
+    phases = {image["image_id"]: image["phase"] for image in data["images"]}
+    others = [str(phase) for phase in phases.values() if phase not in PHASES]
+    lost = [str(region["image_id"]) for region in data["annos_segmentation"] if region["image_id"] not in phases]
+    found = (
+        (len(others), f"image(s) of a phase that is none of {', '.join(PHASES)}", sorted(set(others))),
+        (len(lost), "region(s) of images that are not listed", sorted(set(lost))),
+    )
+    return tuple(f"{path}: {thousands(num)} {what} left out: {first_names(names)}" for num, what, names in found if num)
 
 
 def paint(regions: tuple[Region, ...], shape: tuple[int, int], source: str) -> Int32[np.ndarray, "H W"]:

@@ -30,6 +30,7 @@ from ovlab.datasets.sample import IGNORE_INDEX, Sample
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import SynonymRule
 from ovlab.specs.fingerprint import fingerprint
+from ovlab.specs.wording import is_unicode
 
 _IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 _LABEL_SUFFIXES = (".png",)
@@ -117,13 +118,24 @@ def open_folder(root: Path, split: str) -> FolderDataset:
 
 def _by_stem(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
     found: dict[str, Path] = {}
+    others: list[Path] = []
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected {_LAYOUT}.")
     for path in folder.iterdir():
-        if path.suffix.lower() in suffixes and not path.name.startswith("."):
+        if path.name.startswith("."):
+            continue
+        if not is_unicode(path.name):
+            raise InputError(f"{folder}: {path.name!a} is a file name in another encoding; rename it in UTF-8.")
+        if path.suffix.lower() in suffixes:
             other = found.setdefault(path.stem, path)
             if other is not path:
                 raise InputError(f"{path}: {other.name} has the same stem; keep one of the two.")
+        elif path.suffix.lower() in Image.registered_extensions():
+            others.append(path)
+    alone = sorted(path for path in others if path.stem not in found)
+    if alone:
+        more = f" ({len(alone) - 1} more like it)" if len(alone) > 1 else ""
+        raise InputError(f"{alone[0]}: files in {folder.name}/ must be {' or '.join(suffixes)}; convert it{more}.")
     return found
 
 

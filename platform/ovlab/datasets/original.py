@@ -8,7 +8,7 @@ bad file among a hundred thousand can be named, skipped and listed.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8, UInt16
@@ -16,7 +16,7 @@ from jaxtyping import UInt8, UInt16
 from ovlab.datasets.label_map import read_index_map, refuse_other_size, to_train_ids
 from ovlab.datasets.photograph import read_photograph
 from ovlab.specs.errors import InputError
-from ovlab.specs.wording import first_names
+from ovlab.specs.wording import first_names, is_unicode, thousands
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def find_folder(source: Path, candidates: Sequence[str], what: str, suffix: str 
     """
     for candidate in candidates:
         folder = source / candidate
-        if folder.is_dir() and any(entry.name.endswith(suffix) for entry in folder.iterdir()):
+        if folder.is_dir() and any(is_kind(entry.name, suffix) for entry in folder.iterdir()):
             return folder
     expected = " or ".join(f"{candidate}/" for candidate in candidates)
     raise InputError(f"{source}: expected {what} in {expected}, found {_contents(source)}.")
@@ -124,9 +124,46 @@ def find_file(source: Path, candidates: Sequence[str], what: str) -> Path:
     raise InputError(f"{source}: expected {what} at {' or '.join(candidates)}, found {_contents(source)}.")
 
 
+def is_kind(name: str, suffix: str) -> bool:
+    """Whether a file of this name is one of those that end in `suffix`. macOS leaves a ._NAME beside each file on a
+    disk of another kind, which is none of them."""
+    return name.endswith(suffix) and not name.startswith(".")
+
+
 def stems(folder: Path, suffix: str) -> set[str]:
     """The names of the files of `folder` that end in `suffix`, without it."""
-    return {entry.name.removesuffix(suffix) for entry in folder.iterdir() if entry.name.endswith(suffix)}
+    return {entry.name.removesuffix(suffix) for entry in folder.iterdir() if is_kind(entry.name, suffix)}
+
+
+class Listing(NamedTuple):
+    """The ids of a split, sorted, and a note on the files that are none of its photographs and labels, if any are."""
+
+    sample_ids: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def list_pairs(images: Path, labels: Path, is_id: Callable[[str], bool] = lambda stem: True) -> Listing:
+    """What lies as images/ID.jpg and labels/ID.png, which may be one folder."""
+    ids = sorted(stem for stem in stems(images, ".jpg") | stems(labels, ".png") if is_id(stem))
+    broken = next((stem for stem in ids if not is_unicode(stem)), None)
+    if broken is not None:
+        raise InputError(f"{images}: {broken!a} is a file name in another encoding; rename it in UTF-8.")
+    kinds = {images: [".jpg"]}
+    kinds.setdefault(labels, []).append(".png")
+    others: list[str] = []
+    for folder, suffixes in kinds.items():
+        used = {sample_id + suffix for sample_id in ids for suffix in suffixes}
+        others += [f"{folder.name}/{entry.name}" for entry in folder.iterdir() if entry.name not in used]
+    return Listing(tuple(ids), left_out(images, others))
+
+
+def left_out(place: Path, names: Iterable[str]) -> tuple[str, ...]:
+    """The note that counts and names what lies in `place` or beside it and is not read; none where there is nothing."""
+    others = sorted(names)
+    if not others:
+        return ()
+    files = "1 file is" if len(others) == 1 else f"{thousands(len(others))} files are"
+    return (f"{place}: {files} left out, neither photograph nor label of the split: {first_names(others)}",)
 
 
 def _contents(folder: Path) -> str:

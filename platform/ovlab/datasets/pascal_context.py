@@ -13,7 +13,7 @@ from jaxtyping import Integer, UInt16
 
 from ovlab.datasets.context_regions import MergedRegions, load_merged_regions, paint
 from ovlab.datasets.label_map import lookup_table, refuse_other_size, to_train_ids
-from ovlab.datasets.original import OriginalPair, OriginalSplit, find_file, find_folder, refuse_other_split
+from ovlab.datasets.original import Listing, OriginalPair, OriginalSplit, find_file, find_folder, refuse_other_split
 from ovlab.datasets.photograph import read_photograph
 from ovlab.datasets.vocabulary import load_raw_ids, load_vocabulary
 from ovlab.specs.errors import InputError
@@ -76,6 +76,7 @@ def open_pascal_context_59(source: Path, split: str) -> OriginalSplit:
         image_folder=find_folder(path.parent, ("JPEGImages",), "the photographs of VOC 2010", ".jpg"),
         merged=merged,
         table=lookup_table(raw_ids, num_values=max(known) + 1, ignored=known),
+        notes=merged.notes,
     )
 
 
@@ -116,23 +117,25 @@ def open_pascal_context_459(source: Path, split: str) -> OriginalSplit:
     labels = find_folder(source, [f"{root}/trainval" for root in _ROOTS], "the LabelMap files", ".mat")
     root = labels.parent
     class_names = load_vocabulary("pc-459").entries
+    listing = _val_list(root)
     return Context459Split(
         name="pc-459",
         split=split,
         class_names=class_names,
-        sample_ids=tuple(sorted(_val_ids(root))),
+        sample_ids=listing.sample_ids,
         expected_count=NUM_IMAGES_459[split],
         image_folder=find_folder(root, ("JPEGImages",), "the photographs of VOC 2010", ".jpg"),
         label_folder=labels,
-        notes=_check_names(root / "labels.txt", class_names),
+        notes=(*listing.notes, *_check_names(root / "labels.txt", class_names)),
     )
 
 
-def _val_ids(root: Path) -> set[str]:
-    listing = find_file(root, (VAL_LIST, MERGED), "the list of validation images")
-    if listing.name == MERGED:
-        return set(load_merged_regions(listing, "val").shapes)
-    return {line.strip() for line in listing.read_text().splitlines() if line.strip()}
+def _val_list(root: Path) -> Listing:
+    path = find_file(root, (VAL_LIST, MERGED), "the list of validation images")
+    if path.name == MERGED:
+        merged = load_merged_regions(path, "val")
+        return Listing(tuple(sorted(merged.shapes)), merged.notes)
+    return Listing(tuple(sorted({line.strip() for line in path.read_text().splitlines() if line.strip()})), ())
 
 
 def _check_names(path: Path, class_names: tuple[str, ...]) -> tuple[str, ...]:

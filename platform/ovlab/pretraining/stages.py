@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from logoseg.clip.released_weights import first_non_finite
 from logoseg.clip.towers import build_clip
 from logoseg.image_encoder import ImageNormalisation
 from ovlab.files.whole_file import remove_partials, writing
@@ -59,7 +60,7 @@ def pretrain(
 ) -> Path | None:
     """Train, or continue; returns `folder`/clip.safetensors, half precision, or None when `stop` said so before.
 
-    Raises InputError when the folder holds another run, and WorkError when the loss is no longer finite.
+    Raises InputError when the folder holds another run, and WorkError when the loss or a weight is no longer finite.
     """
     weights = folder / "clip.safetensors"
     if weights.exists():
@@ -84,11 +85,13 @@ def pretrain(
             progress.update(done, loss=loss)
             stopping = stop()
             if stopping or done % checkpoint_every == 0 or done == last_step:
+                _refuse_diverged(clip.state_dict(), done)
                 _save_state(folder, spec, done, clip, optimizer)
             if stopping and done < spec.steps:
                 return None
         state = None
     tensors = {name: tensor.half().cpu().contiguous() for name, tensor in clip.state_dict().items()}
+    _refuse_diverged(tensors, done)  # half precision ends at 65,504
     with writing(weights) as partial:
         save_file(tensors, partial)
     return weights
@@ -142,6 +145,14 @@ def _update(clip: CLIP, optimizer: torch.optim.AdamW, stage: _Stage, step: int) 
     if not math.isfinite(value):
         raise WorkError(f"pre-training diverged: the loss of update {step} is {value}; lower learning_rate.")
     return value
+
+
+def _refuse_diverged(weights: dict[str, Tensor], step: int) -> None:
+    name = first_non_finite(weights)
+    if name is not None:
+        raise WorkError(
+            f"pre-training diverged: after update {step} {name} holds NaN or infinity; lower learning_rate."
+        )
 
 
 def _save_state(folder: Path, spec: PretrainingSpec, step: int, clip: CLIP, optimizer: torch.optim.AdamW) -> None:

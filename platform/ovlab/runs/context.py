@@ -7,10 +7,14 @@ from pathlib import Path
 from ovlab.runs.journal_observer import JournalObserver
 from ovlab.runs.observer import Observer, Observers
 from ovlab.runs.sources import Sources
+from ovlab.specs.errors import InputError
 from ovlab.store.costs import finished_cost
 from ovlab.store.record import Cost
 from ovlab.store.store import Store
 from ovlab.tracking.provenance import Source
+
+# Each is a thread that holds images.
+MOST_LOADER_WORKERS = 256
 
 
 def never() -> bool:
@@ -38,6 +42,14 @@ class RunContext:
     stop: Callable[[], bool] = never
     observer: Observer = field(default_factory=Observer)
     journal: JournalObserver | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.num_loader_workers <= MOST_LOADER_WORKERS:
+            raise InputError(
+                f"--loader-workers must be in 0 .. {MOST_LOADER_WORKERS} threads, got {self.num_loader_workers}."
+            )
+        if self.checkpoint_every < 1:
+            raise InputError(f"--checkpoint-every must be at least 1 update, got {self.checkpoint_every}.")
 
     @property
     def listeners(self) -> Observer:

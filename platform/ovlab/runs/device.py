@@ -1,5 +1,7 @@
 """Which device a command runs on."""
 
+import re
+
 import torch
 
 from ovlab.specs.errors import InputError
@@ -7,25 +9,24 @@ from ovlab.specs.errors import InputError
 
 def named_device(name: str) -> torch.device:
     """The device called `name`, of this machine or another; "auto" is a GPU where this one has one. Raises InputError
-    for what is no device."""
+    for another kind of device: the scans and kernels are tested on these two alone."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return torch.device(name)
-    except RuntimeError:
-        raise InputError(f"--device {name}: not a device; use cpu, cuda, cuda:1 or auto.") from None
+    if not re.fullmatch(r"cpu|cuda(:\d{1,3})?", name):
+        raise InputError(f"--device {name}: not a device that models run on here; use cpu, cuda, cuda:1 or auto.")
+    return torch.device(name)
 
 
 def is_here(device: torch.device) -> bool:
     """Whether this machine has it."""
-    return device.type != "cuda" or torch.cuda.is_available()
+    return device.type != "cuda" or (device.index or 0) < torch.cuda.device_count()
 
 
 def pick_device(name: str) -> torch.device:
     """`named_device` of this machine. Raises InputError for one that is not there."""
     device = named_device(name)
     if not is_here(device):
-        raise InputError(f"--device {name}: this machine has no CUDA device that torch can use; use cpu or auto.")
+        raise InputError(f"--device {name}: this machine has no such CUDA device that torch can use; use cpu or auto.")
     return device
 
 

@@ -1,9 +1,12 @@
 """What happens to a training photograph before the network sees it. The defaults are CAT-Seg's, colours included."""
 
-import math
 from dataclasses import dataclass
 
+from logoseg.config import LARGEST_SIDE
 from ovlab.specs.errors import InputError
+
+# Above it a crop shows a few pixels of the photograph: a slip of the keyboard.
+LARGEST_SCALE = 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,11 +31,15 @@ class AugmentationSpec:
     hue: float = 0.1
 
     def __post_init__(self) -> None:
-        _require(min(self.crop_shape) >= 1, "crop_size must be at least 1 pixel", self.crop_size)
+        _require(
+            min(self.crop_shape) >= 1 and max(self.crop_shape) <= LARGEST_SIDE,
+            f"crop_size must be in 1 .. {LARGEST_SIDE} pixels",
+            self.crop_size,
+        )
         low, high = self.scale_range
         _require(
-            math.isfinite(high) and 0 < low <= high,
-            "scale_range must be (low, high), 0 < low <= high",
+            0 < low <= high <= LARGEST_SCALE,
+            f"scale_range must be (low, high), 0 < low <= high <= {LARGEST_SCALE}",
             self.scale_range,
         )
         _require(0 <= self.flip_probability <= 1, "flip_probability must be in 0 .. 1", self.flip_probability)

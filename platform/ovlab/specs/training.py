@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from logoseg.config import ModelConfig
+from logoseg.token_grid import require_patches, require_regions
 from ovlab.specs.augmentation import AugmentationSpec
 from ovlab.specs.errors import InputError
 
 # What every generator accepts as a seed.
 LARGEST_SEED = 2**32 - 1
+# Far above whatever was trained. Larger ones are slips of the keyboard.
+MOST_STEPS, LARGEST_BATCH = 100_000_000, 65_536
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,8 +48,13 @@ class ScheduleSpec:
     precision: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "num_microbatches"):
+        for name, largest in (
+            ("steps", MOST_STEPS),
+            ("batch_size", LARGEST_BATCH),
+            ("num_microbatches", LARGEST_BATCH),
+        ):
             _require(getattr(self, name) >= 1, f"{name} must be at least 1", getattr(self, name))
+            _require(getattr(self, name) <= largest, f"{name} must be at most {largest}", getattr(self, name))
         for name in ("learning_rate", "image_encoder_scale", "weight_decay"):
             value = getattr(self, name)
             _require(math.isfinite(value) and value >= 0, f"{name} must be a finite number of at least 0", value)
@@ -87,6 +95,12 @@ class TrainingSpec:
                 raise InputError(f"TrainingSpec.{name} is empty; give a name.")
         if not 0 <= self.seed <= LARGEST_SEED:
             raise InputError(f"TrainingSpec.seed must be in 0 .. {LARGEST_SEED}, got {self.seed}.")
+
+
+def require_crop_fits(spec: TrainingSpec) -> None:
+    """Raises ModelError unless a crop is whole patches, and at least as many tokens a side as the model has regions."""
+    for require in (require_patches, require_regions):
+        require(spec.model, spec.augmentation.crop_shape, "augmentation.crop_size")
 
 
 def _require(condition: bool, rule: str, found: object) -> None:

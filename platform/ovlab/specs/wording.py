@@ -8,6 +8,12 @@ def one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+def is_unicode(text: str) -> bool:
+    """Whether the text can be written as UTF-8: half of a pair of surrogates, and bytes of a file name that are in
+    another encoding, cannot."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def first_names(names: Sequence[str], most: int = 3) -> str:
     """The first `most` names and how many more there are, or "none"."""
     more = f" and {len(names) - most} more" if len(names) > most else ""

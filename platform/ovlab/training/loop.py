@@ -26,15 +26,16 @@ from torch import Tensor, nn
 from torch.optim import AdamW
 
 from logoseg.checkpoint import save_weights
+from logoseg.clip.released_weights import first_non_finite
 from ovlab.datasets.sample import SegmentationDataset
 from ovlab.specs.errors import InputError
 from ovlab.specs.events import Step
-from ovlab.specs.training import TrainingSpec
+from ovlab.specs.training import ScheduleSpec, TrainingSpec
 from ovlab.training.batches import Batch, batches
 from ovlab.training.optimizer import build_optimizer, set_learning_rate
 from ovlab.training.process_group import ALONE, ProcessGroup
 from ovlab.training.run_folder import RunFolder, RunIdentity, open_run_folder
-from ovlab.training.step import autocast, train_step
+from ovlab.training.step import DivergenceError, autocast, train_step
 from ovlab.training.training_state import (
     TrainingState,
     capture,
@@ -101,7 +102,8 @@ def train(
 ) -> TrainingResult:
     """Train, or continue; the weights end in `run_folder`/weights.safetensors. In a `group` this is rank 0's part.
 
-    Raises InputError when the folder holds another run, and DivergenceError when the loss is no longer finite.
+    Raises InputError when the folder holds another run, and DivergenceError when the loss is no longer finite,
+    or the weights that would be written.
     """
     if checkpoint_every < 1:
         raise InputError(f"checkpoint_every must be at least 1, got {checkpoint_every}.")
@@ -129,12 +131,24 @@ def train(
                 hooks.on_step(record)
                 stopping = group.broadcast(done < schedule.steps and hooks.stop())
                 if stopping or done % checkpoint_every == 0:
+                    _require_finite(model, schedule, done)
                     checkpoint = save_state(folder.checkpoints, capture(done, position, spec, model, optimizer))
                     hooks.on_checkpoint(done, checkpoint)
                 if stopping:
                     return TrainingResult("stopped", done, folder)
+        _require_finite(model, schedule, schedule.steps)
         save_weights(model, spec.model, identity.class_names, folder.weights)
         return TrainingResult("finished", schedule.steps, folder)
+
+
+def _require_finite(model: nn.Module, schedule: ScheduleSpec, step: int) -> None:
+    """The loss of an update tells of the weights before it, so that the last of all would go unnoticed."""
+    diverged = first_non_finite(model.state_dict())
+    if diverged is not None:
+        raise DivergenceError(
+            f"step {step}: {diverged} holds NaN or infinity after it; no weights are written. "
+            f"Try a lower schedule.learning_rate (now {schedule.learning_rate})."
+        )
 
 
 def run_identity(spec: TrainingSpec, model: nn.Module, dataset: SegmentationDataset) -> RunIdentity:

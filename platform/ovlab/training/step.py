@@ -33,7 +33,7 @@ class StepResult(NamedTuple):
 
 
 class DivergenceError(WorkError):
-    """The loss or its gradient is not finite. The weights are those before the step."""
+    """The loss, its gradient or a weight is not finite. What a checkpoint holds is of before."""
 
 
 def train_step(

@@ -79,6 +79,21 @@ def test_a_150_labels_are_one_less_and_zero_is_ignored(tmp_path: Path) -> None:
     assert open_ade20k_150(tmp_path / "ADEChallengeData2016", "train").sample_ids == split.sample_ids
 
 
+def test_a_150_companions_of_macos_and_other_formats_are_left_out_and_named(tmp_path: Path) -> None:
+    for folder, name in (("images", "ADE_val_00000001.jpg"), ("annotations", "ADE_val_00000001.png")):
+        (tmp_path / folder / "validation").mkdir(parents=True)
+        Image.new("L", (2, 2), 1).save(tmp_path / folder / "validation" / name)
+        (tmp_path / folder / "validation" / f"._{name}").write_bytes(b"\0\5\x16\7")
+    (tmp_path / "images" / "validation" / "ADE_val_00000002.JPG").touch()
+
+    split = open_ade20k_150(tmp_path, "val")
+
+    assert split.sample_ids == ("ADE_val_00000001",)
+    (note,) = split.notes
+    assert "3 files are left out" in note
+    assert "validation/._ADE_val_00000001.jpg, validation/._ADE_val_00000001.png, validation/ADE_val_00000002" in note
+
+
 def test_a_150_label_beyond_the_150_is_refused_by_name(tmp_path: Path) -> None:
     for folder, name in (("images", "ADE_val_00000001.jpg"), ("annotations", "ADE_val_00000001.png")):
         (tmp_path / folder / "validation").mkdir(parents=True)
@@ -136,12 +151,40 @@ def test_a_847_large_pair_is_resized_to_a_short_side_of_512(write_full: WriteFul
     np.testing.assert_array_equal(pair.label, np.zeros((512, 768)))
 
 
-def test_a_847_splits_are_told_apart_by_file_name(write_full: WriteFull) -> None:
+def test_a_847_splits_are_told_apart_by_their_folder_whatever_the_files_are_called(write_full: WriteFull) -> None:
     source = write_full(np.array([[2978]]))
-    write_full(np.array([[2978]]), "ADE_train_00000009", "images/ADE/training/home/bedroom")
+    for stem in ("ADE_train_00000009", "ADE_frame_00000071"):
+        write_full(np.array([[2978]]), stem, "images/ADE/training/home/bedroom")
+    write_full(np.array([[2978]]), "ADE_frame_00000082")
 
-    assert open_ade20k_847(source, "val").sample_ids == ("ADE_val_00000001",)
-    assert open_ade20k_847(source, "train").sample_ids == ("ADE_train_00000009",)
+    train, val = (open_ade20k_847(source, split) for split in ("train", "val"))
+
+    assert train.sample_ids == ("ADE_frame_00000071", "ADE_train_00000009")
+    assert val.sample_ids == ("ADE_frame_00000082", "ADE_val_00000001")
+    np.testing.assert_array_equal(train.read("ADE_frame_00000071").label, [[0]])
+
+
+def test_a_847_files_that_are_left_out_are_counted_and_named(write_full: WriteFull) -> None:
+    source = write_full(np.array([[2978]]))
+    for name in ("._ADE_val_00000001.jpg", "._ADE_val_00000001.json", "ADE_val_00000002.webp"):
+        (source / "ADE20K_2021_17_01" / SCENE / name).touch()
+
+    split = open_ade20k_847(source, "val")
+
+    assert split.sample_ids == ("ADE_val_00000001",)
+    folder = "urban/street"
+    named = f"{folder}/._ADE_val_00000001.jpg, {folder}/._ADE_val_00000001.json, {folder}/ADE_val_00000002.webp"
+    assert split.notes[1].endswith(
+        f"validation: 3 files are left out, neither photograph nor label of the split: {named}"
+    )
+
+
+def test_a_847_image_that_is_in_two_scenes_is_refused(write_full: WriteFull) -> None:
+    source = write_full(np.array([[2978]]))
+    write_full(np.array([[401]]), scene="images/ADE/validation/urban/alley")
+
+    with pytest.raises(InputError, match=r"ADE_val_00000001 is in urban/\w+ and in urban/\w+; keep one"):
+        open_ade20k_847(source, "val")
 
 
 def test_a_847_missing_partner_has_an_id_and_is_named_when_read(write_full: WriteFull) -> None:

@@ -85,11 +85,29 @@ def test_wrong_archive_beside_the_right_one_is_no_matter(write: Callable[..., Pa
     assert open_coco_stuff(write("images/val2017", "annotations/val2017"), "val").sample_ids == (ID,)
 
 
-def test_converted_labels_beside_the_originals_are_left_out(write: Callable[..., Path]) -> None:
+def test_converted_labels_beside_the_originals_are_left_out_and_named(write: Callable[..., Path]) -> None:
     source = write("val2017", "stuffthingmaps/val2017")
     Image.fromarray(RAW).save(source / "stuffthingmaps" / "val2017" / f"{ID}_labelTrainIds.png")
 
-    assert open_coco_stuff(source, "val").sample_ids == (ID,)
+    split = open_coco_stuff(source, "val")
+
+    assert split.sample_ids == (ID,)
+    (note,) = split.notes
+    assert note.endswith(
+        f"1 file is left out, neither photograph nor label of the split: val2017/{ID}_labelTrainIds.png"
+    )
+
+
+def test_photographs_named_as_in_2014_are_left_out_and_named(write: Callable[..., Path]) -> None:
+    source = write("val2017", "val2017")
+    (source / "val2017" / "COCO_val2014_000000000042.jpg").touch()
+
+    split = open_coco_stuff(source, "val")
+
+    assert split.sample_ids == (ID,)
+    (note,) = split.notes
+    assert "1 file is left out" in note
+    assert "COCO_val2014_000000000042.jpg" in note
 
 
 def test_missing_partner_has_an_id_and_is_named_when_read(write: Callable[..., Path]) -> None:

@@ -86,7 +86,7 @@ def test_regions_of_one_phase_are_kept_in_their_order(tmp_path: Path, mask: np.n
                 ],
                 "annos_segmentation": [
                     {"image_id": 2008000000 + n, "category_id": category_id, "segmentation": segmentation}
-                    for n, category_id in ((3, 9), (1, 2), (3, 2))
+                    for n, category_id in ((3, 9), (1, 2), (3, 2), (7, 2))
                 ],
                 "categories": [{"category_id": 2, "name": "aeroplane"}, {"category_id": 9, "name": "bag"}],
             }
@@ -98,6 +98,19 @@ def test_regions_of_one_phase_are_kept_in_their_order(tmp_path: Path, mask: np.n
     assert merged.shapes == {"2008_000002": (7, 9), "2008_000003": (7, 9)}
     assert merged.regions == {"2008_000002": (), "2008_000003": ((9, segmentation), (2, segmentation))}
     assert merged.category_ids == {2, 9}
+    assert merged.notes == (
+        f"{path}: 1 image(s) of a phase that is none of train, val left out: test",
+        f"{path}: 1 region(s) of images that are not listed left out: 2008000007",
+    )
+
+
+def test_image_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    image = {"file_name": "2008_000001.jpg", "phase": "val", "height": 7, "width": 9}
+    content = {"images": [{**image, "image_id": n} for n in (1, 2)], "annos_segmentation": [], "categories": []}
+    (tmp_path / "merged.json").write_text(json.dumps(content))
+
+    with pytest.raises(InputError, match=r"merged\.json: 2 images of val, of which 1 differ; keep one of each"):
+        load_merged_regions(tmp_path / "merged.json", "val")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"images": [{"id": 1}], "annotations": []}', '{"images": [], "x'])

@@ -1,6 +1,7 @@
 """A folder of photographs: what is read, and what is refused in one line that names the file."""
 
 import json
+import os
 import pickle
 import shutil
 from pathlib import Path
@@ -138,6 +139,8 @@ def test_missing_split_lists_the_splits_that_are_there(root: Path) -> None:
         ("[]", "no class names"),
         ('["sky", ""]', "class 1"),
         ('["sky", 3]', "class 1"),
+        (r'["sky", "gr\ud83d"]', r"class 1 has half of a surrogate pair in it, 'gr\ud83d'; mend the name"),
+        ("[" * 100_000, "brackets within brackets"),
         ('["sky", "road", "sky"]', "'sky' is there 2 times"),
         ('{"classes": ["sky"], "ignore_index": "none"}', "ignore_index must be"),
         ('{"classes": ["sky"], "ignore_index": 65536}', "ignore_index must be"),
@@ -169,6 +172,43 @@ def test_label_without_image_is_named(root: Path) -> None:
     image_path(root, "a").unlink()
 
     assert message(open_folder, root, "train").startswith(f"{label_path(root, 'a')}: ")
+
+
+@pytest.mark.parametrize(
+    ("kind", "suffix", "says"),
+    [("images", "webp", r"must be .jpg or .jpeg or .png; convert it."), ("labels", "jpg", "must be .png; convert it.")],
+)
+@pytest.mark.parametrize("has_partner", [True, False])
+def test_picture_of_another_format_is_named_as_the_reason(
+    root: Path, kind: str, suffix: str, says: str, has_partner: bool
+) -> None:
+    path = root / "train" / kind / "a.png"
+    path.rename(path.with_suffix(f".{suffix}"))
+    if not has_partner:  # such a pair would go unnoticed
+        (root / "train" / {"images": "labels", "labels": "images"}[kind] / "a.png").unlink()
+
+    assert message(open_folder, root, "train") == f"{path.with_suffix(f'.{suffix}')}: files in {kind}/ {says}"
+
+
+def test_companions_of_macos_and_other_files_are_no_pictures(root: Path) -> None:
+    for name in ("images/._a.png", "labels/._a.png", "images/notes.txt", "images/a.webp"):
+        (root / "train" / name).touch()
+
+    assert open_folder(root, "train").sample_ids == ("a", "b")
+
+
+@pytest.mark.parametrize("kind", ["images", "labels"])
+def test_file_name_in_another_encoding_is_refused(root: Path, kind: str) -> None:
+    name = os.fsdecode(b"caf\xe9.png")  # Latin-1
+    try:
+        (root / "train" / kind / name).touch()
+    except OSError:
+        pytest.skip("this file system takes UTF-8 alone")
+
+    says = message(open_folder, root, "train")
+
+    assert says == rf"{root / 'train' / kind}: 'caf\udce9.png' is a file name in another encoding; rename it in UTF-8."
+    assert says.isascii()
 
 
 def test_two_images_of_one_stem_are_refused(root: Path) -> None:

@@ -1,3 +1,4 @@
+import os
 import pickle
 from pathlib import Path
 
@@ -6,7 +7,7 @@ import pytest
 from PIL import Image
 
 from ovlab.datasets.label_map import lookup_table
-from ovlab.datasets.original import FolderSplit, OriginalSplit, find_file, find_folder, stems
+from ovlab.datasets.original import FolderSplit, OriginalSplit, find_file, find_folder, list_pairs, stems
 from ovlab.datasets.sample import IGNORE_INDEX
 from ovlab.specs.errors import InputError
 
@@ -100,7 +101,43 @@ def test_find_file_below_a_missing_folder_says_so(tmp_path: Path) -> None:
 
 
 def test_stems_are_the_names_without_the_suffix(tmp_path: Path) -> None:
-    for name in ("a_seg.png", "b.jpg", "c.d_seg.png"):
+    for name in ("a_seg.png", "b.jpg", "c.d_seg.png", "._a_seg.png"):
         (tmp_path / name).touch()
 
     assert stems(tmp_path, "_seg.png") == {"a", "c.d"}
+
+
+def test_find_folder_takes_companions_of_macos_for_no_photographs(tmp_path: Path) -> None:
+    for name in ("here/._a.jpg", "there/a.jpg"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+
+    assert find_folder(tmp_path, ("here", "there"), "photographs", ".jpg") == tmp_path / "there"
+
+
+def test_list_pairs_in_one_folder_leaves_out_neither_kind(tmp_path: Path) -> None:
+    for name in ("2.jpg", "2.png", "1.png"):
+        (tmp_path / name).touch()
+
+    assert list_pairs(tmp_path, tmp_path) == (("1", "2"), ())
+
+
+def test_list_pairs_names_a_photograph_among_the_labels(tmp_path: Path) -> None:
+    for name in ("images/1.jpg", "labels/1.jpg", "labels/1.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+
+    ids, (note,) = list_pairs(tmp_path / "images", tmp_path / "labels")
+
+    assert ids == ("1",)
+    assert note.endswith("1 file is left out, neither photograph nor label of the split: labels/1.jpg")
+
+
+def test_list_pairs_with_a_file_name_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    try:
+        (tmp_path / os.fsdecode(b"caf\xe9.jpg")).touch()  # Latin-1
+    except OSError:
+        pytest.skip("this file system takes UTF-8 alone")
+
+    with pytest.raises(InputError, match=r"'caf\\udce9' is a file name in another encoding; rename it in UTF-8"):
+        list_pairs(tmp_path, tmp_path)

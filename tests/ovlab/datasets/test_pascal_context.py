@@ -123,6 +123,15 @@ def test_pc_59_category_that_the_file_does_not_list_is_refused_by_name(voc: Path
         split.read(ID)
 
 
+def test_regions_of_an_image_that_is_not_listed_are_noted(voc: Path) -> None:
+    data = merged_json({ID: np.full((3, 4), 2)})
+    data["annos_segmentation"].append({**data["annos_segmentation"][0], "image_id": 7})
+
+    (note,) = open_pascal_context_59(write_merged(voc, data), "val").notes
+
+    assert "1 region(s) of images that are not listed left out: 7" in note
+
+
 def test_pc_59_image_without_regions_is_refused_by_name(voc: Path) -> None:
     data = merged_json({ID: np.full((3, 4), 2)}, with_regions=False)
 

@@ -10,7 +10,7 @@ from logoseg.clip.released_weights import load_clip
 from logoseg.clip.towers import build_clip
 from ovlab.pretraining.stages import pretrain
 from ovlab.runs.progress import Silent
-from ovlab.specs.errors import InputError
+from ovlab.specs.errors import InputError, WorkError
 from ovlab.specs.pretraining import SMALL_CLIPS, PretrainingSpec
 from ovlab.specs.training import ScheduleSpec
 
@@ -67,3 +67,12 @@ def test_pretrain_folder_of_another_run_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match="holds another pre-training run"):
         run(replace(small(), seed=1), tmp_path)
+
+
+def test_pretrain_whose_last_update_diverges_writes_nothing(tmp_path: Path) -> None:
+    stage = ScheduleSpec(steps=1, batch_size=4, learning_rate=1e308)
+
+    with pytest.raises(WorkError, match=r"after update 1 \S+ holds NaN or infinity"):
+        run(replace(small(), mosaics=stage), tmp_path)
+
+    assert not [path.name for path in tmp_path.iterdir() if path.suffix in (".pt", ".safetensors")]

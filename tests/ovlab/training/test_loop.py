@@ -221,6 +221,19 @@ def test_run_that_diverges_names_the_step_and_keeps_the_last_checkpoint(tmp_path
     assert [record.step for record in tiny_run.log_of(tmp_path / "run")] == [1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("stop_after", [1, 2], ids=["at the end", "when stopped"])
+def test_run_whose_last_update_diverges_names_the_weight_and_writes_none(tmp_path: Path, stop_after: int) -> None:
+    schedule = replace(tiny_run.SPEC.schedule, steps=stop_after, learning_rate=1e308, warmup_steps=0)
+    spec = replace(tiny_run.SPEC, schedule=replace(schedule, num_microbatches=1))
+
+    # The loss is that of the weights before the update, so no loss tells of this one.
+    with pytest.raises(DivergenceError, match=r"step 1: \S+ holds NaN or infinity after it.*schedule\.learning_rate"):
+        tiny_run.tiny_train(tmp_path / "run", spec=spec, stop=lambda: True)
+
+    assert not list((tmp_path / "run").rglob("*.safetensors"))
+    assert not list((tmp_path / "run").rglob("*.pt"))
+
+
 def test_run_learns(tmp_path: Path) -> None:
     spec = replace(tiny_run.SPEC, schedule=replace(tiny_run.SPEC.schedule, steps=60, learning_rate=0.1))
     tiny_run.tiny_train(tmp_path / "run", spec=spec)
