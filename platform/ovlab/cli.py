@@ -1,6 +1,7 @@
 """The command line: parse, call, print. Every command lives in ovlab.commands and imports its heavy parts when run."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -79,6 +80,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except WorkError as error:
         print(f"ovlab: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; Python would complain once more when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"ovlab: {error.filename}: {error.strerror}.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("ovlab: interrupted", file=sys.stderr)

@@ -1,6 +1,8 @@
 """The commands as a person calls them: a whole run, and one clear line for every wrong call."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -457,3 +459,21 @@ def test_every_command_has_help_with_an_example(capsys: pytest.CaptureFixture[st
 
         assert stop.value.code == 0
         assert f"ovlab {command}" in capsys.readouterr().out.split("example", 1)[1]
+
+
+def test_output_that_goes_where_a_file_is_gives_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "taken").write_text("mine")
+
+    assert main(["report", "--store", str(tmp_path / "none"), "--out", str(tmp_path / "taken")]) == 1
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"ovlab: {tmp_path / 'taken'}")
+    assert (tmp_path / "taken").read_text() == "mine"
+
+
+def test_reader_that_has_seen_enough_gets_no_traceback() -> None:
+    called = f"{sys.executable} -m ovlab plan table4 --json | head -c 1"
+    result = subprocess.run(["bash", "-c", called], capture_output=True, text=True)
+
+    assert result.stdout == "{"
+    assert "Traceback" not in result.stderr

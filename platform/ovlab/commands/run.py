@@ -80,9 +80,11 @@ def execute(arguments: argparse.Namespace) -> int:
         raise InputError(plan.problems[0])
     if not arguments.json:
         print_plan(plan)
+    from ovlab.sweeps.making import to_make
+
     failures: list[Failure] = []
-    if plan.missing:
-        failures = _make(plan, store, sources, arguments)
+    if num_runs := len(to_make(plan, store)):
+        failures = _make(plan, store, sources, arguments, num_runs)
         for failure in failures:
             print(f"failed: {failure.run.name}: {failure.cause}", file=sys.stderr)
         plan = planned(arguments)[0]
@@ -94,7 +96,9 @@ def execute(arguments: argparse.Namespace) -> int:
     return 1 if failures else 0
 
 
-def _make(plan: "Plan", store: "Store", sources: "Sources", arguments: argparse.Namespace) -> "list[Failure]":
+def _make(
+    plan: "Plan", store: "Store", sources: "Sources", arguments: argparse.Namespace, num_runs: int
+) -> "list[Failure]":
     """Make what is missing; returns what fails. Raises Stopped after a signal."""
     from ovlab.runs.context import RunContext
     from ovlab.runs.interruption import stop_on_signals
@@ -103,7 +107,7 @@ def _make(plan: "Plan", store: "Store", sources: "Sources", arguments: argparse.
     from ovlab.tracking.provenance import provenance
     from ovlab.tracking.publisher import publishing
 
-    executor = executor_of_runs(arguments, len(plan.missing))
+    executor = executor_of_runs(arguments, num_runs)
     with (
         stop_on_signals("stopping after this step or image") as stop,
         nullcontext() if arguments.no_tracking else publishing(store),

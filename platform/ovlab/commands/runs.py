@@ -135,7 +135,7 @@ def _reap(arguments: argparse.Namespace) -> int:
 
 
 def _publish(arguments: argparse.Namespace) -> int:
-    from ovlab.files.lock import locked
+    from ovlab.files.lock import TakenError, locked
     from ovlab.store.journal_file import send_left
     from ovlab.tracking.destination import destination, without_user
 
@@ -153,7 +153,7 @@ def _publish(arguments: argparse.Namespace) -> int:
     with ExitStack() as stack:
         try:
             stack.enter_context(locked(to.folder / LOCK, "publishing", seconds=_LOCK_SECONDS))
-        except InputError:
+        except TakenError:
             raise WorkError(f"{store}: another process is publishing it; nothing is left to do here.") from None
         try:
             report = publish(store, MlflowServer(uri, to.artifacts), again=arguments.again)

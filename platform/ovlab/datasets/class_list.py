@@ -16,6 +16,7 @@ of the others; each of its other words is asked for on its own, its name is not,
 background.
 """
 
+import difflib
 import json
 from collections import Counter
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import Collapse, SynonymRule
 from ovlab.specs.wording import is_unicode
 
+_KEYS = ("classes", "ignore_index", "seen", "background")
 _EXAMPLE = '{"classes": ["sky", ["road", "street"]], "ignore_index": 255}'
 
 
@@ -66,13 +68,17 @@ class ClassList:
 
 
 def read_class_list(path: Path) -> ClassList:
-    """Read classes.json. Keys that it does not know are left alone.
+    """Read classes.json. Keys that it does not know are left alone, unless they look like one that it does.
 
     Raises InputError for a file that is missing or no JSON, for words that are empty, no text or there twice, for an
     ignore index that no label can hold or that is a class, and for seen classes and a background that are no classes.
     """
     content = _parsed(path)
     said: dict[str, Any] = content if isinstance(content, dict) else {"classes": content}
+    for key in said.keys() - set(_KEYS):
+        meant = difflib.get_close_matches(str(key), _KEYS, n=1, cutoff=0.7)
+        if meant:
+            raise InputError(f"{path}: no key {key!r}. The nearest is {meant[0]!r}.")
     words = _words(path, said.get("classes"))
     ignore_index, seen, background = (said.get(key) for key in ("ignore_index", "seen", "background"))
     if ignore_index is not None:

@@ -4,9 +4,15 @@ from pathlib import Path
 
 from ovlab.runs.observer import Observer
 from ovlab.specs.events import Begun, Checkpoint, Counts, Ended, Event, Recorded, RunHeader, Status, Step, Work
-from ovlab.store.journal import Journal, end_silent, open_journal
+from ovlab.store.journal import Journal, end_silent, open_journal, read_journal, status_of
 from ovlab.store.record import EvaluationRecord, TrainingRecord
 from ovlab.store.store import Store
+
+
+def is_told(store: Store, run: str) -> bool:
+    """Whether the journal of a run says FINISHED; True also for one without a journal, which an older version made."""
+    log = read_journal(store, run)
+    return not log.attempts or status_of(log).status == "FINISHED"
 
 
 class JournalObserver(Observer):
@@ -51,6 +57,9 @@ class JournalObserver(Observer):
             self.journal.write(recorded)
 
     def on_end(self, status: Status, reason: str) -> None:
+        if status == "FINISHED" and self.found and not is_told(self.store, self.header.run):
+            # Killed between its last record and its end, it would stay KILLED for ever.
+            self.open()
         if self.journal is not None:
             if self.joined is None:
                 self.journal.write(Ended(status=status, reason=reason))

@@ -4,14 +4,17 @@ from ovlab.files.lock import locked
 from ovlab.runs.context import RunContext
 from ovlab.runs.executor import Executor
 from ovlab.runs.failure import Failure
+from ovlab.runs.journal_observer import is_told
 from ovlab.runs.journaling import sigterm_raises, verdict
+from ovlab.runs.planned import PlannedRun
 from ovlab.specs.events import Ended
 from ovlab.store.journal import end_silent, open_journal
+from ovlab.store.store import Store
 from ovlab.sweeps.sweep import Plan
 
 
 def make_sweep(plan: Plan, context: RunContext, executor: Executor) -> list[Failure]:
-    """Make what is missing; returns the runs that were not made, each with its cause.
+    """Make what `to_make` names; returns the runs that were not made, each with its cause.
 
     Raises Stopped when `context.stop` says so, and InputError when another process is at the sweep.
     """
@@ -21,13 +24,24 @@ def make_sweep(plan: Plan, context: RunContext, executor: Executor) -> list[Fail
         end_silent(context.store, sweep.run)
         with open_journal(context.store, header) as journal:
             try:
-                executor.make(plan.missing, context, failures.append)
+                executor.make(to_make(plan, context.store), context, failures.append)
             except BaseException as error:
                 status, reason = verdict(error)
                 journal.write(Ended(status=status, reason=reason))
                 raise
             journal.write(_end(plan, failures))
     return failures
+
+
+def to_make(plan: Plan, store: Store) -> tuple[PlannedRun, ...]:
+    """The runs that are missing, and those that are whole but were killed before they could say so: they may lack
+    pictures, and nobody was told of their last records."""
+    untold = (
+        run
+        for run in plan.runs
+        if run.status == "done" and run.training.fingerprint and not is_told(store, run.training.fingerprint)
+    )
+    return (*plan.missing, *untold)
 
 
 def _end(plan: Plan, failures: list[Failure]) -> Ended:

@@ -44,19 +44,24 @@ def destination(store: str) -> Destination:
 
 
 def without_user(text: str) -> str:
-    """`text` without the names and passwords of the addresses in it."""
-    return re.sub(r"(?<=://)[^/@\s]+@", "", text)
+    """`text` without the names and passwords of the addresses in it, and without what follows a question mark there.
+
+    A password may hold any character that a person forgot to encode: all up to the last @ goes.
+    """
+    return re.sub(r"(?<=://)(?!/)((?:(?!://).)*@)?([^?\s]*)(\?\S*)?", r"\2", text)
 
 
 @contextmanager
-def sole_creator(uri: str) -> Iterator[None]:
-    """Hold off other processes of this machine that would make the tables of the same SQLite database.
+def sole_creator(uri: str) -> Iterator[Path | None]:
+    """Hold off other processes of this machine that would make the tables of the same SQLite database; yields its file
+    where that is still to be made.
 
     For any other URI nothing is held: a server makes its own tables, before it answers anyone.
     """
     parts = urlsplit(uri)
     if parts.scheme != "sqlite":
-        yield
+        yield None
         return
-    with FileLock(parts.path.removeprefix("/") + ".lock", fallback_to_soft=False):
-        yield
+    database = Path(parts.path.removeprefix("/"))
+    with FileLock(f"{database}.lock", fallback_to_soft=False):
+        yield None if database.exists() else database

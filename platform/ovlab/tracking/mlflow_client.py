@@ -21,6 +21,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.db.utils import _get_alembic_config
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from ovlab.files.whole_file import writing
 from ovlab.specs.wording import one_line
 from ovlab.tracking.destination import sole_creator, without_user
 
@@ -84,7 +85,11 @@ def prepare_schema(uri: str) -> None:
 
 @answered
 def _prepare_schema(uri: str) -> None:
-    with sole_creator(uri):
+    with sole_creator(uri) as new:
+        if new is not None:
+            # Beside its place, because MLflow cannot go on with tables that a kill left half made.
+            with writing(new) as partial:
+                MlflowClient(f"sqlite:///{partial}").search_experiments(max_results=1)
         MlflowClient(uri).search_experiments(max_results=1)
 
 

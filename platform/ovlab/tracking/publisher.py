@@ -50,7 +50,12 @@ def publishing(store: Store) -> Iterator[None]:
         print("no MLFLOW_TRACKING_URI: `ovlab runs publish` tells a server later", file=sys.stderr)
         yield
         return
-    process = start_publisher(place, to)
+    try:
+        process = start_publisher(place, to)
+    except OSError as error:  # a store that can only be read, a full disk
+        print(f"{to.folder}: cannot publish from there ({error.strerror}); nothing is told", file=sys.stderr)
+        yield
+        return
     try:
         yield
     finally:

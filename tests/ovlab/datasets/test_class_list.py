@@ -83,3 +83,10 @@ def test_class_list_that_says_what_cannot_be_is_refused(tmp_path: Path, change: 
         read_class_list(path)
     assert str(raised.value).startswith(str(path))
     assert "\n" not in str(raised.value)
+
+
+def test_class_list_with_a_key_like_one_that_it_knows_is_refused_and_any_other_left_alone(tmp_path: Path) -> None:
+    assert read_class_list(written(tmp_path, {"classes": ["sky"], "licence": "mine"})).names == ("sky",)
+
+    with pytest.raises(InputError, match=r"no key 'sen'\. The nearest is 'seen'\."):
+        read_class_list(written(tmp_path, {"classes": ["sky"], "sen": ["sky"]}))

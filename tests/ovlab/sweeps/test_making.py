@@ -1,6 +1,8 @@
 """ovlab.sweeps.making: what the journals tell of the runs of a table, and an executor of one's own."""
 
 import json
+import re
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -151,6 +153,25 @@ def test_stopped_run_and_its_parent_are_killed_and_go_on_as_the_next_attempt(tmp
     again = found[header_of(stopped).name]
     assert (status_of(again).status, status_of(again).attempt) == ("FINISHED", 2)
     assert status_of(found[SWEEP]).attempt == 2
+
+
+def test_run_that_was_killed_behind_its_last_record_is_told_by_the_next_call(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made / "store", tmp_path / "store")
+    full = logs(tmp_path)["micro full, seed 0"]
+    (journal,) = (tmp_path / "store" / "journals" / full.run).glob("*.jsonl")
+    # Neither the records nor the end were told.
+    kept = [line for line in journal.read_text().splitlines() if not re.search('"kind": ?"(recorded|ended)"', line)]
+    journal.write_text("".join(f"{line}\n" for line in kept))
+    assert status_of(logs(tmp_path)["micro full, seed 0"]).status == "RUNNING"
+
+    make(tmp_path, Here())
+
+    log = logs(tmp_path)["micro full, seed 0"]
+    assert (status_of(log).status, status_of(log).attempt) == ("FINISHED", 2)
+    assert len([told for told in log.events if isinstance(told.event, Recorded)]) == 3
+    before = len(list(log.events))
+    make(tmp_path, Here())
+    assert len(list(logs(tmp_path)["micro full, seed 0"].events)) == before  # once is enough
 
 
 class Refuses:

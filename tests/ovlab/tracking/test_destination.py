@@ -1,5 +1,7 @@
 """Where runs are tracked."""
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -61,3 +63,29 @@ def test_store_in_a_bucket_needs_a_server(tmp_path: Path, monkeypatch: pytest.Mo
 )
 def test_addresses_are_shown_without_names_and_passwords(text: str, shown: str) -> None:
     assert without_user(text) == shown
+
+
+@pytest.mark.parametrize("user", ["bob:marker", "bob:mar/ker", "bob:mar ker", "bob:mar@ker", "bob"])
+def test_shown_address_has_no_user_whatever_the_password_holds(user: str) -> None:
+    shown = without_user(f"http://{user}@127.0.0.1:9/mlflow?token=marker does not answer")
+
+    assert shown == "http://127.0.0.1:9/mlflow does not answer"
+
+
+def test_database_whose_making_was_killed_is_made_by_the_next_call(tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
+    from ovlab.tracking.mlflow_client import prepare_schema
+
+    database = tmp_path / "mlflow.db"
+    child = os.fork()
+    if child == 0:
+        MlflowClient.search_experiments = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+        prepare_schema(f"sqlite:///{database}")
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert not database.exists()
+
+    prepare_schema(f"sqlite:///{database}")
+
+    assert MlflowClient(f"sqlite:///{database}").get_experiment_by_name("Default") is not None
