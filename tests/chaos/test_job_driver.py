@@ -71,7 +71,10 @@ def test_job_whose_driver_is_killed_ends_alike_when_it_is_handed_in_again(
 
     micro.wait_until(lambda: held() == NOTHING, 120)
     micro.wait_until(lambda: "RUNNING" not in micro.statuses(folder).values(), 60)
-    assert set(micro.statuses(folder).values()) <= {"KILLED", "FAILED"}
+    found = micro.statuses(folder)
+    assert found["micro"] == "KILLED"
+    # A trial writes its journal itself: one that had little left to do may have come to its end.
+    assert set(found.values()) <= {"KILLED", "FAILED", "FINISHED"}
 
     again = submit()
 
