@@ -33,7 +33,7 @@ def terminate_the_driver(driver: subprocess.Popen[bytes], folder: Path, run: str
 
 @pytest.fixture
 def left_behind() -> Iterator[list[psutil.Process]]:
-    """Processes that must be gone at the end; what is not is ended here. A flusher is still delivering for a while."""
+    """Processes that must be gone at the end; what is not is ended here. A publisher goes on for a while."""
     processes: list[psutil.Process] = []
     yield processes
     remaining = psutil.wait_procs(processes, timeout=240)[1]
@@ -81,7 +81,7 @@ def test_sweep_ends_as_if_nothing_had_happened(
     happens(driver, folder, run)
 
     assert driver.wait() == code, micro.errors_of(folder)
-    # What the driver cannot say any more, its flusher says.
+    # What the driver cannot say any more, its publisher says.
     micro.wait_until(lambda: "RUNNING" not in micro.statuses(folder).values(), 60)
     assert set(micro.statuses(folder).values()) <= possible
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ovlab.metrics.per_image import PerImageCounts, boundary_tables, per_image_counts
 from ovlab.specs.errors import InputError
-from ovlab.specs.evaluation import meaning_hash
+from ovlab.specs.evaluation import EvaluationSpec, meaning_hash
 from ovlab.specs.wording import first_names
 from ovlab.store.count_shards import columns_of
 from ovlab.store.counts import CountColumns
@@ -47,7 +47,11 @@ def evaluations_of(records: Sequence[EvaluationRecord], run: str, place: str) ->
         names = first_names([subject[:SHORT] for subject in subjects], 5)
         raise InputError(f"{run!r} is the beginning of {len(subjects)} runs ({names}); give more digits.")
     cells: dict[Cell, EvaluationRecord] = {}
+    # Of two that differ in their boundaries alone, the one that has them says all that the other does.
+    with_boundary = {_plain(record) for record in found if record.evaluation.protocol.scoring.boundary is not None}
     for record in found:
+        if record.evaluation.protocol.scoring.boundary is None and _plain(record) in with_boundary:
+            continue
         other = cells.setdefault(cell_of(record), record)
         if other is not record:
             raise InputError(
@@ -55,6 +59,12 @@ def evaluations_of(records: Sequence[EvaluationRecord], run: str, place: str) ->
                 f"{record.fingerprint[:SHORT]}, by different protocols; name one of them instead of the run."
             )
     return cells
+
+
+def _plain(record: EvaluationRecord) -> EvaluationSpec:
+    """What it is of, without its boundaries."""
+    spec = record.evaluation
+    return replace(spec, protocol=replace(spec.protocol, scoring=replace(spec.protocol.scoring, boundary=None)))
 
 
 def cell_of(record: EvaluationRecord) -> Cell:

@@ -1,7 +1,7 @@
 """The store of results: a folder on this machine or in a bucket, in which a record is written once.
 
     trainings/<fingerprint>/record.json     written last: where it stands, the training is done
-    trainings/<fingerprint>/...             its weights, its checkpoints until then, its log
+    trainings/<fingerprint>/...             its weights, its checkpoints until then
     evaluations/<fingerprint>/record.json   written last
     evaluations/<fingerprint>/counts/       per-image sparse counts, a Parquet file a shard
     journals/<run>/                         what each attempt at a run told (ovlab.store.journal)

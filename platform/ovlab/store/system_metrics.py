@@ -1,6 +1,6 @@
 """How busy this machine is, under the names that MLflow's page of system metrics shows.
 
-MLflow's own monitor would send each sample from the training process to the server; these go through the spool.
+MLflow's own monitor would send each sample from the training process to the server; these go through the journal.
 """
 
 import psutil

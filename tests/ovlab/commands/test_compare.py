@@ -143,6 +143,19 @@ def test_evaluation_can_be_named_where_a_run_has_two(store: Store, capsys: pytes
     assert "two evaluations on pas-20 val" in capsys.readouterr().err
 
 
+def test_evaluation_with_boundaries_stands_for_the_same_without(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = images_of(IDS, 0.5, 0)
+    put(store, A, images)
+    put(store, A, near(images), scoring=Scoring(boundary=0.02))
+    put(store, B, near(images, gain=10), scoring=Scoring(boundary=0.02))
+
+    assert compare(store, "aaa", "bbbbbbbbb", "--score", "boundary_iou", "--json") == 0
+    (row,) = json.loads(capsys.readouterr().out)["comparisons"]
+    assert row["scores"]["miou"]["difference"] == 0
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
