@@ -48,7 +48,11 @@ def test_help_imports_neither_torch_nor_ray() -> None:
 
 @pytest.mark.parametrize(
     ("module", "heavy"),
-    [("ovlab.ray.tuner", ("torch", "open_clip")), ("ovlab.ray.trainer", ("open_clip",))],
+    [
+        ("ovlab.ray.tuner", ("torch", "open_clip")),
+        ("ovlab.ray.trainer", ("open_clip",)),
+        ("ovlab.sweeps.making", ("torch", "open_clip", "ray", "mlflow")),
+    ],
 )
 def test_who_starts_work_does_not_import_it(module: str, heavy: tuple[str, ...]) -> None:
     result = run_python(f"import sys, {module}; print([name for name in {heavy} if name in sys.modules])")

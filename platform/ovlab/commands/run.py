@@ -83,7 +83,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from ovlab.sweeps.making import to_make
 
     failures: list[Failure] = []
-    if num_runs := len(to_make(plan, store)):
+    if num_runs := len(plan.missing) or len(to_make(plan, store)):
         failures = _make(plan, store, sources, arguments, num_runs)
         for failure in failures:
             print(f"failed: {failure.run.name}: {failure.cause}", file=sys.stderr)
