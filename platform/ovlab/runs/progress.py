@@ -27,13 +27,6 @@ class Progress(Protocol):
     def update(self, done: int, *, loss: float | None = None, miou: float | None = None) -> None: ...
 
 
-class Silent:
-    """Shows nothing."""
-
-    def update(self, done: int, *, loss: float | None = None, miou: float | None = None) -> None:
-        pass
-
-
 @contextmanager
 def open_progress(
     title: str,

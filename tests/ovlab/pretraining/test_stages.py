@@ -9,12 +9,18 @@ import torch
 from logoseg.clip.released_weights import load_clip
 from logoseg.clip.towers import build_clip
 from ovlab.pretraining.stages import pretrain
-from ovlab.runs.progress import Silent
 from ovlab.specs.errors import InputError, WorkError
 from ovlab.specs.pretraining import SMALL_CLIPS, PretrainingSpec
 from ovlab.specs.training import ScheduleSpec
 
 CPU = torch.device("cpu")
+
+
+class Silent:
+    """A progress line that shows nothing."""
+
+    def update(self, done: int, *, loss: float | None = None, miou: float | None = None) -> None:
+        pass
 
 
 def small(clip: str = "shapes-convnext-s") -> PretrainingSpec:
