@@ -75,6 +75,7 @@ def execute(arguments: argparse.Namespace) -> int:
 def planned(arguments: argparse.Namespace) -> "tuple[Plan, Store, Sources]":
     """The plan that the arguments ask for, with the store it was held against and the places it was made from."""
     from ovlab.datasets.places import parse_places
+    from ovlab.methods.registry import own_files_of
     from ovlab.runs.sources import Sources, parse_clip_files
     from ovlab.specs.table import places_of
     from ovlab.specs.table_file import load_table
@@ -85,7 +86,8 @@ def planned(arguments: argparse.Namespace) -> "tuple[Plan, Store, Sources]":
     store = open_store(arguments.store)
     tables = [load_table(name) for name in dict.fromkeys(arguments.tables)]
     places = places_of(tables) | parse_places(arguments.data)
-    sources = Sources(places=places, clip_files=parse_clip_files(arguments.clip))
+    files = own_files_of(tables)
+    sources = Sources(places=places, clip_files=parse_clip_files(arguments.clip), method_files=files)
     plan = make_plan(
         tables,
         suite_named(arguments.suite),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Literal, NamedTuple
 
+from ovlab.methods.registry import training_of
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import Protocol, Scoring, meaning_hash
 from ovlab.specs.scores import SCORES
@@ -142,7 +143,7 @@ def _cell(
         return Cell(origin="quoted", value=published, published=published)
     runs = []
     for seed in seeds:
-        spec = row.run.training(suite, seed, limit_steps=limit_steps)
+        spec = training_of(row.run, suite, seed, limit_steps=limit_steps)
         protocol = row.run.protocol(suite, spec)
         benchmark = suite.benchmark(column.benchmark)
         found = records.evaluation(spec, benchmark, column.split, protocol, limit_images, column.score)

@@ -1,11 +1,13 @@
 """From a spec and the data it names to the identity of a run, without computing anything and without torch."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from ovlab.datasets.opening import open_dataset
 from ovlab.datasets.sample import SegmentationDataset
+from ovlab.methods.registry import NO_FILES
 from ovlab.runs.planned import PlannedTraining
 from ovlab.runs.sources import Sources
 from ovlab.shapes.shapes_benchmarks import SHAPES_NAMES
@@ -23,7 +25,9 @@ class NamedTraining(NamedTuple):
     sources: Sources
 
 
-def plan_training(spec: TrainingSpec, preset: str, clip: str | None) -> NamedTraining:
+def plan_training(
+    spec: TrainingSpec, preset: str, clip: str | None, method_files: Mapping[str, str] = NO_FILES
+) -> NamedTraining:
     """From what a person names: `spec.dataset` is a place or a name, `clip` a file of CLIP weights for the preset.
 
     Raises InputError for data and weights that are not there.
@@ -33,6 +37,7 @@ def plan_training(spec: TrainingSpec, preset: str, clip: str | None) -> NamedTra
     sources = Sources(
         places={} if is_painted else {dataset.name: spec.dataset},
         clip_files={} if clip is None else {preset: clip},
+        method_files=method_files,
     ).absolute()
     resolved = resolve_training(spec, dataset, sources.clip_file(preset))
     training = PlannedTraining(

@@ -43,7 +43,7 @@ def make_run(run: PlannedRun, context: RunContext, executor: Executor) -> RunRec
             for part in run.evaluations
             if part.spec is not None
         ]
-        subject = {training.fingerprint: partial(open_stored, context.store, training)}
+        subject = {training.fingerprint: partial(open_stored, context.store, training, context.sources.method_files)}
         evaluations = ensure_evaluations(jobs, subject, inner, executor)
         if run.problems:
             raise WorkError(" ".join(run.problems))

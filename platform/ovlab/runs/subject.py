@@ -1,22 +1,24 @@
 """Whose evaluation it is, from what a person names: a run, a file of weights, or CLIP alone as "clip:PRESET"."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from logoseg.checkpoint import load_weights
 from logoseg.clip.released_weights import load_clip
 from logoseg.clip.shipped import shipped_clip
 from logoseg.config import ModelConfig
 from logoseg.dense_clip import DenseClip as DenseClipNetwork
-from logoseg.network import LoGoSeg
 from logoseg.presets import PRESETS
 from ovlab.files.cache import weights_cache_folder
+from ovlab.methods.networks import model_of, read_network
+from ovlab.methods.registry import NO_FILES
 from ovlab.runs.clip_files import missing
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import DenseClip
 from ovlab.specs.fingerprint import fingerprint
+from ovlab.specs.method import MethodConfig
 from ovlab.store.artifacts import fetch_weights, file_sha256
 from ovlab.store.record import TrainingRecord
 from ovlab.store.store import Store, open_store
@@ -25,14 +27,20 @@ CLIP_ALONE = "clip:"
 
 
 class Subject(NamedTuple):
-    """`fingerprint` is the subject of an EvaluationSpec. `open_model` can be pickled and called in any process."""
+    """`fingerprint` is the subject of an EvaluationSpec. `open_model` gives a Segmenter; it can be pickled and
+    called in any process."""
 
     fingerprint: str
-    config: ModelConfig
-    open_model: Callable[[], LoGoSeg | DenseClipNetwork]
+    config: ModelConfig | MethodConfig
+    open_model: Callable[[], Any]
 
 
-def find_subject(name: str, clip_file: Path | None = None, store: Store | None = None) -> Subject:
+def find_subject(
+    name: str,
+    clip_file: Path | None = None,
+    store: Store | None = None,
+    method_files: Mapping[str, str] = NO_FILES,
+) -> Subject:
     """That of a run folder, of a file of weights, or of "clip:PRESET", whose towers are in `clip_file` or come with it.
 
     Weights in which a training of `store`, or of a run folder that is a store, ended are that training, wherever the
@@ -47,13 +55,14 @@ def find_subject(name: str, clip_file: Path | None = None, store: Store | None =
     for place in [*places, open_store(name)] if run.is_dir() else places:
         for record in place.trainings():
             if record.weights.sha256 == digest:
-                return Subject(record.fingerprint, record.training.spec.model, partial(open_stored, place, record))
-    return Subject(digest, load_weights(file).model.config, partial(_open_file, file))
+                opener = partial(open_stored, place, record, method_files)
+                return Subject(record.fingerprint, record.training.spec.model, opener)
+    return Subject(digest, model_of(file), partial(_open_file, file, method_files))
 
 
-def open_stored(store: Store, record: TrainingRecord) -> LoGoSeg:
+def open_stored(store: Store, record: TrainingRecord, method_files: Mapping[str, str] = NO_FILES) -> Any:
     """The network of a training of `store`; its weights are copied into the cache, and held against their sha256."""
-    return load_weights(fetch_weights(store, record, weights_cache_folder())).model
+    return read_network(fetch_weights(store, record, weights_cache_folder()), method_files).network
 
 
 def weights_file(run: Path) -> Path:
@@ -89,11 +98,13 @@ def _clip_alone(name: str, clip_file: Path | None) -> Subject:
     if not file.is_file():
         raise InputError(f"{file}: no such file. Give the path of a CLIP checkpoint.")
     alone = DenseClip(clip=config.clip, weights_digest=file_sha256(file), prompt_templates=config.prompt_templates)
-    return Subject(fingerprint(alone), config, partial(_open_clip, config, file.resolve()))
+    # CLIP alone has no regions.
+    without_regions = replace(config, region_alignment=False)
+    return Subject(fingerprint(alone), without_regions, partial(_open_clip, config, file.resolve()))
 
 
-def _open_file(file: Path) -> LoGoSeg:
-    return load_weights(file).model
+def _open_file(file: Path, method_files: Mapping[str, str]) -> Any:
+    return read_network(file, method_files).network
 
 
 def _open_clip(config: ModelConfig, file: Path) -> DenseClipNetwork:

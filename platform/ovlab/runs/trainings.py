@@ -4,18 +4,18 @@ What trains may be killed at any moment and called again, on this machine or ano
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from socket import gethostname
+from typing import Any
 
 import torch
 
 from logoseg.clip.released_weights import load_clip
-from logoseg.clip.text_encoder import cached_text
-from logoseg.network import LoGoSeg
-from ovlab.files.cache import text_cache_folder
+from ovlab.methods.networks import build_network
+from ovlab.methods.words import text_features
 from ovlab.runs.context import RunContext
 from ovlab.runs.device import device_name, pick_device
 from ovlab.runs.executor import Executor
@@ -117,17 +117,18 @@ def training_input(training: PlannedTraining, context: RunContext, device: torch
             f"training {training_fingerprint(resolved)[:12]}: the data of {dataset.name} or the CLIP weights on "
             f"{gethostname()} are not those it was planned with. Give those, or plan again."
         )
-    model = build_model(spec, clip_file, device)
-    names = [(name,) for name in dataset.class_names]
-    text = cached_text(model.text_encoder, names, model.config.prompt_templates, text_cache_folder())
+    model = build_model(spec, clip_file, sources.method_files, device)
+    text = text_features(model, [(name,) for name in dataset.class_names], model.prompt_templates)
     return TrainingInput(spec=spec, model=model, text=text, dataset=dataset)
 
 
-def build_model(spec: TrainingSpec, clip_file: Path | None, device: torch.device) -> LoGoSeg:
+def build_model(
+    spec: TrainingSpec, clip_file: Path | None, method_files: Mapping[str, str], device: torch.device
+) -> Any:
     """The untrained network of `spec`, on released CLIP weights or, with None, on random ones of the spec's seed."""
     torch.manual_seed(spec.seed)
     clip = None if clip_file is None else load_clip(spec.model.clip, clip_file)
-    return LoGoSeg(spec.model, clip).to(device)
+    return build_network(spec.model, clip, method_files).to(device)
 
 
 def _fetch_state(given: TrainingInput, context: RunContext, fingerprint: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import Protocol
+from ovlab.specs.method import MethodConfig, as_options, own_method
 from ovlab.specs.overrides import apply_overrides
 from ovlab.specs.scores import SCORES
 from ovlab.specs.suite import EVALUATION_SPLIT, Suite, place_of
@@ -48,12 +49,14 @@ class Published:
 class Variation:
     """The suite's training of one backbone on one training set, with some values changed.
 
-    model, schedule: fields of ModelConfig and ScheduleSpec by dotted name, as after `--set model.` and
-    `--set schedule.`. region_grid: regions a side as the paper counts them; the suite says what stands for it.
+    method: another one than LoGoSeg, by its name or as FILE.py:CLASS. model: fields of ModelConfig by dotted name, as
+    after `--set model.`, or options of the method; schedule: of ScheduleSpec. region_grid: regions a side as the paper
+    counts them; the suite says what stands for it.
     """
 
     backbone: str = "vit-b"
     training_set: str = "coco-stuff"
+    method: str | None = None
     region_grid: int | None = None
     model: Mapping[str, Any] = field(default_factory=dict)
     schedule: Mapping[str, Any] = field(default_factory=dict)
@@ -64,18 +67,35 @@ class Variation:
         return suite.backbones[self.backbone].preset
 
     def training(self, suite: Suite, seed: int, *, limit_steps: int | None = None) -> TrainingSpec:
-        """The spec of one run. More updates than `limit_steps` are cut off, which makes it another run.
+        """The spec of one run. More updates than `limit_steps` are cut off, which makes it another run. That of another
+        method is not resolved; see `ovlab.methods.registry.training_of`.
 
         Raises InputError for a name or a value that there is not.
         """
+        if self.method is not None:
+            return self._training_of_method(self.method, suite, seed, limit_steps)
         model = dict(self.model)
         if self.region_grid is not None:
             model["region_grid"] = suite.region_grid(self.region_grid)
         changes = {f"model.{name}": value for name, value in model.items()}
         changes |= {f"schedule.{name}": value for name, value in self.schedule.items()}
         spec = suite.training(self.backbone, self.training_set, seed=seed)
-        spec = apply_overrides(spec, [f"{name}={json.dumps(value)}" for name, value in changes.items()])
-        return _limited(spec, limit_steps)
+        return _limited(_changed(spec, changes), limit_steps)
+
+    def _training_of_method(self, method: str, suite: Suite, seed: int, limit_steps: int | None) -> TrainingSpec:
+        if self.region_grid is not None:
+            raise InputError(f"region_grid is LoGoSeg's; give the options of {method} in `model`.")
+        own, preset = own_method(method), suite.model(self.backbone)
+        model = MethodConfig(
+            method=own.name if own else method,
+            clip=preset.clip,
+            prompt_templates=preset.prompt_templates,
+            options=as_options(self.model),
+        )
+        spec = replace(suite.training(self.backbone, self.training_set, seed=seed), model=model)
+        return _limited(
+            _changed(spec, {f"schedule.{name}": value for name, value in self.schedule.items()}), limit_steps
+        )
 
     def protocol(self, suite: Suite, training: TrainingSpec) -> Protocol:
         """How `training`, made by this variation, is evaluated: as its backbone is, with the model's own prompts."""
@@ -198,6 +218,10 @@ def require_seeds(place: str, seeds: Sequence[int]) -> None:
     if not seeds:
         raise InputError(f"{place}: seeds are empty; give at least one.")
     _require_unique(f"{place}: seeds", seeds)
+
+
+def _changed(spec: TrainingSpec, changes: Mapping[str, Any]) -> TrainingSpec:
+    return apply_overrides(spec, [f"{name}={json.dumps(value)}" for name, value in changes.items()])
 
 
 def _limited(spec: TrainingSpec, limit_steps: int | None) -> TrainingSpec:

@@ -12,6 +12,7 @@ from logoseg.config import ModelConfig
 from logoseg.token_grid import require_patches, require_regions
 from ovlab.specs.augmentation import AugmentationSpec
 from ovlab.specs.errors import InputError
+from ovlab.specs.method import MethodConfig
 
 # What every generator accepts as a seed.
 LARGEST_SEED = 2**32 - 1
@@ -82,7 +83,7 @@ class TrainingSpec:
     `dataset` is a name of `ovlab data list` or a folder; `split` one of its splits.
     """
 
-    model: ModelConfig
+    model: ModelConfig | MethodConfig
     dataset: str
     split: str
     augmentation: AugmentationSpec

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ovlab.methods.registry import training_of
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import Protocol, with_boundary
 from ovlab.specs.scores import SCORES
@@ -48,7 +49,7 @@ def _add(
         if row.run is None:
             continue
         try:
-            spec = row.run.training(suite, seed, limit_steps=limit_steps)
+            spec = training_of(row.run, suite, seed, limit_steps=limit_steps)
             preset, protocol = row.run.preset(suite), row.run.protocol(suite, spec)
             benchmarks = {name: suite.benchmark(name) for name in table.benchmarks}
         except InputError as error:
