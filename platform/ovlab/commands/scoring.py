@@ -6,7 +6,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from logoseg.config import ModelConfig
 from logoseg.token_grid import require_views
 from ovlab.commands.executor_option import executor_of
 from ovlab.datasets.opening import open_dataset
@@ -23,7 +22,7 @@ from ovlab.runs.subject import find_subject
 from ovlab.runs.work import EvaluationJob
 from ovlab.specs.evaluation import Protocol, protocol_hash, sliding_window, whole, whole_768, with_boundary
 from ovlab.specs.events import RunHeader
-from ovlab.specs.method import MethodConfig
+from ovlab.specs.method import Model
 from ovlab.store.record import EvaluationRecord
 from ovlab.store.store import open_store
 from ovlab.tracking.provenance import provenance
@@ -40,7 +39,7 @@ def score(arguments: argparse.Namespace, names: Sequence[str], place: str) -> li
 
     def job(dataset: SegmentationDataset) -> EvaluationJob:
         spec = resolve_evaluation(subject.fingerprint, dataset, arguments.split, protocol, num_images=arguments.limit)
-        return EvaluationJob(spec, dataset)
+        return EvaluationJob(spec, dataset, subject.untrained)
 
     jobs = [job(open_dataset(name, arguments.split)) for name in names]
     made_with = provenance()
@@ -70,7 +69,7 @@ def score(arguments: argparse.Namespace, names: Sequence[str], place: str) -> li
     return [_scores(record, arguments) for record in records]
 
 
-def _protocol(arguments: argparse.Namespace, model: ModelConfig | MethodConfig) -> Protocol:
+def _protocol(arguments: argparse.Namespace, model: Model) -> Protocol:
     """The protocol that the options name, for this model; a data set adds its label space."""
     size = model.clip.image_size if arguments.size is None else arguments.size
     protocol = {"whole": whole(size), "whole-768": whole_768(), "sliding-window": sliding_window(size)}[

@@ -16,7 +16,7 @@ from logoseg.network import LoGoSeg
 from logoseg.weights_file import file_kind, read_metadata, read_safetensors
 from ovlab.methods.registry import method_class, own_config
 from ovlab.methods.segmenter import require_attributes
-from ovlab.specs.method import MethodConfig
+from ovlab.specs.method import MethodConfig, Model
 from ovlab.specs.serialization import spec_from_json
 from ovlab.specs.wording import one_line
 
@@ -24,7 +24,7 @@ FORMAT = "ovlab-method-1"
 _KEY = "ovlab"
 
 
-def build_network(model: ModelConfig | MethodConfig, clip: nn.Module | None, files: Mapping[str, str]) -> Any:
+def build_network(model: Model, clip: nn.Module | None, files: Mapping[str, str]) -> Any:
     """The untrained network, on `clip` or on one with random weights. Raises InputError as `method_class`."""
     if isinstance(model, ModelConfig):
         return LoGoSeg(model, clip)
@@ -34,9 +34,7 @@ def build_network(model: ModelConfig | MethodConfig, clip: nn.Module | None, fil
     return network
 
 
-def write_network(
-    network: nn.Module, model: ModelConfig | MethodConfig, class_names: Sequence[str], path: Path
-) -> None:
+def write_network(network: nn.Module, model: Model, class_names: Sequence[str], path: Path) -> None:
     """Weights, configuration and class names in one safetensors file, atomically. ModelError as `save_weights`."""
     if isinstance(model, ModelConfig):
         save_weights(network, model, class_names, path)
@@ -48,11 +46,11 @@ def write_network(
 class Network(NamedTuple):
     """A network with its weights, ready to predict, and what it is as data."""
 
-    model: ModelConfig | MethodConfig
+    model: Model
     network: Any
 
 
-def model_of(path: Path) -> ModelConfig | MethodConfig:
+def model_of(path: Path) -> Model:
     """What the file says its weights are of. Raises ModelError for a file that is none of ours."""
     config = _method_config(path)
     return load_weights(path).model.config if config is None else config

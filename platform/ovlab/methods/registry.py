@@ -17,9 +17,9 @@ from typing import Any
 from logoseg.config import ClipConfig, ModelConfig
 from logoseg.model_error import ModelError
 from ovlab.specs.errors import InputError
-from ovlab.specs.method import MethodConfig, as_options, own_method
+from ovlab.specs.method import MethodConfig, Model, as_options, own_method
 from ovlab.specs.suite import Suite
-from ovlab.specs.table import Table, Variation
+from ovlab.specs.table import Alone, Table, Variation
 from ovlab.specs.training import TrainingSpec
 from ovlab.specs.wording import one_line
 
@@ -78,6 +78,17 @@ def training_of(run: Variation, suite: Suite, seed: int, *, limit_steps: int | N
     if isinstance(spec.model, ModelConfig) or run.method is None:
         return spec
     return replace(spec, model=resolved(spec.model, own_files([run.method])))
+
+
+def subject_of(
+    run: Variation | Alone, suite: Suite, seed: int, *, limit_steps: int | None = None
+) -> TrainingSpec | Model:
+    """What a row asks for, its method resolved: a training, or a model that needs none. Raises InputError as
+    `resolved`."""
+    if isinstance(run, Variation):
+        return training_of(run, suite, seed, limit_steps=limit_steps)
+    model = run.model(suite)
+    return model if isinstance(model, ModelConfig) else resolved(model, own_files([run.method]))
 
 
 def own_files(methods: Sequence[str]) -> dict[str, str]:

@@ -12,7 +12,8 @@ from ovlab.runs.planned import PlannedTraining
 from ovlab.runs.sources import Sources
 from ovlab.shapes.shapes_benchmarks import SHAPES_NAMES
 from ovlab.specs.errors import InputError
-from ovlab.specs.evaluation import EvaluationSpec, Protocol
+from ovlab.specs.evaluation import DenseClip, EvaluationSpec, Protocol, Released, Untrained
+from ovlab.specs.method import MethodConfig, Model
 from ovlab.specs.resolved import ResolvedTraining, training_fingerprint
 from ovlab.specs.training import TrainingSpec
 from ovlab.store.artifacts import file_sha256
@@ -62,6 +63,21 @@ def resolve_training(
         data_digest=dataset.digest,
         weights_digest=None if clip_file is None else file_sha256(clip_file),
     )
+
+
+def resolve_untrained(model: Model, clip_file: Path | None, name: str) -> Untrained:
+    """A model that needs no training as a subject. `name` is for the message.
+
+    Raises InputError where CLIP's weights are random: nothing would be known.
+    """
+    if clip_file is None:
+        raise InputError(f"{name}: needs the weights of {model.clip.name}, and is not trained here; give --clip.")
+    if not clip_file.is_file():
+        raise InputError(f"{clip_file}: no such file. Give the path of a CLIP checkpoint.")
+    digest = file_sha256(clip_file)
+    if isinstance(model, MethodConfig):
+        return Released(model=model, weights_digest=digest)
+    return DenseClip(clip=model.clip, weights_digest=digest, prompt_templates=model.prompt_templates)
 
 
 def resolve_evaluation(

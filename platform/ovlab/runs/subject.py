@@ -8,17 +8,19 @@ from typing import Any, NamedTuple
 
 from logoseg.clip.released_weights import load_clip
 from logoseg.clip.shipped import shipped_clip
-from logoseg.config import ModelConfig
 from logoseg.dense_clip import DenseClip as DenseClipNetwork
 from logoseg.presets import PRESETS
 from ovlab.files.cache import weights_cache_folder
-from ovlab.methods.networks import model_of, read_network
+from ovlab.methods.networks import build_network, model_of, read_network
 from ovlab.methods.registry import NO_FILES
 from ovlab.runs.clip_files import missing
+from ovlab.runs.identity import resolve_untrained
+from ovlab.runs.planned import PlannedUntrained
+from ovlab.runs.sources import Sources
 from ovlab.specs.errors import InputError
-from ovlab.specs.evaluation import DenseClip
+from ovlab.specs.evaluation import Untrained
 from ovlab.specs.fingerprint import fingerprint
-from ovlab.specs.method import MethodConfig
+from ovlab.specs.method import MethodConfig, Model
 from ovlab.store.artifacts import fetch_weights, file_sha256
 from ovlab.store.record import TrainingRecord
 from ovlab.store.store import Store, open_store
@@ -31,8 +33,9 @@ class Subject(NamedTuple):
     called in any process."""
 
     fingerprint: str
-    config: ModelConfig | MethodConfig
+    config: Model
     open_model: Callable[[], Any]
+    untrained: Untrained | None = None
 
 
 def find_subject(
@@ -95,17 +98,28 @@ def _clip_alone(name: str, clip_file: Path | None) -> Subject:
     file = clip_file or shipped_clip(config.clip)
     if file is None:
         raise InputError(f"{name}: {missing(config.clip)}; give --clip FILE.")
-    if not file.is_file():
-        raise InputError(f"{file}: no such file. Give the path of a CLIP checkpoint.")
-    alone = DenseClip(clip=config.clip, weights_digest=file_sha256(file), prompt_templates=config.prompt_templates)
+    alone = resolve_untrained(config, file, name)
     # CLIP alone has no regions.
     without_regions = replace(config, region_alignment=False)
-    return Subject(fingerprint(alone), without_regions, partial(_open_clip, config, file.resolve()))
+    opener = partial(open_untrained, config, file.resolve(), NO_FILES)
+    return Subject(fingerprint(alone), without_regions, opener, alone)
 
 
 def _open_file(file: Path, method_files: Mapping[str, str]) -> Any:
     return read_network(file, method_files).network
 
 
-def _open_clip(config: ModelConfig, file: Path) -> DenseClipNetwork:
-    return DenseClipNetwork(config, load_clip(config.clip, file)).eval()
+def open_untrained(model: Model, clip_file: Path, method_files: Mapping[str, str]) -> Any:
+    """The network of a model that needs no training: CLIP alone, or that of another method."""
+    clip = load_clip(model.clip, clip_file)
+    if isinstance(model, MethodConfig):
+        return build_network(model, clip, method_files).eval()
+    return DenseClipNetwork(model, clip).eval()
+
+
+def opener_of(planned: PlannedUntrained, sources: Sources) -> Callable[[], Any]:
+    """What opens the network of a plan's subject that needs no training. Raises InputError where it is blocked."""
+    file = sources.clip_file(planned.preset)
+    if planned.subject is None or file is None:
+        raise InputError(" ".join(planned.problems))
+    return partial(open_untrained, planned.model, file, sources.method_files)

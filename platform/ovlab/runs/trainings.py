@@ -20,7 +20,7 @@ from ovlab.runs.context import RunContext
 from ovlab.runs.device import device_name, pick_device
 from ovlab.runs.executor import Executor
 from ovlab.runs.identity import resolve_training
-from ovlab.runs.planned import PlannedTraining, require_resolved
+from ovlab.runs.planned import PlannedTraining, require_training
 from ovlab.specs.errors import InputError, Stopped
 from ovlab.specs.events import Begun
 from ovlab.specs.resolved import training_fingerprint
@@ -42,7 +42,7 @@ def ensure_training(training: PlannedTraining, context: RunContext, executor: Ex
     Raises InputError where it is blocked, the data or the CLIP weights are not those of the plan, or another process
     trains in the run folder, and Stopped when `context.stop` says so.
     """
-    record = context.store.training(training_fingerprint(require_resolved(training)))
+    record = context.store.training(training_fingerprint(require_training(training)))
     if record is None:
         record = executor.train(training, context)
     context.listeners.on_record(record)
@@ -51,7 +51,7 @@ def ensure_training(training: PlannedTraining, context: RunContext, executor: Ex
 
 def train_into_store(training: PlannedTraining, context: RunContext, group: ProcessGroup = ALONE) -> TrainingRecord:
     """Train in this process, alone or as rank 0 of a group, and write the record. Errors as `ensure_training`."""
-    resolved, store = require_resolved(training), context.store
+    resolved, store = require_training(training), context.store
     fingerprint, device = training_fingerprint(resolved), pick_device(context.device)
     given = training_input(training, context, device)
     _fetch_state(given, context, fingerprint)
@@ -109,7 +109,7 @@ def training_input(training: PlannedTraining, context: RunContext, device: torch
 
     Raises InputError where the data or the CLIP weights are not to be found here, or are not those of the plan.
     """
-    resolved = require_resolved(training)
+    resolved = require_training(training)
     spec, sources = resolved.spec, context.sources
     dataset, clip_file = sources.dataset(spec.dataset, spec.split), sources.clip_file(training.preset)
     if resolve_training(spec, dataset, clip_file) != resolved:

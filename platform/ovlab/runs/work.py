@@ -22,16 +22,18 @@ from ovlab.metrics.evaluation_counts import ImageCounts
 from ovlab.runs.context import RunContext
 from ovlab.runs.device import pick_device
 from ovlab.specs.errors import Stopped
-from ovlab.specs.evaluation import EvaluationSpec, evaluation_fingerprint
+from ovlab.specs.evaluation import EvaluationSpec, Untrained, evaluation_fingerprint
 from ovlab.store.count_shards import CountShard, plan_shards
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class EvaluationJob:
-    """What to evaluate, and the opened split that `spec` names, whole."""
+    """What to evaluate, and the opened split that `spec` names, whole. `untrained`: what the subject is where it is no
+    training."""
 
     spec: EvaluationSpec
     dataset: SegmentationDataset
+    untrained: Untrained | None = None
 
     @property
     def fingerprint(self) -> str:

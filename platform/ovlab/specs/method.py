@@ -47,7 +47,10 @@ def as_options(values: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     return tuple((name, canonical_json(values[name])) for name in sorted(values))
 
 
-def method_name(model: ModelConfig | MethodConfig) -> str:
+Model = ModelConfig | MethodConfig
+
+
+def method_name(model: Model) -> str:
     """What a person calls the method of a model."""
     return model.method if isinstance(model, MethodConfig) else "LoGoSeg"
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import Protocol
-from ovlab.specs.method import MethodConfig, as_options, own_method
+from ovlab.specs.method import MethodConfig, Model, as_options, own_method
 from ovlab.specs.overrides import apply_overrides
 from ovlab.specs.scores import SCORES
 from ovlab.specs.suite import EVALUATION_SPLIT, Suite, place_of
@@ -97,14 +97,49 @@ class Variation:
             _changed(spec, {f"schedule.{name}": value for name, value in self.schedule.items()}), limit_steps
         )
 
-    def protocol(self, suite: Suite, training: TrainingSpec) -> Protocol:
-        """How `training`, made by this variation, is evaluated: as its backbone is, with the model's own prompts."""
-        return replace(suite.protocol(self.backbone), prompt_templates=training.model.prompt_templates)
+    def protocol(self, suite: Suite, model: Model) -> Protocol:
+        """How `model`, trained by this variation, is evaluated: as its backbone is, with the model's own prompts."""
+        return replace(suite.protocol(self.backbone), prompt_templates=model.prompt_templates)
+
+
+# The method that is CLIP and nothing behind it.
+CLIP = "clip"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Alone:
+    """A method that needs no training, on the CLIP of one of the suite's backbones: "clip", which is CLIP itself, the
+    name of another one, or FILE.py:CLASS. options: of the method."""
+
+    method: str = CLIP
+    backbone: str = "vit-b"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def preset(self, suite: Suite) -> str:
+        """The preset that says which CLIP."""
+        suite.model(self.backbone)
+        return suite.backbones[self.backbone].preset
+
+    def model(self, suite: Suite) -> Model:
+        """What is to be built; that of another method than CLIP's is not resolved."""
+        preset, own = suite.model(self.backbone), own_method(self.method)
+        if self.method == CLIP:
+            return preset
+        return MethodConfig(
+            method=own.name if own else self.method,
+            clip=preset.clip,
+            prompt_templates=preset.prompt_templates,
+            options=as_options(self.options),
+        )
+
+    def protocol(self, suite: Suite, model: Model) -> Protocol:
+        """How it is evaluated: as its backbone is, with the model's own prompts."""
+        return replace(suite.protocol(self.backbone), prompt_templates=model.prompt_templates)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """`key` is what claims and notes call it. A row has published values, a training of ours, or both.
+    """`key` is what claims and notes call it. A row has published values, a subject of ours, or both.
 
     published: the values, or "SECTION/KEY" of published.json beside the table's file. group: rows of one group are
     compared with one another. details: entries of the table's detail columns, where the published row has none.
@@ -114,7 +149,7 @@ class Row:
     label: str
     group: str = ""
     published: Published | str | None = None
-    run: Variation | None = None
+    run: Variation | Alone | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -4,10 +4,9 @@ from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 from typing import TypeVar
 
-from logoseg.config import ModelConfig
 from ovlab.runs.planned import Estimate
 from ovlab.specs.evaluation import EvaluationSpec
-from ovlab.specs.method import MethodConfig, method_name
+from ovlab.specs.method import Model, method_name
 from ovlab.specs.training import TrainingSpec
 from ovlab.store.record import Cost, EvaluationRecord, TrainingRecord
 
@@ -28,7 +27,7 @@ class Speeds:
         same = [record for record in alike if record.training.spec.model == spec.model]
         return _estimate(same or alike, num_steps, lambda record: record.num_steps)
 
-    def evaluation(self, spec: EvaluationSpec, model: ModelConfig | MethodConfig, num_images: int) -> Estimate | None:
+    def evaluation(self, spec: EvaluationSpec, model: Model, num_images: int) -> Estimate | None:
         """For `num_images` images of `spec` with `model`: from runs of the same model, else from variants of it."""
         alike = [
             record
@@ -47,7 +46,7 @@ def _work_of(spec: TrainingSpec) -> tuple[object, ...]:
     return (*_cost_class(spec.model), spec.augmentation.crop_size, spec.schedule.batch_size, spec.schedule.precision)
 
 
-def _cost_class(model: ModelConfig | MethodConfig) -> tuple[object, ...]:
+def _cost_class(model: Model) -> tuple[object, ...]:
     return (method_name(model), model.clip)
 
 
