@@ -107,10 +107,10 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def _folder(arguments: argparse.Namespace) -> Path | None:
-    """Where scores go without a store: beside the weights by default; None for CLIP alone, which has no folder."""
-    from ovlab.runs.subject import CLIP_ALONE, weights_file
+    """Where scores go without a store: beside the weights by default; None for METHOD:..., which has no folder."""
+    from ovlab.runs.subject import is_run, weights_file
 
-    if arguments.out is not None or arguments.weights.startswith(CLIP_ALONE):
+    if arguments.out is not None or not is_run(arguments.weights):
         return arguments.out
     run = Path(arguments.weights)
     file = weights_file(run)

@@ -91,8 +91,8 @@ def training_spec(arguments: argparse.Namespace) -> TrainingSpec:
     if arguments.method is not None:
         from ovlab.methods.registry import named_method  # torch, which --help does not need
 
-        method = named_method(arguments.method, model.clip, parse_options(arguments.option))
-        spec = replace(spec, model=method)
+        method = named_method(arguments.method, arguments.preset, parse_options(arguments.option))
+        spec = replace(spec, model=method, augmentation=_augmentation(arguments.data, method.clip.image_size))
     spec = apply_overrides(spec, arguments.set)
     require_crop_fits(spec)
     return spec

@@ -8,14 +8,15 @@ import hashlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from logoseg.config import ClipConfig, ModelConfig
+from logoseg.config import ModelConfig
 from logoseg.model_error import ModelError
+from logoseg.presets import PRESETS
 from ovlab.specs.errors import InputError
 from ovlab.specs.method import MethodConfig, Model, as_options, own_method
 from ovlab.specs.suite import Suite
@@ -46,30 +47,59 @@ def method_class(config: MethodConfig, files: Mapping[str, str]) -> type[Any]:
     return found
 
 
-def resolved(config: MethodConfig, files: Mapping[str, str]) -> MethodConfig:
-    """With all options, those of the defaults among them, and the revision of the code that is here.
+def resolved(config: MethodConfig, files: Mapping[str, str], preset: str) -> MethodConfig:
+    """With all options, those of the method's preset or of its defaults among them, and the revision of the code here.
 
-    Raises InputError as `method_class`, and for an option that the method does not have or refuses.
+    `preset`: the one of LoGoSeg whose CLIP it stands on. Raises InputError as `method_class`, for a CLIP on which the
+    method does not stand, and for an option that it does not have or refuses.
     """
     found, revision = _find(config.method, files)
-    known = {field.name for field in fields(found.Config)} - {*_SHARED}
+    presets = getattr(found, "presets", None)
+    if presets is None:
+        base = _checked(config, lambda: found.Config(clip=config.clip, prompt_templates=config.prompt_templates))
+    elif preset in presets:
+        base = presets[preset]()
+    else:
+        raise InputError(f"method {config.method}: does not stand on {preset}, but on {', '.join(presets)}.")
+    known = {field.name for field in fields(found.Config)} - {"clip"}
     for name in config.values:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
-            nearest = f" The nearest is {near[0]!r}." if near else " It has none."
-            raise InputError(f"method {config.method}: no option {name!r}.{nearest}")
-    whole = own_config(found, config)
-    values = {name: getattr(whole, name) for name in known}
-    return replace(config, options=as_options(values), revision=revision, prompt_templates=whole.prompt_templates)
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+            raise InputError(f"method {config.method}: no option {name!r}. The nearest is {near!r}.")
+    return _described(config.method, revision, _checked(config, lambda: replace(base, **_values(config))))
+
+
+def of_network(method: str, network: Any, files: Mapping[str, str]) -> MethodConfig:
+    """What a network that was read from published weights is as data; it keeps its Config as `config`."""
+    return _described(method, _find(method, files)[1], network.config)
 
 
 def own_config(found: type[Any], config: MethodConfig) -> Any:
     """The `Config` of a method's class, with these values. Raises InputError for what it refuses."""
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in config.values.items()}
+    given = {"clip": config.clip, "prompt_templates": config.prompt_templates, **_values(config)}
+    return _checked(config, lambda: found.Config(**given))
+
+
+def _values(config: MethodConfig) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in config.values.items()}
+
+
+def _checked(config: MethodConfig, make: Callable[[], Any]) -> Any:
     try:
-        return found.Config(clip=config.clip, prompt_templates=config.prompt_templates, **values)
+        return make()
     except (ModelError, ValueError, TypeError) as error:
         raise InputError(f"method {config.method}: {one_line(error)}") from None
+
+
+def _described(method: str, revision: str, config: Any) -> MethodConfig:
+    options = {field.name: getattr(config, field.name) for field in fields(config) if field.name not in _SHARED}
+    return MethodConfig(
+        method=method,
+        clip=config.clip,
+        prompt_templates=config.prompt_templates,
+        options=as_options(options),
+        revision=revision,
+    )
 
 
 def training_of(run: Variation, suite: Suite, seed: int, *, limit_steps: int | None = None) -> TrainingSpec:
@@ -77,7 +107,8 @@ def training_of(run: Variation, suite: Suite, seed: int, *, limit_steps: int | N
     spec = run.training(suite, seed, limit_steps=limit_steps)
     if isinstance(spec.model, ModelConfig) or run.method is None:
         return spec
-    return replace(spec, model=resolved(spec.model, own_files([run.method])))
+    model = resolved(spec.model, own_files([run.method]), run.preset(suite))
+    return replace(spec, model=model, augmentation=replace(spec.augmentation, crop_size=model.clip.image_size))
 
 
 def subject_of(
@@ -88,7 +119,7 @@ def subject_of(
     if isinstance(run, Variation):
         return training_of(run, suite, seed, limit_steps=limit_steps)
     model = run.model(suite)
-    return model if isinstance(model, ModelConfig) else resolved(model, own_files([run.method]))
+    return model if isinstance(model, ModelConfig) else resolved(model, own_files([run.method]), run.preset(suite))
 
 
 def own_files(methods: Sequence[str]) -> dict[str, str]:
@@ -106,11 +137,25 @@ def own_files_of(tables: Iterable[Table]) -> dict[str, str]:
     return own_files(list(dict.fromkeys(method for method in methods if method is not None)))
 
 
-def named_method(method: str, clip: ClipConfig, options: Mapping[str, Any]) -> MethodConfig:
-    """A method as it is written on a command line, resolved."""
-    own = own_method(method)
-    config = MethodConfig(method=own.name if own else method, clip=clip, options=as_options(options))
-    return resolved(config, own_files([method]))
+def named_method(method: str, preset: str, options: Mapping[str, Any]) -> MethodConfig:
+    """A method as it is written on a command line, on the CLIP of a preset, resolved."""
+    own, model = own_method(method), PRESETS[preset]()
+    config = MethodConfig(
+        method=own.name if own else method,
+        clip=model.clip,
+        prompt_templates=model.prompt_templates,
+        options=as_options(options),
+    )
+    return resolved(config, own_files([method]), preset)
+
+
+def released_network(method: str, file: Path, files: Mapping[str, str]) -> Any:
+    """The network of weights that the authors of a method published. Raises InputError for a method that reads none,
+    and ModelError for another file."""
+    found, _ = _find(method, files)
+    if not hasattr(found, "from_released"):
+        raise InputError(f"method {method}: reads no published weights; name a preset, as in {method}:shapes-vit-s.")
+    return found.from_released(file)
 
 
 def _find(name: str, files: Mapping[str, str]) -> tuple[type[Any], str]:
