@@ -57,7 +57,7 @@ def test_method_whose_file_changes_is_another_and_is_refused_where_the_first_was
     second = named_method(f"{file}:Whole", PRESET, {})
 
     assert fingerprint(first) != fingerprint(second)
-    with pytest.raises(InputError, match="method Whole: its code is .* here, and .* where it was planned"):
+    with pytest.raises(InputError, match=r"method Whole: its code is .* here, and .* where it was planned"):
         method_class(first, {"Whole": file})
 
 
