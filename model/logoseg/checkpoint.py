@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
 
 from logoseg.clip.released_weights import first_non_finite, load_strictly
 from logoseg.config import ModelConfig, model_config_from_dict
@@ -33,18 +33,7 @@ def save_weights(model: nn.Module, config: ModelConfig, class_names: Sequence[st
     Raises ModelError, and writes nothing, for a weight that holds NaN or infinity.
     """
     description = {"format": FORMAT, "config": dataclasses.asdict(config), "class_names": list(class_names)}
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    diverged = first_non_finite(tensors)
-    if diverged is not None:
-        raise ModelError(f"{path}: not written: {diverged} holds NaN or infinity.")
-    # One key, because safetensors writes several in any order and equal weights must be equal files.
-    content = save(tensors, metadata={_KEY: json.dumps(description, sort_keys=True)})
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    write_described(model.state_dict(), {_KEY: description}, path)
 
 
 def load(path: str | Path) -> LoGoSeg:
@@ -70,6 +59,26 @@ def load_weights(path: Path) -> Weights:
     model = LoGoSeg(config)
     load_strictly(model, state, path)
     return Weights(model.eval(), tuple(class_names))
+
+
+def write_described(state: Mapping[str, Tensor], description: Mapping[str, Any], path: Path) -> None:
+    """Write weights and what they are, plain values under one key, into a safetensors file, atomically.
+
+    Raises ModelError, and writes nothing, for a weight that holds NaN or infinity.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    diverged = first_non_finite(tensors)
+    if diverged is not None:
+        raise ModelError(f"{path}: not written: {diverged} holds NaN or infinity.")
+    # One key, because safetensors writes several in any order and equal weights must be equal files.
+    ((key, value),) = description.items()
+    content = save(tensors, metadata={key: json.dumps(value, sort_keys=True)})
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
 
 
 def _described(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:

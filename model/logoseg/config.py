@@ -17,6 +17,10 @@ SMALLEST_SIDE, LARGEST_SIDE = 8, 4096
 # Of widths, heads, states, regions and layers. What is above is a slip of the keyboard.
 LARGEST_WIDTH, LARGEST_GRID, LARGEST_DEPTH = 4096, 256, 64
 
+# What makes logits scores: "sigmoid" and "identity" class by class, "softmax" over the classes, at the resolution of
+# the logits.
+Activation = Literal["sigmoid", "softmax", "identity"]
+
 
 def require_range(name: str, value: int | float, low: int | float, high: int | float) -> None:
     """Raises ModelError unless `value` is a number in [low, high]."""
@@ -120,6 +124,11 @@ class ModelConfig:
             raise ModelError(f"ModelConfig.prior_weight must be in [0, 1] or 'adaptive', got {self.prior_weight}.")
         if not self.prompt_templates or any("{}" not in template for template in self.prompt_templates):
             raise ModelError("ModelConfig.prompt_templates must be templates that each hold {} for the class name.")
+
+    @property
+    def fewest_tokens(self) -> int:
+        """A side that it can work on, in tokens: one for each region."""
+        return self.region_grid if self.region_alignment else 1
 
 
 def model_config_from_dict(values: Mapping[str, Any]) -> ModelConfig:

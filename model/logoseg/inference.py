@@ -3,7 +3,8 @@
     logits_of = lambda views: network(views, text)
     labels = segment(logits_of, image, WholeImage(size=768))
 
-Scores are sigmoids, as the network is trained with one binary problem a class. No threshold, no background class.
+Scores are sigmoids, as LoGoSeg is trained with one binary problem a class; other methods have another `Activation`. No
+threshold, no background class.
 
 Axes: V views, N classes, h x w logits, H x W pixels of the photograph.
 """
@@ -14,8 +15,9 @@ import torch
 from jaxtyping import Float, Int32
 from torch import Tensor
 
-from logoseg.config import Inference, SlidingWindow
-from logoseg.ops.sliding_window import winners_from_windows
+from logoseg.config import Activation, Inference, SlidingWindow
+from logoseg.model_error import ModelError
+from logoseg.ops.sliding_window import winners_from_score_windows, winners_from_windows
 from logoseg.ops.upsample_argmax import MEMORY_LIMIT_BYTES, Winners, upsample_max
 from logoseg.views import views, window_offsets
 
@@ -52,10 +54,13 @@ def labels_from_views(
     inference: Inference,
     size: tuple[int, int],
     *,
+    activation: Activation = "sigmoid",
     memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
 ) -> Int32[Tensor, "H W"]:
     """The class of each of `size` = (H, W) pixels, from the logits of the views that `logoseg.views` made."""
-    return winners_from_views(logits, inference, size, memory_limit_bytes=memory_limit_bytes).labels
+    return winners_from_views(
+        logits, inference, size, activation=activation, memory_limit_bytes=memory_limit_bytes
+    ).labels
 
 
 @torch.no_grad()
@@ -64,18 +69,19 @@ def winners_from_views(
     inference: Inference,
     size: tuple[int, int],
     *,
+    activation: Activation = "sigmoid",
     memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
 ) -> Winners:
     """`labels_from_views` with the winning scores.
 
     At most `memory_limit_bytes` of scores above the resolution of the logits are held at a time (one class at least);
-    the answer does not depend on it. ValueError if a logit is NaN or infinite, if an axis is empty, or if V is not the
-    number of views.
+    the answer does not depend on it. ModelError if a logit is NaN or infinite, ValueError if an axis is empty, or if V
+    is not the number of views.
     """
     if logits.numel() == 0 or min(size) < 1:
         raise ValueError(f"Logits and size must have no empty axis, got {tuple(logits.shape)} and {size}.")
     if not torch.stack(torch.aminmax(logits)).isfinite().all():
-        raise ValueError(
+        raise ModelError(
             "The model's logits must be finite, got NaN or infinity. Mask a class by a low logit, say -100."
         )
     logits = logits.detach() if logits.dtype in (torch.float32, torch.float64) else logits.detach().float()
@@ -83,8 +89,18 @@ def winners_from_views(
         if len(logits) != 1:
             raise ValueError(f"WholeImage has one view, got logits of {len(logits)}.")
         # SED takes the sigmoid before the up-sampling.
-        return upsample_max(logits[0].sigmoid(), size, memory_limit_bytes=memory_limit_bytes)
+        return upsample_max(_scores(logits, activation)[0], size, memory_limit_bytes=memory_limit_bytes)
     num_views = len(window_offsets(inference)) ** 2 + inference.global_view
     if len(logits) != num_views:
         raise ValueError(f"This SlidingWindow has {num_views} views, got logits of {len(logits)}.")
-    return winners_from_windows(logits, inference, size, memory_limit_bytes=memory_limit_bytes)
+    if activation == "sigmoid":  # which CAT-Seg takes after the up-sampling to the window
+        return winners_from_windows(logits, inference, size, memory_limit_bytes=memory_limit_bytes)
+    return winners_from_score_windows(
+        _scores(logits, activation), inference, size, memory_limit_bytes=memory_limit_bytes
+    )
+
+
+def _scores(logits: Float[Tensor, "V N h w"], activation: Activation) -> Float[Tensor, "V N h w"]:
+    if activation == "sigmoid":
+        return logits.sigmoid()
+    return logits.softmax(dim=1) if activation == "softmax" else logits

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from logoseg.alignment import PlainGuidance, RegionAlignment
 from logoseg.clip.text_encoder import TextEncoder
 from logoseg.clip.towers import build_clip
-from logoseg.config import ModelConfig
+from logoseg.config import Activation, ModelConfig
 from logoseg.decoder import ClassVolumeDecoder, PixelEmbeddingDecoder
 from logoseg.fusion import CrossModalFusion, PlainProjection
 from logoseg.image_encoder import ImageFeatures, build_image_encoder
@@ -29,12 +29,15 @@ REJECTED = -100.0
 class LoGoSeg(nn.Module):
     """Images and text features to one logit map a class, at four times the token grid."""
 
+    activation: Activation = "sigmoid"
+
     def __init__(self, config: ModelConfig, clip: nn.Module | None = None) -> None:
         """A network to be trained. It takes over the towers of `clip` (see logoseg.checkpoint.load_clip), or builds
         them with random weights."""
         super().__init__()
         clip = build_clip(config.clip) if clip is None else clip
         self.config = config
+        self.prompt_templates, self.input_size = config.prompt_templates, config.clip.image_size
         self.image_encoder = build_image_encoder(clip, config.clip)
         self.text_encoder = TextEncoder(clip)
         joint_dim, dim = self.image_encoder.joint_dim, config.guidance_dim
@@ -86,9 +89,17 @@ class LoGoSeg(nn.Module):
         """V, F_mid and S_1, S_2; independent of the vocabulary, so several vocabularies can share it."""
         return self.image_encoder(images)
 
-    def encode_text(self, class_names: Sequence[str]) -> Float[Tensor, "N P C"]:
-        """T for plain class names; for synonyms and the disk cache see logoseg.clip.text_encoder."""
-        return self.text_encoder([(name,) for name in class_names], self.config.prompt_templates)
+    def encode_text(
+        self, names: Sequence[str | Sequence[str]], templates: Sequence[str] | None = None
+    ) -> Float[Tensor, "N P C"]:
+        """T of classes, each a word or a few synonyms, in the prompts of `templates`, by default those it was trained
+        with. For the disk cache see logoseg.clip.text_encoder."""
+        synonyms = [(name,) if isinstance(name, str) else name for name in names]
+        return self.text_encoder(synonyms, self.prompt_templates if templates is None else templates)
+
+    def text_digest(self) -> str:
+        """sha256 of the weights that T depends on."""
+        return self.text_encoder.digest()
 
     def head(
         self,

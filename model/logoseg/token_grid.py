@@ -4,14 +4,25 @@ anything runs. No torch here."""
 import json
 import re
 from functools import cache
+from typing import Protocol, runtime_checkable
 
 from logoseg.clip.shipped import CLIP_CONFIGS
-from logoseg.config import SIDE_MULTIPLE, Inference, ModelConfig, SlidingWindow
+from logoseg.config import SIDE_MULTIPLE, ClipConfig, Inference, SlidingWindow
 from logoseg.model_error import ModelError
 
 # Pixels a token of the ConvNeXts: of the released ones, and of our own (logoseg.clip.small_convnext).
 _CONVNEXT, _OWN_CONVNEXT = 32, 8
 _VIT = re.compile(r"ViT-[A-Za-z0-9]+-(\d+)")
+
+
+@runtime_checkable
+class OnGrid(Protocol):
+    """A model as data: the towers underneath, and the fewest tokens a side that it can work on."""
+
+    @property
+    def clip(self) -> ClipConfig: ...
+    @property
+    def fewest_tokens(self) -> int: ...
 
 
 @cache
@@ -31,12 +42,12 @@ def token_stride(name: str) -> int | None:
     return _OWN_CONVNEXT if name.startswith("shapes-convnext") else patch_size(name)
 
 
-def require_regions(model: ModelConfig, shape: tuple[int, int], what: str) -> None:
+def require_regions(model: OnGrid, shape: tuple[int, int], what: str) -> None:
     """Raises ModelError, which begins with `what`, for a height and width in pixels of fewer tokens than the model has
     regions a side."""
     name, (height, width) = model.clip.name, shape
     stride = token_stride(name)
-    needed = model.region_grid if model.region_alignment else 1
+    needed = model.fewest_tokens
     if stride is not None and min(shape) // stride < needed:
         raise ModelError(
             f"{what} is {height} x {width} pixels, {height // stride} x {width // stride} tokens of {name}; "
@@ -44,7 +55,7 @@ def require_regions(model: ModelConfig, shape: tuple[int, int], what: str) -> No
         )
 
 
-def require_patches(model: ModelConfig, shape: tuple[int, int], what: str) -> None:
+def require_patches(model: OnGrid, shape: tuple[int, int], what: str) -> None:
     """Raises ModelError, which begins with `what`, for a height and width in pixels that are not whole patches."""
     name, (height, width) = model.clip.name, shape
     patch = patch_size(name)
@@ -52,7 +63,7 @@ def require_patches(model: ModelConfig, shape: tuple[int, int], what: str) -> No
         raise ModelError(f"{what} is {height} x {width} pixels; both sides must be multiples of {patch} for {name}.")
 
 
-def require_views(model: ModelConfig, inference: Inference) -> None:
+def require_views(model: OnGrid, inference: Inference) -> None:
     """Both, of the smallest view of `inference`."""
     if isinstance(inference, SlidingWindow):
         side = inference.input_size

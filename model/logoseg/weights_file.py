@@ -54,6 +54,15 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise ModelError(f"{path}: a safetensors file that is cut off or damaged ({error}); {_AGAIN}.") from None
 
 
+def read_metadata(path: Path) -> dict[str, str]:
+    """The metadata of a safetensors file alone. Errors as `read_safetensors`."""
+    try:
+        with safe_open(path, "pt") as file:
+            return file.metadata() or {}
+    except SafetensorError as error:
+        raise ModelError(f"{path}: a safetensors file that is cut off or damaged ({error}); {_AGAIN}.") from None
+
+
 def kind_of(value: Any) -> str:
     """What a value is, for a message: "a list"."""
     return f"a {type(value).__name__}"

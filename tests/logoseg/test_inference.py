@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from logoseg.config import Inference, SlidingWindow, WholeImage
+from logoseg.config import Activation, Inference, SlidingWindow, WholeImage
 from logoseg.inference import labels_from_views, segment, segment_with_scores, winners_from_views
 
 WINDOWS = SlidingWindow(size=80, kernel=48, stride=32, input_size=48)
@@ -101,3 +101,38 @@ def test_labels_from_views_logit_not_finite_is_refused(inference: Inference, num
 def test_labels_from_views_no_class_is_refused() -> None:
     with pytest.raises(ValueError, match="empty"):
         labels_from_views(torch.zeros(1, 0, 4, 4), WholeImage(size=32), (8, 8))
+
+
+@pytest.mark.parametrize("activation", ["identity", "softmax"])
+@pytest.mark.parametrize("inference", [WholeImage(size=64), WINDOWS])
+def test_scores_that_are_no_sigmoids_are_made_at_the_tokens_and_then_resized_and_averaged(
+    inference: Inference, activation: Activation
+) -> None:
+    torch.manual_seed(0)
+    num_views = 1 if isinstance(inference, WholeImage) else 5
+    logits = 3 * torch.randn(num_views, 6, 5, 5)
+
+    labels, scores = winners_from_views(logits, inference, (37, 51), activation=activation)
+
+    made = logits.double().softmax(dim=1) if activation == "softmax" else logits.double()
+    expected = resized_and_averaged(made, inference, (37, 51))
+    best = expected.max(dim=0)
+    assert torch.allclose(scores.double(), best.values, atol=1e-5)
+    assert torch.equal(labels.long(), best.indices)
+
+
+def resized_and_averaged(scores: Tensor, inference: Inference, size: tuple[int, int]) -> Tensor:
+    """In float64, all classes at once."""
+
+    def resized(maps: Tensor, shape: tuple[int, int]) -> Tensor:
+        return F.interpolate(maps[None], shape, mode="bilinear", align_corners=False)[0]
+
+    if isinstance(inference, WholeImage):
+        return resized(scores[0], size)
+    side, kernel = inference.size, inference.kernel
+    windows, seen = torch.zeros(len(scores[0]), side, side).double(), torch.zeros(side, side).double()
+    for view, (top, left) in zip(scores, [(0, 0), (0, 32), (32, 0), (32, 32)], strict=False):
+        windows[:, top : top + kernel, left : left + kernel] += resized(view, (kernel, kernel))
+        seen[top : top + kernel, left : left + kernel] += 1
+    whole = resized(resized(scores[-1], (kernel, kernel)), (side, side))
+    return resized((windows / seen + whole) / 2, size)

@@ -150,13 +150,13 @@ def die_in_save(step: int) -> dict[str, Any]:
 
 
 def die_before_the_weights_are_named() -> dict[str, Any]:
-    save_weights = loop.save_weights
+    save_weights = loop.write_network
 
     def save_elsewhere(model: nn.Module, config: ModelConfig, class_names: Sequence[str], path: Path) -> None:
         save_weights(model, config, class_names, path.with_name("weights.unfinished"))
         die()
 
-    loop.save_weights = save_elsewhere
+    loop.write_network = save_elsewhere
     return {}
 
 

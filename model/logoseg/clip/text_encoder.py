@@ -54,7 +54,7 @@ class TextEncoder(nn.Module):
 
 
 def cached_text(
-    encoder: TextEncoder, class_names: Sequence[Sequence[str]], templates: Sequence[str], cache_folder: Path
+    encoder: Any, class_names: Sequence[Sequence[str]], templates: Sequence[str], cache_folder: Path
 ) -> Float[Tensor, "N P C"]:
     """T from `cache_folder` if it was computed before with the same weights, names and templates; else compute it."""
     key = hashlib.sha256(repr((encoder.digest(), [tuple(n) for n in class_names], tuple(templates))).encode())

@@ -25,7 +25,7 @@ from ovlab.runs.executor import Executor
 from ovlab.runs.here import Here
 from ovlab.runs.sources import Sources
 from ovlab.specs.suite import SHAPES
-from ovlab.specs.table import Row, Table
+from ovlab.specs.table import Row, Table, Variation
 from ovlab.specs.table_file import load_table
 from ovlab.store.journal import read_journal
 from ovlab.store.store import open_store
@@ -95,7 +95,7 @@ def run(arguments: argparse.Namespace) -> Report:
 def _small(table: Table) -> Table:
     def small(row: Row) -> Row:
         variation = row.run
-        if variation is None:
+        if not isinstance(variation, Variation):
             return row
         return replace(row, run=replace(variation, model={**_SMALL, **variation.model}, schedule={"batch_size": 1}))
 

@@ -71,14 +71,14 @@ def _runs(tables: Sequence[Table]) -> Iterator[tuple[TrainingRecord, Protocol, t
             finished=_TIME,
             provenance={},
         )
-        yield record, variation.protocol(SHAPES, spec), benchmarks
+        yield record, variation.protocol(SHAPES, spec.model), benchmarks
 
 
 def _declared(tables: Iterable[Table]) -> Iterator[tuple[Variation, int, tuple[str, ...]]]:
     for table in tables:
         benchmarks = tuple(dict.fromkeys(SHAPES.benchmark(column.benchmark) for column in table.columns))
         for row in table.rows:
-            if row.run is not None:
+            if isinstance(row.run, Variation):
                 yield from ((row.run, seed, benchmarks) for seed in table.seeds)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from ovlab.commands.count_option import require_at_least_one
 from ovlab.commands.executor_option import add_workers
+from ovlab.commands.method_option import add_method_files
 from ovlab.specs.evaluation import BOUNDARY, PROTOCOLS
 from ovlab.specs.suite import SUITES
 
@@ -43,6 +44,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         metavar="RUN",
         help="folder of a run, a weights.safetensors, or clip:PRESET for CLIP alone without any training",
     )
+    add_method_files(parser)
     parser.add_argument("--clip", type=Path, metavar="FILE", help="released CLIP weights, for clip:PRESET")
     data = parser.add_mutually_exclusive_group(required=True)
     data.add_argument("--data", nargs="+", help="folders, prepared shards, or shapes sets; see `ovlab data list`")
@@ -105,10 +107,10 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def _folder(arguments: argparse.Namespace) -> Path | None:
-    """Where scores go without a store: beside the weights by default; None for CLIP alone, which has no folder."""
-    from ovlab.runs.subject import CLIP_ALONE, weights_file
+    """Where scores go without a store: beside the weights by default; None for METHOD:..., which has no folder."""
+    from ovlab.runs.subject import is_run, weights_file
 
-    if arguments.out is not None or arguments.weights.startswith(CLIP_ALONE):
+    if arguments.out is not None or not is_run(arguments.weights):
         return arguments.out
     run = Path(arguments.weights)
     file = weights_file(run)

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from ovlab.commands.count_option import require_at_least_one
 from ovlab.commands.store_option import add_store
+from ovlab.specs.method import method_name
 from ovlab.specs.suite import SUITES, suite_named
 from ovlab.specs.wording import clock
 
 if TYPE_CHECKING:
-    from ovlab.runs.planned import Estimate, PlannedEvaluation, PlannedRun, PlannedTraining
+    from ovlab.runs.planned import Estimate, PlannedEvaluation, PlannedRun, PlannedTraining, PlannedUntrained
     from ovlab.runs.sources import Sources
     from ovlab.store.store import Store
     from ovlab.sweeps.sweep import Plan
@@ -75,6 +76,7 @@ def execute(arguments: argparse.Namespace) -> int:
 def planned(arguments: argparse.Namespace) -> "tuple[Plan, Store, Sources]":
     """The plan that the arguments ask for, with the store it was held against and the places it was made from."""
     from ovlab.datasets.places import parse_places
+    from ovlab.methods.registry import own_files_of
     from ovlab.runs.sources import Sources, parse_clip_files
     from ovlab.specs.table import places_of
     from ovlab.specs.table_file import load_table
@@ -85,7 +87,8 @@ def planned(arguments: argparse.Namespace) -> "tuple[Plan, Store, Sources]":
     store = open_store(arguments.store)
     tables = [load_table(name) for name in dict.fromkeys(arguments.tables)]
     places = places_of(tables) | parse_places(arguments.data)
-    sources = Sources(places=places, clip_files=parse_clip_files(arguments.clip))
+    files = own_files_of(tables)
+    sources = Sources(places=places, clip_files=parse_clip_files(arguments.clip), method_files=files)
     plan = make_plan(
         tables,
         suite_named(arguments.suite),
@@ -119,7 +122,7 @@ def print_plan(plan: "Plan", *, evaluations: bool = False) -> None:
 
 def totals(plan: "Plan") -> str:
     """How many trainings and evaluations there are, how many are missing, and what those will cost."""
-    trainings = [run.training for run in plan.runs]
+    trainings = [run.training for run in plan.runs if run.training.num_steps]
     evaluations = [part for run in plan.runs for part in run.evaluations]
     missing = [part for run in plan.runs for part in run.parts if part.status == "missing"]
     lines = [f"{_counted('training', trainings)}; {_counted('evaluation', evaluations)}."]
@@ -151,7 +154,7 @@ def _add_run(table: Any, run: "PlannedRun", evaluations: bool) -> None:
     table.add_row(
         _short(training.fingerprint),
         "\n".join(f"{name}: {', '.join(keys)}" for name, keys in _rows_by_table(run).items()),
-        str(training.spec.seed),
+        "" if training.seed is None else str(training.seed),
         _training_state(training),
         f"{done} of {len(run.evaluations)}",
         _still(run),
@@ -162,10 +165,10 @@ def _add_run(table: Any, run: "PlannedRun", evaluations: bool) -> None:
         table.add_row(f"  {_short(part.fingerprint)}", f"  {part.benchmark}", "", "", _shards(part), _cost(part))
 
 
-def _training_state(training: "PlannedTraining") -> str:
+def _training_state(training: "PlannedTraining | PlannedUntrained") -> str:
     if training.status == "missing" and training.step:
-        return f"step {training.step} of {training.spec.schedule.steps}"
-    return training.status
+        return f"step {training.step} of {training.num_steps}"
+    return "none needed" if training.status == "done" and not training.num_steps else training.status
 
 
 def _shards(part: "PlannedEvaluation") -> str:
@@ -196,21 +199,22 @@ def _rows_by_table(run: "PlannedRun") -> dict[str, list[str]]:
     return found
 
 
-def _counted(what: str, parts: "Sequence[PlannedTraining | PlannedEvaluation]") -> str:
+def _counted(what: str, parts: "Sequence[PlannedTraining | PlannedUntrained | PlannedEvaluation]") -> str:
     counts = {status: sum(part.status == status for part in parts) for status in ("done", "missing", "blocked")}
     named = ", ".join(f"{number} {status}" for status, number in counts.items() if number)
     return f"{len(parts)} {what}{'' if len(parts) == 1 else 's'}: {named or 'none'}"
 
 
-def _training_json(training: "PlannedTraining") -> dict[str, Any]:
+def _training_json(training: "PlannedTraining | PlannedUntrained") -> dict[str, Any]:
     return {
         "fingerprint": training.fingerprint,
         "preset": training.preset,
-        "data": training.spec.dataset,
-        "seed": training.spec.seed,
+        "method": method_name(training.model),
+        "data": training.data,
+        "seed": training.seed,
         "status": training.status,
         "step": training.step,
-        "num_steps": training.spec.schedule.steps,
+        "num_steps": training.num_steps,
         "problems": training.problems,
         "estimate": _estimate_json(training.estimate),
     }

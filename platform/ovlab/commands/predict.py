@@ -2,9 +2,9 @@
 
 import argparse
 import json
-from dataclasses import replace
 from pathlib import Path
 
+from ovlab.commands.method_option import add_method_files
 from ovlab.specs.errors import InputError
 from ovlab.specs.wording import is_unicode, percent
 
@@ -30,6 +30,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser.add_argument(
         "--weights", required=True, metavar="RUN", help="folder of a run, its weights file, or clip:PRESET"
     )
+    add_method_files(parser)
     parser.add_argument("--classes", required=True, help='the words, with commas: "road, car, tree"')
     parser.add_argument("--out", type=Path, default=Path(), help="folder to write to (default: here)")
     parser.add_argument("--size", type=int, help="side in pixels at which the model runs (default: that of its preset)")
@@ -42,16 +43,15 @@ def execute(arguments: argparse.Namespace) -> int:
     words = parse_words(arguments.classes)
     from logoseg.token_grid import require_views
     from ovlab.evaluation.prediction import predict_photograph, read_image, write_prediction
+    from ovlab.methods.registry import own_files
     from ovlab.runs.device import pick_device
-    from ovlab.runs.subject import CLIP_ALONE, find_subject
+    from ovlab.runs.subject import find_subject
     from ovlab.specs.evaluation import whole
 
     image, device = read_image(arguments.photograph), pick_device(arguments.device)
-    subject = find_subject(arguments.weights)
+    subject = find_subject(arguments.weights, method_files=own_files(arguments.method))
     protocol = whole(subject.config.clip.image_size if arguments.size is None else arguments.size)
-    require_views(
-        replace(subject.config, region_alignment=not arguments.weights.startswith(CLIP_ALONE)), protocol.inference
-    )
+    require_views(subject.config, protocol.inference)
     labels = predict_photograph(subject.open_model(), image, words, protocol, device)
     written = write_prediction(arguments.out, arguments.photograph.stem, image, labels, words)
     shares = {word: float((labels == index).mean()) for index, word in enumerate(words)}

@@ -6,11 +6,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from logoseg.config import ModelConfig
 from logoseg.token_grid import require_views
 from ovlab.commands.executor_option import executor_of
 from ovlab.datasets.opening import open_dataset
 from ovlab.datasets.sample import SegmentationDataset
+from ovlab.methods.registry import own_files
 from ovlab.runs.context import RunContext
 from ovlab.runs.device import named_device, pick_device
 from ovlab.runs.evaluations import ensure_evaluations
@@ -18,10 +18,11 @@ from ovlab.runs.identity import resolve_evaluation
 from ovlab.runs.interruption import stop_on_signals
 from ovlab.runs.journaling import journaled
 from ovlab.runs.progress import ProgressLine
-from ovlab.runs.subject import CLIP_ALONE, find_subject
+from ovlab.runs.subject import find_subject
 from ovlab.runs.work import EvaluationJob
 from ovlab.specs.evaluation import Protocol, protocol_hash, sliding_window, whole, whole_768, with_boundary
 from ovlab.specs.events import RunHeader
+from ovlab.specs.method import Model
 from ovlab.store.record import EvaluationRecord
 from ovlab.store.store import open_store
 from ovlab.tracking.provenance import provenance
@@ -33,12 +34,12 @@ def score(arguments: argparse.Namespace, names: Sequence[str], place: str) -> li
     # Before anything is read or written. The other processes may be on machines with other devices.
     (pick_device if arguments.workers == 1 else named_device)(arguments.device)
     store = open_store(place)
-    subject = find_subject(arguments.weights, arguments.clip, store)
+    subject = find_subject(arguments.weights, arguments.clip, store, own_files(arguments.method))
     protocol = _protocol(arguments, subject.config)
 
     def job(dataset: SegmentationDataset) -> EvaluationJob:
         spec = resolve_evaluation(subject.fingerprint, dataset, arguments.split, protocol, num_images=arguments.limit)
-        return EvaluationJob(spec, dataset)
+        return EvaluationJob(spec, dataset, subject.untrained)
 
     jobs = [job(open_dataset(name, arguments.split)) for name in names]
     made_with = provenance()
@@ -68,14 +69,13 @@ def score(arguments: argparse.Namespace, names: Sequence[str], place: str) -> li
     return [_scores(record, arguments) for record in records]
 
 
-def _protocol(arguments: argparse.Namespace, model: ModelConfig) -> Protocol:
+def _protocol(arguments: argparse.Namespace, model: Model) -> Protocol:
     """The protocol that the options name, for this model; a data set adds its label space."""
     size = model.clip.image_size if arguments.size is None else arguments.size
     protocol = {"whole": whole(size), "whole-768": whole_768(), "sliding-window": sliding_window(size)}[
         arguments.protocol
     ]
-    # CLIP alone has no regions.
-    require_views(replace(model, region_alignment=not arguments.weights.startswith(CLIP_ALONE)), protocol.inference)
+    require_views(model, protocol.inference)
     protocol = replace(protocol, prompt_templates=model.prompt_templates, synonyms=arguments.synonyms)
     return with_boundary(protocol, arguments.boundary)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from logoseg.presets import PRESETS
 from ovlab.commands.executor_option import add_elastic_workers, executor_of
+from ovlab.commands.method_option import add_method, parse_options
 from ovlab.runs.clip_files import clip_file
 from ovlab.specs.augmentation import AugmentationSpec
 from ovlab.specs.errors import InputError
@@ -51,6 +52,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         help="released CLIP weights (OpenAI's or open_clip's file), or `none` for random ones; the presets of the "
         "shapes suite come with theirs, tiny has none",
     )
+    add_method(parser)
     parser.add_argument("--steps", type=int, default=1000, help="optimiser updates (default: 1000)")
     parser.add_argument("--batch-size", type=int, default=4, help="images an update (default: 4, as in the paper)")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change a field of the spec")
@@ -70,6 +72,8 @@ def training_spec(arguments: argparse.Namespace) -> TrainingSpec:
     """The spec that the options describe, `--set` applied last."""
     from ovlab.specs.overrides import apply_overrides  # pydantic, which --help does not need
 
+    if arguments.option and arguments.method is None:
+        raise InputError("--option needs --method; fields of LoGoSeg are changed by --set model.NAME=VALUE.")
     model = PRESETS[arguments.preset]()
     is_pretrained = clip_file(arguments.preset, model.clip, arguments.clip) is not None
     spec = TrainingSpec(
@@ -84,6 +88,11 @@ def training_spec(arguments: argparse.Namespace) -> TrainingSpec:
             image_encoder_scale=0.01 if is_pretrained else 1.0,
         ),
     )
+    if arguments.method is not None:
+        from ovlab.methods.registry import named_method  # torch, which --help does not need
+
+        method = named_method(arguments.method, arguments.preset, parse_options(arguments.option))
+        spec = replace(spec, model=method, augmentation=_augmentation(arguments.data, method.clip.image_size))
     spec = apply_overrides(spec, arguments.set)
     require_crop_fits(spec)
     return spec
@@ -100,6 +109,7 @@ def execute(arguments: argparse.Namespace) -> int:
     """Train what the store lacks. Without a store, the run folder is one."""
     if arguments.out is None and arguments.store is None:
         raise InputError("ovlab train needs --out RUN, or --store STORE.")
+    from ovlab.methods.registry import own_files
     from ovlab.runs.context import RunContext
     from ovlab.runs.header import header_of
     from ovlab.runs.identity import plan_training
@@ -112,7 +122,8 @@ def execute(arguments: argparse.Namespace) -> int:
     from ovlab.tracking.provenance import provenance
 
     spec, executor = training_spec(arguments), executor_of(arguments)
-    training, sources = plan_training(spec, arguments.preset, arguments.clip)
+    files = own_files([] if arguments.method is None else [arguments.method])
+    training, sources = plan_training(spec, arguments.preset, arguments.clip, files)
     run = PlannedRun(training=training)
     with stop_on_signals() as stop:
         context = RunContext(

@@ -16,9 +16,11 @@ import torch
 from jaxtyping import Float, UInt8, UInt16
 from torch import Tensor, nn
 
+from logoseg.config import Activation
 from logoseg.inference import labels_from_views
 from logoseg.views import views
 from ovlab.datasets.sample import Sample, SegmentationDataset
+from ovlab.methods.segmenter import require_logits
 from ovlab.metrics.boundary import boundary_counts
 from ovlab.metrics.counting import sparse_counts
 from ovlab.metrics.evaluation_counts import ImageCounts
@@ -48,15 +50,15 @@ def evaluate(
     them once; the counts are those of each question alone to the bit. Raises InputError for a label out of range.
     """
     model = model.to(device).eval()
-    encode, head = _encoder_and_head(model)
+    parts = _parts(model)
     questions = [question._replace(text=question.text.to(device)) for question in questions]
     for samples in zip(*map(read_ahead, datasets), strict=True):
         encoded: np.ndarray | None = None
         counted = []
         for question, sample in zip(questions, samples, strict=True):
             if encoded is None or not np.array_equal(sample.image, encoded):
-                features, encoded = _encode(encode, sample.image, question.protocol, device), sample.image
-            prediction = _answer(head, features, question.text, question.protocol, sample.image)
+                features, encoded = _encode(parts, sample.image, question.protocol, device), sample.image
+            prediction = _answer(parts, features, question.text, question.protocol, sample.image)
             counts = sparse_counts(prediction, sample.label, question.num_label_classes)
             if (share := question.protocol.scoring.boundary) is not None:
                 counts = counts._replace(boundary=boundary_counts(prediction, sample.label, share))
@@ -72,8 +74,8 @@ def predict_labels(
     device: torch.device,
 ) -> UInt16[np.ndarray, "H W"]:
     """The class of every pixel of an RGB photograph, at its own resolution, as `evaluate` counts it."""
-    encode, head = _encoder_and_head(model.to(device).eval())
-    return _answer(head, _encode(encode, image, protocol, device), text.to(device), protocol, image)
+    parts = _parts(model.to(device).eval())
+    return _answer(parts, _encode(parts, image, protocol, device), text.to(device), protocol, image)
 
 
 def read_ahead(dataset: SegmentationDataset) -> Iterator[Sample]:
@@ -87,26 +89,35 @@ def read_ahead(dataset: SegmentationDataset) -> Iterator[Sample]:
             yield sample
 
 
-def _encoder_and_head(model: nn.Module) -> tuple[Callable[..., Any], Callable[..., Tensor]]:
+class _Parts(NamedTuple):
+    """What an evaluation calls of a Segmenter, and how its logits become scores."""
+
+    encode: Callable[..., Any]
+    head: Callable[..., Tensor]
+    activation: Activation
+
+
+def _parts(model: Any) -> _Parts:
     """A model that is not made of two parts runs whole for every question."""
-    parts: Any = model
     if hasattr(model, "encode_image") and hasattr(model, "head"):
-        return parts.encode_image, parts.head
-    return lambda images: images, model
+        return _Parts(model.encode_image, model.head, model.activation)
+    return _Parts(lambda images: images, model, "sigmoid")
 
 
-def _encode(encode: Callable[..., Any], image: np.ndarray, protocol: Protocol, device: torch.device) -> Any:
+def _encode(parts: _Parts, image: np.ndarray, protocol: Protocol, device: torch.device) -> Any:
     pixels = torch.tensor(image, device=device).permute(2, 0, 1).float().div_(255)
     with torch.inference_mode():
-        return encode(views(pixels, protocol.inference))
+        return parts.encode(views(pixels, protocol.inference))
 
 
 def _answer(
-    head: Callable[..., Tensor], features: Any, text: Tensor, protocol: Protocol, image: np.ndarray
+    parts: _Parts, features: Any, text: Tensor, protocol: Protocol, image: np.ndarray
 ) -> UInt16[np.ndarray, "H W"]:
     with torch.inference_mode():
-        logits = head(features, text, class_cap=protocol.class_cap)
-        found = labels_from_views(logits, protocol.inference, (image.shape[0], image.shape[1]))
+        logits = parts.head(features, text, class_cap=protocol.class_cap)
+        require_logits(logits, len(text))
+        size = (image.shape[0], image.shape[1])
+        found = labels_from_views(logits, protocol.inference, size, activation=parts.activation)
     labels = found.cpu().numpy().astype(np.uint16)  # the type in which pairs are counted fastest
     collapse = protocol.scoring.collapse
     return labels if collapse is None else np.minimum(labels, np.uint16(collapse.background))

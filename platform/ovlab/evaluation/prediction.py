@@ -5,20 +5,17 @@ Axes: H x W pixels.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Integer, UInt8
 from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
 
-from logoseg.clip.text_encoder import cached_text
-from logoseg.dense_clip import DenseClip
-from logoseg.network import LoGoSeg
 from ovlab.evaluation.drawing import painted, palette
 from ovlab.evaluation.evaluator import predict_labels
-from ovlab.files.cache import text_cache_folder
 from ovlab.files.whole_file import writing
+from ovlab.methods.words import text_features
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import Protocol
 
@@ -42,16 +39,15 @@ def read_image(path: Path) -> UInt8[np.ndarray, "H W 3"]:
 
 
 def predict_photograph(
-    model: LoGoSeg | DenseClip,
+    model: Any,
     image: UInt8[np.ndarray, "H W 3"],
     words: Sequence[str],
     protocol: Protocol,
     device: torch.device,
 ) -> Integer[np.ndarray, "H W"]:
-    """The index into `words` for every pixel."""
+    """The index into `words` for every pixel. `model` is a Segmenter."""
     model = model.to(device).eval()  # first: the text is encoded there
-    names = [(word,) for word in words]
-    text = cached_text(model.text_encoder, names, model.config.prompt_templates, text_cache_folder())
+    text = text_features(model, [(word,) for word in words], model.prompt_templates)
     return predict_labels(model, text, image, protocol, device)
 
 

@@ -15,7 +15,7 @@ from ray.actor import ActorHandle
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
 from ovlab.runs.observer import Observer
-from ovlab.runs.planned import PlannedRun
+from ovlab.runs.planned import PlannedRun, PlannedTraining
 from ovlab.specs.errors import Stopped
 from ovlab.specs.events import Step
 from ovlab.sweeps.search import EARLY
@@ -60,7 +60,7 @@ class GentleAsha(ASHAScheduler):
     """ASHA that stops no trial itself."""
 
     def __init__(self, verdicts: ActorHandle, runs: Sequence[PlannedRun]) -> None:
-        schedules = [run.training.spec.schedule for run in runs]
+        schedules = [run.training.spec.schedule for run in runs if isinstance(run.training, PlannedTraining)]
         num_steps = max(schedule.steps for schedule in schedules)
         warmup_steps = max(schedule.warmup_steps for schedule in schedules)
         super().__init__(

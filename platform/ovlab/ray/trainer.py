@@ -22,7 +22,7 @@ from ray.train.torch import TorchTrainer
 from ovlab.ray.mailbox import accompany, open_mailbox
 from ovlab.ray.worker import Order, TrainingError, work
 from ovlab.runs.context import RunContext
-from ovlab.runs.planned import PlannedTraining, require_resolved
+from ovlab.runs.planned import PlannedTraining, require_training
 from ovlab.specs.errors import Stopped, WorkError
 from ovlab.specs.events import Begun, Step
 from ovlab.specs.resolved import training_fingerprint
@@ -57,7 +57,7 @@ def train_on_workers(
     Stopped when `context.stop` says so, WorkError when workers were lost again and again or the cluster has no room for
     them, and what the training itself raises.
     """
-    resolved = require_resolved(training)
+    resolved = require_training(training)
     fingerprint = training_fingerprint(resolved)
     require_shards(resolved.spec.schedule.batch_size, num_workers)
     if context.journal is None:

@@ -15,7 +15,7 @@ from ovlab.report.samples import Samples
 from ovlab.report.table_view import CellView, ColumnView, Origin, Part, RowView, RunView, TableView
 from ovlab.specs.scores import SCORES
 from ovlab.specs.suite import PAPER, Suite, place_of, suite_named
-from ovlab.specs.table import Column, Row, Table
+from ovlab.specs.table import Alone, Column, Row, Table
 from ovlab.store.store import Store
 
 QUOTED_TITLE = "As published"
@@ -123,10 +123,13 @@ def _part(title: str, lines: Sequence[_Line], grid: Grid, suite: Suite, samples:
 
 
 def stand_in(row: Row, suite: Suite) -> str:
-    """What a suite trains for a row, in its own names: "shapes-vit-s on shapes-coco, 3×3 regions"."""
+    """What a suite has for a row, in its own names: "shapes-vit-s on shapes-coco, 3×3 regions"."""
     if row.run is None:
         return ""
-    trained = f"{row.run.preset(suite)} on {suite.training_sets[row.run.training_set]}"
+    if isinstance(row.run, Alone):
+        return f"{row.run.method} on {row.run.preset(suite)}, not trained"
+    method = f"{row.run.method}, " if row.run.method else ""
+    trained = f"{method}{row.run.preset(suite)} on {suite.training_sets[row.run.training_set]}"
     if row.run.region_grid is None:
         return trained
     side = suite.region_grid(row.run.region_grid)
@@ -186,9 +189,7 @@ def _cell_view(
         image_interval=_image_interval(cell, column, samples),
         seed_interval=None if seeds is None else seeds.interval,
         seed_sd=None if seeds is None else seeds.sd,
-        runs=tuple(
-            RunView(run.seed, run.value, run.training.fingerprint, run.evaluation.fingerprint) for run in cell.runs
-        ),
+        runs=tuple(RunView(run.seed, run.value, run.subject, run.evaluation.fingerprint) for run in cell.runs),
         missing_seeds=cell.missing_seeds,
         footnotes=footnotes,
     )

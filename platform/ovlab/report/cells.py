@@ -4,13 +4,15 @@ Records are found by what was trained and evaluated, without the data: a report 
 the later counts. Scores that do not mean the same are refused in one column, by name, rather than shown side by side.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Literal, NamedTuple
 
+from ovlab.methods.registry import subject_of
 from ovlab.specs.errors import InputError
-from ovlab.specs.evaluation import Protocol, Scoring, meaning_hash
+from ovlab.specs.evaluation import DenseClip, Protocol, Released, Scoring, Untrained, meaning_hash
+from ovlab.specs.method import MethodConfig, Model
 from ovlab.specs.scores import SCORES
 from ovlab.specs.suite import Suite
 from ovlab.specs.table import Column, Row, Table
@@ -25,12 +27,18 @@ _ANY_SCORING = Scoring()
 
 
 class CellRun(NamedTuple):
-    """One seed of a measured cell; `value` is a fraction, None where nothing was counted."""
+    """One seed of a measured cell; `value` is a fraction, None where nothing was counted. A subject that is not trained
+    stands there for every seed."""
 
     seed: int
     value: float | None
-    training: TrainingRecord
+    training: TrainingRecord | None
     evaluation: EvaluationRecord
+
+    @property
+    def subject(self) -> str:
+        """The fingerprint of what was evaluated."""
+        return self.evaluation.evaluation.subject
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,26 +84,53 @@ class Records:
         self.trainings, self.evaluations = tuple(trainings), tuple(evaluations)
         self._of_spec: dict[TrainingSpec, list[TrainingRecord]] = {}
         self._of_subject: dict[tuple[str, str], list[EvaluationRecord]] = {}
+        self._untrained: dict[tuple[Hashable, str], list[EvaluationRecord]] = {}
         for training in self.trainings:
             self._of_spec.setdefault(training.training.spec, []).append(training)
         for evaluation in self.evaluations:
             key = (evaluation.evaluation.subject, evaluation.evaluation.benchmark)
             self._of_subject.setdefault(key, []).append(evaluation)
+            if evaluation.untrained is not None:
+                self._untrained.setdefault((_asked(evaluation.untrained), key[1]), []).append(evaluation)
 
     def evaluation(
-        self, spec: TrainingSpec, benchmark: str, split: str, protocol: Protocol, limit_images: int | None, score: str
-    ) -> tuple[TrainingRecord, EvaluationRecord] | None:
-        """The latest evaluation of a training that can know `score`, whatever its scoring; None where there is none."""
+        self,
+        spec: TrainingSpec | Model,
+        benchmark: str,
+        split: str,
+        protocol: Protocol,
+        limit_images: int | None,
+        score: str,
+    ) -> tuple[TrainingRecord | None, EvaluationRecord] | None:
+        """The latest evaluation of a training, or of a model that needs none, that can know `score`, whatever its
+        scoring; None where there is none."""
         found = [
             (training, evaluation)
-            for training in self._of_spec.get(spec, ())
-            for evaluation in self._of_subject.get((training.fingerprint, benchmark), ())
+            for training, evaluation in self._all_of(spec, benchmark)
             if evaluation.evaluation.split == split
             and (evaluation.evaluation.protocol.scoring.boundary is not None or not SCORES[score].needs_boundary)
             and _is_limited_to(evaluation, limit_images)
             and replace(evaluation.evaluation.protocol, scoring=_ANY_SCORING) == replace(protocol, scoring=_ANY_SCORING)
         ]
         return max(found, key=lambda pair: (pair[1].finished, pair[1].fingerprint), default=None)
+
+    def _all_of(
+        self, spec: TrainingSpec | Model, benchmark: str
+    ) -> Iterator[tuple[TrainingRecord | None, EvaluationRecord]]:
+        if not isinstance(spec, TrainingSpec):
+            for evaluation in self._untrained.get((_asked(spec), benchmark), ()):
+                yield None, evaluation
+            return
+        for training in self._of_spec.get(spec, ()):
+            for evaluation in self._of_subject.get((training.fingerprint, benchmark), ()):
+                yield training, evaluation
+
+
+def _asked(subject: Untrained | Model) -> Hashable:
+    """What a row knows of a subject that is not trained; the digest of its weights is not among it."""
+    if isinstance(subject, Released):
+        return subject.model
+    return subject if isinstance(subject, MethodConfig) else (subject.clip, subject.prompt_templates)
 
 
 def read_records(store: Store) -> Records:
@@ -142,8 +177,8 @@ def _cell(
         return Cell(origin="quoted", value=published, published=published)
     runs = []
     for seed in seeds:
-        spec = row.run.training(suite, seed, limit_steps=limit_steps)
-        protocol = row.run.protocol(suite, spec)
+        spec = subject_of(row.run, suite, seed, limit_steps=limit_steps)
+        protocol = row.run.protocol(suite, spec.model if isinstance(spec, TrainingSpec) else spec)
         benchmark = suite.benchmark(column.benchmark)
         found = records.evaluation(spec, benchmark, column.split, protocol, limit_images, column.score)
         if found is not None:
@@ -176,11 +211,17 @@ def _require_comparable(table: Table, cells: Mapping[tuple[str, str], Cell]) -> 
         words = _Agreement(f"{table.name}, column {column.title!r}: asked for other names, or other classes are seen")
         for row in table.rows:
             for run in cells[row.key, column.title].runs:
-                training = run.training.training
                 meaning = meaning_hash(run.evaluation.evaluation.protocol, of_boundary=of_boundary)
                 rules.add(column.title, meaning, row, run, _rules(run.evaluation))
                 images.add(column.title, run.evaluation.evaluation.data_digest, row, run)
                 words.add(column.title, run.evaluation.evaluation.vocabulary_digest, row, run)
+                if run.training is None:
+                    alone = run.evaluation.untrained
+                    assert alone is not None  # by which it was found
+                    clip_name = alone.clip.name if isinstance(alone, DenseClip) else alone.model.clip.name
+                    clip.add(clip_name, alone.weights_digest, row, run)
+                    continue
+                training = run.training.training
                 clip.add(training.spec.model.clip.name, training.weights_digest, row, run)
                 data.add(training.spec.dataset, training.data_digest, row, run)
 
@@ -193,7 +234,7 @@ class _Agreement:
         self.first: dict[str, tuple[str | None, str]] = {}
 
     def add(self, kind: str, value: str | None, row: Row, run: CellRun, words: str = "") -> None:
-        name = f"row {row.key!r} (run {run.training.fingerprint[:_SHORT]}, {_short(value)}{words})"
+        name = f"row {row.key!r} (run {run.subject[:_SHORT]}, {_short(value)}{words})"
         expected, other = self.first.setdefault(kind, (value, name))
         if value != expected:
             raise InputError(f"{self.complaint}: {other} and {name}. Run the older one again, or leave it out.")

@@ -187,5 +187,6 @@ def _put_record(job: EvaluationJob, context: RunContext) -> EvaluationRecord:
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
             provenance=asdict(provenance(context.source)),
             seen=None if labels.seen is None else tuple(labels.seen.tolist()),
+            untrained=job.untrained,
         )
     )

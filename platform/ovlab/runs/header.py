@@ -6,7 +6,7 @@ from ovlab.runs.planned import PlannedRun, require_resolved
 from ovlab.runs.sources import Sources
 from ovlab.specs.evaluation import protocol_hash
 from ovlab.specs.events import RunHeader
-from ovlab.specs.resolved import ResolvedTraining, training_fingerprint
+from ovlab.specs.resolved import ResolvedTraining
 from ovlab.tracking.params import flat_params
 from ovlab.tracking.provenance import Source, provenance
 from ovlab.tracking.tags import TrackedDataset, datasets_tag, run_tags
@@ -17,29 +17,29 @@ def header_of(run: PlannedRun, source: Source, sources: Sources) -> RunHeader:
 
     Raises InputError with the reasons why it has no identity, and where its data are not.
     """
-    resolved = require_resolved(run.training)
-    fingerprint, spec = training_fingerprint(resolved), resolved.spec
+    identity = require_resolved(run.training)
+    trained = identity if isinstance(identity, ResolvedTraining) else None
     evaluations = [part.spec for part in run.evaluations if part.spec is not None]
     return RunHeader(
-        run=fingerprint,
+        run=str(run.training.fingerprint),
         name=run.name,
         experiment=experiment(run.suite),
         parent=run.sweep,
-        params=flat_params(spec),
+        params=flat_params(identity if trained is None else trained.spec),
         tags={
             **run_tags(
-                kind="training",
-                fingerprint=fingerprint,
+                kind="evaluation" if trained is None else "training",
+                fingerprint=str(run.training.fingerprint),
                 provenance=provenance(source),
-                data_digests={spec.dataset: resolved.data_digest}
+                data_digests=({} if trained is None else {trained.spec.dataset: trained.data_digest})
                 | {part.benchmark: part.data_digest for part in evaluations},
                 protocols={part.benchmark: protocol_hash(part.protocol) for part in evaluations},
             ),
             **({} if run.suite is None else {"ovlab.suite": run.suite}),
             "ovlab.preset": run.training.preset,
             "ovlab.rows": ", ".join(f"{table} {row}" for table, row in run.rows),
-            "ovlab.seed": str(spec.seed),
-            **datasets_tag(list(_datasets(run, resolved, sources))),
+            **({} if trained is None else {"ovlab.seed": str(trained.spec.seed)}),
+            **datasets_tag(list(_datasets(run, trained, sources))),
         },
     )
 
@@ -49,15 +49,16 @@ def experiment(suite: str | None) -> str:
     return "ovlab" if suite is None else f"ovlab-{suite}"
 
 
-def _datasets(run: PlannedRun, resolved: ResolvedTraining, sources: Sources) -> Iterator[TrackedDataset]:
-    spec = resolved.spec
-    yield TrackedDataset(
-        name=f"{spec.dataset}-{spec.split}",
-        digest=resolved.data_digest,
-        source=sources.places.get(spec.dataset, spec.dataset),
-        context="training",
-        num_samples=len(sources.dataset(spec.dataset, spec.split)),
-    )
+def _datasets(run: PlannedRun, trained: ResolvedTraining | None, sources: Sources) -> Iterator[TrackedDataset]:
+    if trained is not None:
+        spec = trained.spec
+        yield TrackedDataset(
+            name=f"{spec.dataset}-{spec.split}",
+            digest=trained.data_digest,
+            source=sources.places.get(spec.dataset, spec.dataset),
+            context="training",
+            num_samples=len(sources.dataset(spec.dataset, spec.split)),
+        )
     for part in run.evaluations:
         if part.spec is not None:
             yield TrackedDataset(

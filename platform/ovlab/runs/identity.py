@@ -1,16 +1,19 @@
 """From a spec and the data it names to the identity of a run, without computing anything and without torch."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from ovlab.datasets.opening import open_dataset
 from ovlab.datasets.sample import SegmentationDataset
+from ovlab.methods.registry import NO_FILES
 from ovlab.runs.planned import PlannedTraining
 from ovlab.runs.sources import Sources
 from ovlab.shapes.shapes_benchmarks import SHAPES_NAMES
 from ovlab.specs.errors import InputError
-from ovlab.specs.evaluation import EvaluationSpec, Protocol
+from ovlab.specs.evaluation import DenseClip, EvaluationSpec, Protocol, Released, Untrained
+from ovlab.specs.method import MethodConfig, Model
 from ovlab.specs.resolved import ResolvedTraining, training_fingerprint
 from ovlab.specs.training import TrainingSpec
 from ovlab.store.artifacts import file_sha256
@@ -23,7 +26,9 @@ class NamedTraining(NamedTuple):
     sources: Sources
 
 
-def plan_training(spec: TrainingSpec, preset: str, clip: str | None) -> NamedTraining:
+def plan_training(
+    spec: TrainingSpec, preset: str, clip: str | None, method_files: Mapping[str, str] = NO_FILES
+) -> NamedTraining:
     """From what a person names: `spec.dataset` is a place or a name, `clip` a file of CLIP weights for the preset.
 
     Raises InputError for data and weights that are not there.
@@ -33,6 +38,7 @@ def plan_training(spec: TrainingSpec, preset: str, clip: str | None) -> NamedTra
     sources = Sources(
         places={} if is_painted else {dataset.name: spec.dataset},
         clip_files={} if clip is None else {preset: clip},
+        method_files=method_files,
     ).absolute()
     resolved = resolve_training(spec, dataset, sources.clip_file(preset))
     training = PlannedTraining(
@@ -57,6 +63,21 @@ def resolve_training(
         data_digest=dataset.digest,
         weights_digest=None if clip_file is None else file_sha256(clip_file),
     )
+
+
+def resolve_untrained(model: Model, clip_file: Path | None, name: str) -> Untrained:
+    """A model that needs no training as a subject. `name` is for the message.
+
+    Raises InputError where CLIP's weights are random: nothing would be known.
+    """
+    if clip_file is None:
+        raise InputError(f"{name}: needs the weights of {model.clip.name}, and is not trained here; give --clip.")
+    if not clip_file.is_file():
+        raise InputError(f"{clip_file}: no such file. Give the path of a CLIP checkpoint.")
+    digest = file_sha256(clip_file)
+    if isinstance(model, MethodConfig):
+        return Released(model=model, weights_digest=digest)
+    return DenseClip(clip=model.clip, weights_digest=digest, prompt_templates=model.prompt_templates)
 
 
 def resolve_evaluation(

@@ -1,7 +1,8 @@
 """One run of a plan: its training, then its evaluations, each only if the store has it not. What a trial calls."""
 
+from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ovlab.files.lock import locked
 from ovlab.runs.context import RunContext
@@ -9,11 +10,12 @@ from ovlab.runs.evaluations import ensure_evaluations
 from ovlab.runs.executor import Executor
 from ovlab.runs.header import header_of
 from ovlab.runs.journaling import journaled
-from ovlab.runs.planned import PlannedRun
-from ovlab.runs.subject import open_stored
+from ovlab.runs.planned import PlannedRun, PlannedTraining
+from ovlab.runs.subject import open_stored, opener_of
 from ovlab.runs.trainings import ensure_training
 from ovlab.runs.work import EvaluationJob
 from ovlab.specs.errors import WorkError
+from ovlab.specs.evaluation import Untrained
 from ovlab.store.record import EvaluationRecord, TrainingRecord
 
 # Seconds in which a process that was killed ends and lets its run go.
@@ -21,9 +23,10 @@ PATIENCE = 60.0
 
 
 class RunRecords(NamedTuple):
-    """What the store has of a run after it was made. `evaluations` are in the order of the plan."""
+    """What the store has of a run after it was made; no training where none is needed. `evaluations` are in the order
+    of the plan."""
 
-    training: TrainingRecord
+    training: TrainingRecord | None
     evaluations: tuple[EvaluationRecord, ...]
 
 
@@ -37,14 +40,20 @@ def make_run(run: PlannedRun, context: RunContext, executor: Executor) -> RunRec
     """
     header = header_of(run, context.source, context.sources)
     with locked(context.lock(header.run), run.name, seconds=PATIENCE), journaled(header, context) as inner:
-        training = ensure_training(run.training, inner, executor)
+        training: TrainingRecord | None = None
+        untrained: Untrained | None = None
+        if isinstance(run.training, PlannedTraining):
+            training = ensure_training(run.training, inner, executor)
+            opener: Callable[[], Any] = partial(open_stored, context.store, training, context.sources.method_files)
+        else:
+            untrained = run.training.subject
+            opener = opener_of(run.training, context.sources)
         jobs = [
-            EvaluationJob(part.spec, context.sources.dataset(part.spec.benchmark, part.spec.split))
+            EvaluationJob(part.spec, context.sources.dataset(part.spec.benchmark, part.spec.split), untrained)
             for part in run.evaluations
             if part.spec is not None
         ]
-        subject = {training.fingerprint: partial(open_stored, context.store, training)}
-        evaluations = ensure_evaluations(jobs, subject, inner, executor)
+        evaluations = ensure_evaluations(jobs, {header.run: opener}, inner, executor)
         if run.problems:
             raise WorkError(" ".join(run.problems))
         return RunRecords(training, tuple(evaluations))

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from ovlab.specs.errors import InputError
-from ovlab.specs.evaluation import EvaluationSpec
+from ovlab.specs.evaluation import EvaluationSpec, Untrained
+from ovlab.specs.method import Model
 from ovlab.specs.resolved import ResolvedTraining
 from ovlab.specs.table import CellName
 from ovlab.specs.training import TrainingSpec
@@ -34,8 +35,66 @@ class PlannedTraining:
     problems: tuple[str, ...] = ()
     estimate: Estimate | None = None
 
+    @property
+    def model(self) -> Model:
+        """What is trained."""
+        return self.spec.model
 
-def require_resolved(training: PlannedTraining) -> ResolvedTraining:
+    @property
+    def num_steps(self) -> int:
+        """Updates in all."""
+        return self.spec.schedule.steps
+
+    @property
+    def seed(self) -> int | None:
+        """That of the spec."""
+        return self.spec.seed
+
+    @property
+    def data(self) -> str | None:
+        """The data set that it is trained on."""
+        return self.spec.dataset
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedUntrained:
+    """A subject that needs no training. problems: why it is blocked."""
+
+    model: Model
+    preset: str
+    status: Status
+    subject: Untrained | None = None
+    fingerprint: str | None = None
+    problems: tuple[str, ...] = ()
+    estimate: None = None
+    step: int = 0
+
+    @property
+    def num_steps(self) -> int:
+        """No update at all."""
+        return 0
+
+    @property
+    def seed(self) -> int | None:
+        """None, since nothing about it is drawn."""
+        return None
+
+    @property
+    def data(self) -> str | None:
+        """None is needed."""
+        return None
+
+
+def require_resolved(subject: PlannedTraining | PlannedUntrained) -> ResolvedTraining | Untrained:
+    """The subject with its identity. Raises InputError with the reasons why it has none."""
+    if isinstance(subject, PlannedTraining):
+        return require_training(subject)
+    if subject.subject is None:
+        raise InputError(" ".join(subject.problems))
+    return subject.subject
+
+
+def require_training(training: PlannedTraining) -> ResolvedTraining:
     """The training with its identity. Raises InputError with the reasons why it has none."""
     if training.resolved is None:
         raise InputError(" ".join(training.problems))
@@ -61,16 +120,16 @@ class PlannedEvaluation:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlannedRun:
-    """A training and its evaluations: what one trial does. It can be pickled. suite, sweep: the name of the suite and
-    the identity of the sweep that asked for it."""
+    """A training, or a subject that needs none, and its evaluations: what one trial does. It can be pickled. suite,
+    sweep: the name of the suite and the identity of the sweep that asked for it."""
 
-    training: PlannedTraining
+    training: PlannedTraining | PlannedUntrained
     evaluations: tuple[PlannedEvaluation, ...] = ()
     suite: str | None = None
     sweep: str | None = None
 
     @property
-    def parts(self) -> tuple[PlannedTraining | PlannedEvaluation, ...]:
+    def parts(self) -> tuple[PlannedTraining | PlannedUntrained | PlannedEvaluation, ...]:
         return (self.training, *self.evaluations)
 
     @property
@@ -93,6 +152,6 @@ class PlannedRun:
 
     @property
     def name(self) -> str:
-        """For messages: the rows that need it, or its preset, and its seed."""
+        """For messages: the rows that need it, or its preset, and its seed, if it has one."""
         rows = ", ".join(f"{table} {row}" for table, row in self.rows) or self.training.preset
-        return f"{rows}, seed {self.training.spec.seed}"
+        return rows if self.training.seed is None else f"{rows}, seed {self.training.seed}"

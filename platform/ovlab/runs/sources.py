@@ -14,10 +14,12 @@ from ovlab.specs.errors import InputError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sources:
-    """places: of data sets by name. clip_files: by preset, RANDOM for random weights."""
+    """places: of data sets by name. clip_files: by preset, RANDOM for random weights. method_files: of classes of one's
+    own, by their name."""
 
     places: Mapping[str, str] = field(default_factory=dict)
     clip_files: Mapping[str, str] = field(default_factory=dict)
+    method_files: Mapping[str, str] = field(default_factory=dict)
 
     def absolute(self) -> "Sources":
         """The same places, for a process with another working folder."""
@@ -25,7 +27,8 @@ class Sources:
         files = {
             preset: file if file == RANDOM else str(Path(file).resolve()) for preset, file in self.clip_files.items()
         }
-        return Sources(places=places, clip_files=files)
+        methods = {name: str(Path(file).resolve()) for name, file in self.method_files.items()}
+        return Sources(places=places, clip_files=files, method_files=methods)
 
     def dataset(self, name: str, split: str) -> SegmentationDataset:
         """The split, opened. Raises InputError where it is not."""

@@ -1,45 +1,63 @@
-"""Whose evaluation it is, from what a person names: a run, a file of weights, or CLIP alone as "clip:PRESET"."""
+"""Whose evaluation it is, from what a person names: a run, a file of weights, a method that needs no training as
+"clip:PRESET", or weights that somebody published as "cat-seg:FILE"."""
 
-from collections.abc import Callable
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from logoseg.checkpoint import load_weights
+import torch
+
 from logoseg.clip.released_weights import load_clip
 from logoseg.clip.shipped import shipped_clip
-from logoseg.config import ModelConfig
 from logoseg.dense_clip import DenseClip as DenseClipNetwork
-from logoseg.network import LoGoSeg
 from logoseg.presets import PRESETS
 from ovlab.files.cache import weights_cache_folder
+from ovlab.methods.networks import build_network, model_of, read_network
+from ovlab.methods.registry import NO_FILES, named_method, of_network, released_network
 from ovlab.runs.clip_files import missing
+from ovlab.runs.identity import resolve_untrained
+from ovlab.runs.planned import PlannedUntrained
+from ovlab.runs.sources import Sources
 from ovlab.specs.errors import InputError
-from ovlab.specs.evaluation import DenseClip
+from ovlab.specs.evaluation import Released, Untrained
 from ovlab.specs.fingerprint import fingerprint
+from ovlab.specs.method import MethodConfig, Model
+from ovlab.specs.table import CLIP
 from ovlab.store.artifacts import fetch_weights, file_sha256
 from ovlab.store.record import TrainingRecord
 from ovlab.store.store import Store, open_store
 
-CLIP_ALONE = "clip:"
-
 
 class Subject(NamedTuple):
-    """`fingerprint` is the subject of an EvaluationSpec. `open_model` can be pickled and called in any process."""
+    """`fingerprint` is the subject of an EvaluationSpec. `open_model` gives a Segmenter; it can be pickled and
+    called in any process. `untrained` is what stands behind the fingerprint where that is no training."""
 
     fingerprint: str
-    config: ModelConfig
-    open_model: Callable[[], LoGoSeg | DenseClipNetwork]
+    config: Model
+    open_model: Callable[[], Any]
+    untrained: Untrained | None = None
 
 
-def find_subject(name: str, clip_file: Path | None = None, store: Store | None = None) -> Subject:
-    """That of a run folder, of a file of weights, or of "clip:PRESET", whose towers are in `clip_file` or come with it.
+def find_subject(
+    name: str,
+    clip_file: Path | None = None,
+    store: Store | None = None,
+    method_files: Mapping[str, str] = NO_FILES,
+) -> Subject:
+    """That of a run folder, of a file of weights, of METHOD:PRESET, whose towers are in `clip_file` or come with it, or
+    of METHOD:FILE, published weights.
 
     Weights in which a training of `store`, or of a run folder that is a store, ended are that training, wherever the
     file is. Others are known by their sha256. Raises InputError for what is not there.
     """
-    if name.startswith(CLIP_ALONE):
-        return _clip_alone(name, clip_file)
+    if not is_run(name):
+        method, _, rest = name.partition(":")
+        if rest in PRESETS:
+            return _untrained(method, rest, clip_file, method_files)
+        return _released(method, rest, method_files)
     run = Path(name)
     file = weights_file(run).resolve()
     digest = file_sha256(file)
@@ -47,13 +65,19 @@ def find_subject(name: str, clip_file: Path | None = None, store: Store | None =
     for place in [*places, open_store(name)] if run.is_dir() else places:
         for record in place.trainings():
             if record.weights.sha256 == digest:
-                return Subject(record.fingerprint, record.training.spec.model, partial(open_stored, place, record))
-    return Subject(digest, load_weights(file).model.config, partial(_open_file, file))
+                opener = partial(open_stored, place, record, method_files)
+                return Subject(record.fingerprint, record.training.spec.model, opener)
+    return Subject(digest, model_of(file), partial(_open_file, file, method_files))
 
 
-def open_stored(store: Store, record: TrainingRecord) -> LoGoSeg:
+def is_run(name: str) -> bool:
+    """Whether it is the place of a run or of weights of ours, and not METHOD:PRESET or METHOD:FILE."""
+    return ":" not in name or Path(name).exists()
+
+
+def open_stored(store: Store, record: TrainingRecord, method_files: Mapping[str, str] = NO_FILES) -> Any:
     """The network of a training of `store`; its weights are copied into the cache, and held against their sha256."""
-    return load_weights(fetch_weights(store, record, weights_cache_folder())).model
+    return read_network(fetch_weights(store, record, weights_cache_folder()), method_files).network
 
 
 def weights_file(run: Path) -> Path:
@@ -78,23 +102,53 @@ def weights_file(run: Path) -> Path:
     return finished[0]
 
 
-def _clip_alone(name: str, clip_file: Path | None) -> Subject:
-    preset = name.removeprefix(CLIP_ALONE)
-    if preset not in PRESETS:
-        raise InputError(f"{name}: no preset {preset!r}. There are {', '.join(sorted(PRESETS))}.")
-    config = PRESETS[preset]()
+def _untrained(method: str, preset: str, clip_file: Path | None, method_files: Mapping[str, str]) -> Subject:
+    """A method that needs no training, CLIP alone among them, on the CLIP of a preset."""
+    name, config = f"{method}:{preset}", PRESETS[preset]()
     file = clip_file or shipped_clip(config.clip)
     if file is None:
         raise InputError(f"{name}: {missing(config.clip)}; give --clip FILE.")
-    if not file.is_file():
-        raise InputError(f"{file}: no such file. Give the path of a CLIP checkpoint.")
-    alone = DenseClip(clip=config.clip, weights_digest=file_sha256(file), prompt_templates=config.prompt_templates)
-    return Subject(fingerprint(alone), config, partial(_open_clip, config, file.resolve()))
+    # CLIP alone has no regions.
+    model: Model = replace(config, region_alignment=False)
+    if method != CLIP:
+        own = f"{method_files[method]}:{method}" if method in method_files else method
+        model = named_method(own, preset, {})
+    subject = resolve_untrained(model, file, name)
+    opener = partial(open_untrained, model, file.resolve(), method_files)
+    return Subject(fingerprint(subject), model, opener, subject)
 
 
-def _open_file(file: Path) -> LoGoSeg:
-    return load_weights(file).model
+def _released(method: str, file: str, method_files: Mapping[str, str]) -> Subject:
+    """Weights that the authors of a method published."""
+    path = Path(file).resolve()
+    if method == CLIP or not path.is_file():
+        near = difflib.get_close_matches(file, PRESETS, n=1, cutoff=0.0)[0]
+        raise InputError(f"{method}:{file}: neither a preset nor a file. The nearest preset is {near!r}.")
+    model = of_network(method, released_network(method, path, method_files), method_files)
+    subject = Released(model=model, weights_digest=file_sha256(path))
+    return Subject(fingerprint(subject), model, partial(_open_released, method, path, method_files), subject)
 
 
-def _open_clip(config: ModelConfig, file: Path) -> DenseClipNetwork:
-    return DenseClipNetwork(config, load_clip(config.clip, file)).eval()
+def _open_released(method: str, path: Path, method_files: Mapping[str, str]) -> Any:
+    return released_network(method, path, method_files).eval()
+
+
+def _open_file(file: Path, method_files: Mapping[str, str]) -> Any:
+    return read_network(file, method_files).network
+
+
+def open_untrained(model: Model, clip_file: Path, method_files: Mapping[str, str]) -> Any:
+    """The network of a model that needs no training: CLIP alone, or that of another method."""
+    torch.manual_seed(0)  # whatever is not trained and not CLIP's is the same in every process
+    clip = load_clip(model.clip, clip_file)
+    if isinstance(model, MethodConfig):
+        return build_network(model, clip, method_files).eval()
+    return DenseClipNetwork(model, clip).eval()
+
+
+def opener_of(planned: PlannedUntrained, sources: Sources) -> Callable[[], Any]:
+    """What opens the network of a plan's subject that needs no training. Raises InputError where it is blocked."""
+    file = sources.clip_file(planned.preset)
+    if planned.subject is None or file is None:
+        raise InputError(" ".join(planned.problems))
+    return partial(open_untrained, planned.model, file, sources.method_files)

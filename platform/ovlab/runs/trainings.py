@@ -4,23 +4,23 @@ What trains may be killed at any moment and called again, on this machine or ano
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from socket import gethostname
+from typing import Any
 
 import torch
 
 from logoseg.clip.released_weights import load_clip
-from logoseg.clip.text_encoder import cached_text
-from logoseg.network import LoGoSeg
-from ovlab.files.cache import text_cache_folder
+from ovlab.methods.networks import build_network
+from ovlab.methods.words import text_features
 from ovlab.runs.context import RunContext
 from ovlab.runs.device import device_name, pick_device
 from ovlab.runs.executor import Executor
 from ovlab.runs.identity import resolve_training
-from ovlab.runs.planned import PlannedTraining, require_resolved
+from ovlab.runs.planned import PlannedTraining, require_training
 from ovlab.specs.errors import InputError, Stopped
 from ovlab.specs.events import Begun
 from ovlab.specs.resolved import training_fingerprint
@@ -42,7 +42,7 @@ def ensure_training(training: PlannedTraining, context: RunContext, executor: Ex
     Raises InputError where it is blocked, the data or the CLIP weights are not those of the plan, or another process
     trains in the run folder, and Stopped when `context.stop` says so.
     """
-    record = context.store.training(training_fingerprint(require_resolved(training)))
+    record = context.store.training(training_fingerprint(require_training(training)))
     if record is None:
         record = executor.train(training, context)
     context.listeners.on_record(record)
@@ -51,7 +51,7 @@ def ensure_training(training: PlannedTraining, context: RunContext, executor: Ex
 
 def train_into_store(training: PlannedTraining, context: RunContext, group: ProcessGroup = ALONE) -> TrainingRecord:
     """Train in this process, alone or as rank 0 of a group, and write the record. Errors as `ensure_training`."""
-    resolved, store = require_resolved(training), context.store
+    resolved, store = require_training(training), context.store
     fingerprint, device = training_fingerprint(resolved), pick_device(context.device)
     given = training_input(training, context, device)
     _fetch_state(given, context, fingerprint)
@@ -109,7 +109,7 @@ def training_input(training: PlannedTraining, context: RunContext, device: torch
 
     Raises InputError where the data or the CLIP weights are not to be found here, or are not those of the plan.
     """
-    resolved = require_resolved(training)
+    resolved = require_training(training)
     spec, sources = resolved.spec, context.sources
     dataset, clip_file = sources.dataset(spec.dataset, spec.split), sources.clip_file(training.preset)
     if resolve_training(spec, dataset, clip_file) != resolved:
@@ -117,17 +117,18 @@ def training_input(training: PlannedTraining, context: RunContext, device: torch
             f"training {training_fingerprint(resolved)[:12]}: the data of {dataset.name} or the CLIP weights on "
             f"{gethostname()} are not those it was planned with. Give those, or plan again."
         )
-    model = build_model(spec, clip_file, device)
-    names = [(name,) for name in dataset.class_names]
-    text = cached_text(model.text_encoder, names, model.config.prompt_templates, text_cache_folder())
+    model = build_model(spec, clip_file, sources.method_files, device)
+    text = text_features(model, [(name,) for name in dataset.class_names], model.prompt_templates)
     return TrainingInput(spec=spec, model=model, text=text, dataset=dataset)
 
 
-def build_model(spec: TrainingSpec, clip_file: Path | None, device: torch.device) -> LoGoSeg:
+def build_model(
+    spec: TrainingSpec, clip_file: Path | None, method_files: Mapping[str, str], device: torch.device
+) -> Any:
     """The untrained network of `spec`, on released CLIP weights or, with None, on random ones of the spec's seed."""
     torch.manual_seed(spec.seed)
     clip = None if clip_file is None else load_clip(spec.model.clip, clip_file)
-    return LoGoSeg(spec.model, clip).to(device)
+    return build_network(spec.model, clip, method_files).to(device)
 
 
 def _fetch_state(given: TrainingInput, context: RunContext, fingerprint: str) -> None:

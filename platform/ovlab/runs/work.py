@@ -13,26 +13,27 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from logoseg.clip.text_encoder import cached_text
 from ovlab.datasets.label_space import LabelSpace
 from ovlab.datasets.sample import SegmentationDataset
 from ovlab.datasets.selection import Selection, first_samples
 from ovlab.evaluation.evaluator import Question, evaluate
-from ovlab.files.cache import text_cache_folder
+from ovlab.methods.words import text_features
 from ovlab.metrics.evaluation_counts import ImageCounts
 from ovlab.runs.context import RunContext
 from ovlab.runs.device import pick_device
 from ovlab.specs.errors import Stopped
-from ovlab.specs.evaluation import EvaluationSpec, evaluation_fingerprint
+from ovlab.specs.evaluation import EvaluationSpec, Untrained, evaluation_fingerprint
 from ovlab.store.count_shards import CountShard, plan_shards
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class EvaluationJob:
-    """What to evaluate, and the opened split that `spec` names, whole."""
+    """What to evaluate, and the opened split that `spec` names, whole. `untrained`: what the subject is where it is no
+    training."""
 
     spec: EvaluationSpec
     dataset: SegmentationDataset
+    untrained: Untrained | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -51,9 +52,9 @@ class EvaluationJob:
         return plan_shards(self.images.sample_ids)
 
     def question(self, model: nn.Module) -> Question:
-        """What `model`, which has a text_encoder, is asked for each image."""
+        """What `model`, a Segmenter, is asked for each image."""
         protocol, labels = self.spec.protocol, self.labels
-        text = cached_text(model.text_encoder, labels.asked, protocol.prompt_templates, text_cache_folder())  # type: ignore[arg-type]
+        text = text_features(model, labels.asked, protocol.prompt_templates)
         return Question(text, protocol, len(labels.scored))
 
 
@@ -80,8 +81,8 @@ class Shard(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, eq=False, slots=True)
 class Work:
-    """All that is to be counted: `shards` of `jobs`. `open_model` has, by subject, what opens its network, with a
-    text_encoder; where the work goes to other processes, it is pickled and called there."""
+    """All that is to be counted: `shards` of `jobs`. `open_model` has, by subject, what opens its network, a
+    Segmenter; where the work goes to other processes, it is pickled and called there."""
 
     jobs: tuple[EvaluationJob, ...]
     open_model: Mapping[str, Callable[[], nn.Module]]

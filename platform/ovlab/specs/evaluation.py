@@ -12,6 +12,7 @@ from logoseg.config import ClipConfig, Inference, SlidingWindow, WholeImage
 from logoseg.prompts import PAPER
 from ovlab.specs.errors import InputError
 from ovlab.specs.fingerprint import ADDED_LATER, fingerprint
+from ovlab.specs.method import MethodConfig
 from ovlab.specs.resolved import require_digest
 
 # Raised whenever the same predictions would be given another score.
@@ -96,10 +97,26 @@ class DenseClip:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Released:
+    """A subject of another method that is not trained here: one that needs no training, or weights that somebody
+    published. `weights_digest` is the sha256 of the file of CLIP, or of the published weights."""
+
+    model: MethodConfig
+    weights_digest: str
+
+    def __post_init__(self) -> None:
+        require_digest("Released.weights_digest", self.weights_digest)
+
+
+# A subject without a training of ours.
+Untrained = DenseClip | Released
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class EvaluationSpec:
     """One subject on one split: its scores follow from these values alone.
 
-    subject: `training_fingerprint` of a training, or the fingerprint of a DenseClip. benchmark: the name of the data
+    subject: `training_fingerprint` of a training, or the fingerprint of an Untrained. benchmark: the name of the data
     set. data_digest: of the split. vocabulary_digest: of the names asked for and of what the labels mean. num_images:
     only the first so many of the split; None for all. The protocol carries the label space of the benchmark.
     """

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import Protocol
+from ovlab.specs.method import MethodConfig, Model, as_options, own_method
 from ovlab.specs.overrides import apply_overrides
 from ovlab.specs.scores import SCORES
 from ovlab.specs.suite import EVALUATION_SPLIT, Suite, place_of
@@ -48,12 +49,14 @@ class Published:
 class Variation:
     """The suite's training of one backbone on one training set, with some values changed.
 
-    model, schedule: fields of ModelConfig and ScheduleSpec by dotted name, as after `--set model.` and
-    `--set schedule.`. region_grid: regions a side as the paper counts them; the suite says what stands for it.
+    method: another one than LoGoSeg, by its name or as FILE.py:CLASS. model: fields of ModelConfig by dotted name, as
+    after `--set model.`, or options of the method; schedule: of ScheduleSpec. region_grid: regions a side as the paper
+    counts them; the suite says what stands for it.
     """
 
     backbone: str = "vit-b"
     training_set: str = "coco-stuff"
+    method: str | None = None
     region_grid: int | None = None
     model: Mapping[str, Any] = field(default_factory=dict)
     schedule: Mapping[str, Any] = field(default_factory=dict)
@@ -64,27 +67,79 @@ class Variation:
         return suite.backbones[self.backbone].preset
 
     def training(self, suite: Suite, seed: int, *, limit_steps: int | None = None) -> TrainingSpec:
-        """The spec of one run. More updates than `limit_steps` are cut off, which makes it another run.
+        """The spec of one run. More updates than `limit_steps` are cut off, which makes it another run. That of another
+        method is not resolved; see `ovlab.methods.registry.training_of`.
 
         Raises InputError for a name or a value that there is not.
         """
+        if self.method is not None:
+            return self._training_of_method(self.method, suite, seed, limit_steps)
         model = dict(self.model)
         if self.region_grid is not None:
             model["region_grid"] = suite.region_grid(self.region_grid)
         changes = {f"model.{name}": value for name, value in model.items()}
         changes |= {f"schedule.{name}": value for name, value in self.schedule.items()}
         spec = suite.training(self.backbone, self.training_set, seed=seed)
-        spec = apply_overrides(spec, [f"{name}={json.dumps(value)}" for name, value in changes.items()])
-        return _limited(spec, limit_steps)
+        return _limited(_changed(spec, changes), limit_steps)
 
-    def protocol(self, suite: Suite, training: TrainingSpec) -> Protocol:
-        """How `training`, made by this variation, is evaluated: as its backbone is, with the model's own prompts."""
-        return replace(suite.protocol(self.backbone), prompt_templates=training.model.prompt_templates)
+    def _training_of_method(self, method: str, suite: Suite, seed: int, limit_steps: int | None) -> TrainingSpec:
+        if self.region_grid is not None:
+            raise InputError(f"region_grid is LoGoSeg's; give the options of {method} in `model`.")
+        own, preset = own_method(method), suite.model(self.backbone)
+        model = MethodConfig(
+            method=own.name if own else method,
+            clip=preset.clip,
+            prompt_templates=preset.prompt_templates,
+            options=as_options(self.model),
+        )
+        spec = replace(suite.training(self.backbone, self.training_set, seed=seed), model=model)
+        return _limited(
+            _changed(spec, {f"schedule.{name}": value for name, value in self.schedule.items()}), limit_steps
+        )
+
+    def protocol(self, suite: Suite, model: Model) -> Protocol:
+        """How `model`, trained by this variation, is evaluated: as its backbone is, with the model's own prompts."""
+        return replace(suite.protocol(self.backbone), prompt_templates=model.prompt_templates)
+
+
+# The method that is CLIP and nothing behind it.
+CLIP = "clip"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Alone:
+    """A method that needs no training, on the CLIP of one of the suite's backbones: "clip", which is CLIP itself, the
+    name of another one, or FILE.py:CLASS. options: of the method."""
+
+    method: str = CLIP
+    backbone: str = "vit-b"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def preset(self, suite: Suite) -> str:
+        """The preset that says which CLIP."""
+        suite.model(self.backbone)
+        return suite.backbones[self.backbone].preset
+
+    def model(self, suite: Suite) -> Model:
+        """What is to be built; that of another method than CLIP's is not resolved."""
+        preset, own = suite.model(self.backbone), own_method(self.method)
+        if self.method == CLIP:
+            return preset
+        return MethodConfig(
+            method=own.name if own else self.method,
+            clip=preset.clip,
+            prompt_templates=preset.prompt_templates,
+            options=as_options(self.options),
+        )
+
+    def protocol(self, suite: Suite, model: Model) -> Protocol:
+        """How it is evaluated: as its backbone is, with the model's own prompts."""
+        return replace(suite.protocol(self.backbone), prompt_templates=model.prompt_templates)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """`key` is what claims and notes call it. A row has published values, a training of ours, or both.
+    """`key` is what claims and notes call it. A row has published values, a subject of ours, or both.
 
     published: the values, or "SECTION/KEY" of published.json beside the table's file. group: rows of one group are
     compared with one another. details: entries of the table's detail columns, where the published row has none.
@@ -94,7 +149,7 @@ class Row:
     label: str
     group: str = ""
     published: Published | str | None = None
-    run: Variation | None = None
+    run: Variation | Alone | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -198,6 +253,10 @@ def require_seeds(place: str, seeds: Sequence[int]) -> None:
     if not seeds:
         raise InputError(f"{place}: seeds are empty; give at least one.")
     _require_unique(f"{place}: seeds", seeds)
+
+
+def _changed(spec: TrainingSpec, changes: Mapping[str, Any]) -> TrainingSpec:
+    return apply_overrides(spec, [f"{name}={json.dumps(value)}" for name, value in changes.items()])
 
 
 def _limited(spec: TrainingSpec, limit_steps: int | None) -> TrainingSpec:

@@ -8,10 +8,10 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from logoseg.config import ModelConfig
 from logoseg.token_grid import require_patches, require_regions
 from ovlab.specs.augmentation import AugmentationSpec
 from ovlab.specs.errors import InputError
+from ovlab.specs.method import Model
 
 # What every generator accepts as a seed.
 LARGEST_SEED = 2**32 - 1
@@ -82,7 +82,7 @@ class TrainingSpec:
     `dataset` is a name of `ovlab data list` or a folder; `split` one of its splits.
     """
 
-    model: ModelConfig
+    model: Model
     dataset: str
     split: str
     augmentation: AugmentationSpec

@@ -7,7 +7,7 @@ own folder in the store: a store that is copied elsewhere keeps its meaning.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -16,7 +16,8 @@ from pydantic_core import from_json, to_json
 
 from ovlab.datasets.catalog import seen_classes
 from ovlab.specs.errors import InputError
-from ovlab.specs.evaluation import EvaluationSpec
+from ovlab.specs.evaluation import EvaluationSpec, Untrained
+from ovlab.specs.fingerprint import ADDED_LATER
 from ovlab.specs.resolved import ResolvedTraining
 from ovlab.specs.serialization import spec_from_json, spec_to_json
 
@@ -104,7 +105,8 @@ class ClassFigures:
 class EvaluationRecord:
     """A finished evaluation. `figures` are those of `ovlab.metrics.summary`, without the classes: "miou" and so on,
     fractions and whole numbers, None where nothing was counted. seen: for each class, whether training has named it;
-    None where that is not known, and in records of before it was written down."""
+    None where that is not known, and in records of before it was written down. untrained: the subject, where it is no
+    training."""
 
     fingerprint: str
     evaluation: EvaluationSpec
@@ -117,6 +119,7 @@ class EvaluationRecord:
     finished: str
     provenance: Mapping[str, Any]
     seen: tuple[bool, ...] | None = None
+    untrained: Untrained | None = field(default=None, metadata=ADDED_LATER)
 
     @property
     def num_classes(self) -> int:

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ovlab.methods.registry import subject_of
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import Protocol, with_boundary
+from ovlab.specs.method import Model
 from ovlab.specs.scores import SCORES
 from ovlab.specs.suite import Suite
 from ovlab.specs.table import CellName, Table, require_seeds
@@ -13,9 +15,10 @@ from ovlab.specs.training import TrainingSpec
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """A training, the preset it starts from, and its evaluations: the cells of each data set, split and protocol."""
+    """A training, or a model that needs none, the preset it starts from, and its evaluations: the cells of each data
+    set, split and protocol."""
 
-    spec: TrainingSpec
+    spec: TrainingSpec | Model
     preset: str
     evaluations: dict[tuple[str, str, Protocol], list[CellName]] = field(default_factory=dict)
 
@@ -33,7 +36,7 @@ def demands(
         raise InputError(f"two of the tables {', '.join(names)} have one name; give each a name of its own.")
     if seeds is not None:
         require_seeds("--seeds", seeds)
-    wanted: dict[tuple[TrainingSpec, str], Demand] = {}
+    wanted: dict[tuple[TrainingSpec | Model, str], Demand] = {}
     for seed in dict.fromkeys(seed for table in tables for seed in (seeds or table.seeds)):
         for table in tables:
             if seed in (seeds or table.seeds):
@@ -42,14 +45,19 @@ def demands(
 
 
 def _add(
-    wanted: dict[tuple[TrainingSpec, str], Demand], table: Table, suite: Suite, seed: int, limit_steps: int | None
+    wanted: dict[tuple[TrainingSpec | Model, str], Demand],
+    table: Table,
+    suite: Suite,
+    seed: int,
+    limit_steps: int | None,
 ) -> None:
     for row in table.rows:
         if row.run is None:
             continue
         try:
-            spec = row.run.training(suite, seed, limit_steps=limit_steps)
-            preset, protocol = row.run.preset(suite), row.run.protocol(suite, spec)
+            spec = subject_of(row.run, suite, seed, limit_steps=limit_steps)
+            model = spec.model if isinstance(spec, TrainingSpec) else spec
+            preset, protocol = row.run.preset(suite), row.run.protocol(suite, model)
             benchmarks = {name: suite.benchmark(name) for name in table.benchmarks}
         except InputError as error:
             raise InputError(f"{table.name}, row {row.key!r}: {error}") from None

@@ -8,11 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ovlab.datasets.sample import SegmentationDataset
-from ovlab.runs.identity import resolve_evaluation
-from ovlab.runs.planned import PlannedEvaluation, PlannedRun, PlannedTraining
+from ovlab.runs.identity import resolve_evaluation, resolve_untrained
+from ovlab.runs.planned import PlannedEvaluation, PlannedRun, PlannedTraining, PlannedUntrained
 from ovlab.runs.sources import Sources
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import EvaluationSpec, Protocol, evaluation_fingerprint
+from ovlab.specs.fingerprint import fingerprint as fingerprint_of
+from ovlab.specs.method import Model, method_name
 from ovlab.specs.resolved import ResolvedTraining, training_fingerprint
 from ovlab.specs.suite import Suite
 from ovlab.specs.table import CellName, Table
@@ -70,7 +72,11 @@ class _Planner:
         self.evaluations: dict[tuple[str, str, Protocol], tuple[EvaluationSpec, int, int]] = {}
 
     def run(self, demand: Demand) -> PlannedRun:
-        training = self._training(demand.spec, demand.preset)
+        training = (
+            self._training(demand.spec, demand.preset)
+            if isinstance(demand.spec, TrainingSpec)
+            else self._untrained(demand.spec, demand.preset)
+        )
         evaluations = tuple(
             self._evaluation(training, benchmark, split, protocol, tuple(cells))
             for (benchmark, split, protocol), cells in demand.evaluations.items()
@@ -106,8 +112,22 @@ class _Planner:
             estimate=None if is_done else self.speeds.training(spec, spec.schedule.steps - step),
         )
 
+    def _untrained(self, model: Model, preset: str) -> PlannedUntrained:
+        try:
+            subject = resolve_untrained(model, self.sources.clip_file(preset), method_name(model))
+        except InputError as error:
+            return PlannedUntrained(model=model, preset=preset, status="blocked", problems=(str(error),))
+        return PlannedUntrained(
+            model=model, preset=preset, status="done", subject=subject, fingerprint=fingerprint_of(subject)
+        )
+
     def _evaluation(
-        self, training: PlannedTraining, benchmark: str, split: str, protocol: Protocol, cells: tuple[CellName, ...]
+        self,
+        training: PlannedTraining | PlannedUntrained,
+        benchmark: str,
+        split: str,
+        protocol: Protocol,
+        cells: tuple[CellName, ...],
     ) -> PlannedEvaluation:
         try:
             anonymous, num_images, num_shards = self._anonymous(benchmark, split, protocol)
@@ -131,7 +151,7 @@ class _Planner:
             num_images=num_images,
             num_shards=num_shards,
             num_shards_done=num_done,
-            estimate=None if is_done else self.speeds.evaluation(spec, training.spec.model, num_left),
+            estimate=None if is_done else self.speeds.evaluation(spec, training.model, num_left),
         )
 
     def _anonymous(self, benchmark: str, split: str, protocol: Protocol) -> tuple[EvaluationSpec, int, int]:

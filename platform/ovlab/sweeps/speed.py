@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 from typing import TypeVar
 
-from logoseg.config import ModelConfig
 from ovlab.runs.planned import Estimate
 from ovlab.specs.evaluation import EvaluationSpec
+from ovlab.specs.method import Model, method_name
 from ovlab.specs.training import TrainingSpec
 from ovlab.store.record import Cost, EvaluationRecord, TrainingRecord
 
@@ -27,7 +27,7 @@ class Speeds:
         same = [record for record in alike if record.training.spec.model == spec.model]
         return _estimate(same or alike, num_steps, lambda record: record.num_steps)
 
-    def evaluation(self, spec: EvaluationSpec, model: ModelConfig, num_images: int) -> Estimate | None:
+    def evaluation(self, spec: EvaluationSpec, model: Model, num_images: int) -> Estimate | None:
         """For `num_images` images of `spec` with `model`: from runs of the same model, else from variants of it."""
         alike = [
             record
@@ -35,7 +35,7 @@ class Speeds:
             if record.evaluation.benchmark == spec.benchmark
             and record.evaluation.protocol == spec.protocol
             and record.evaluation.subject in self.models
-            and self.models[record.evaluation.subject].clip == model.clip
+            and _cost_class(self.models[record.evaluation.subject]) == _cost_class(model)
         ]
         same = [record for record in alike if self.models[record.evaluation.subject] == model]
         return _estimate(same or alike, num_images, lambda record: int(record.figures.get("num_images") or 0))
@@ -43,7 +43,11 @@ class Speeds:
 
 def _work_of(spec: TrainingSpec) -> tuple[object, ...]:
     """What the time of an update depends on first of all."""
-    return (spec.model.clip, spec.augmentation.crop_size, spec.schedule.batch_size, spec.schedule.precision)
+    return (*_cost_class(spec.model), spec.augmentation.crop_size, spec.schedule.batch_size, spec.schedule.precision)
+
+
+def _cost_class(model: Model) -> tuple[object, ...]:
+    return (method_name(model), model.clip)
 
 
 def _estimate(records: Sequence[Run], amount: int, amount_of: Callable[[Run], int]) -> Estimate | None:

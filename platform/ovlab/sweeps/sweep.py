@@ -71,7 +71,9 @@ class Plan:
             tags={
                 **run_tags(kind="table", fingerprint=self.sweep.run, provenance=provenance(source)),
                 "ovlab.suite": self.sweep.suite,
-                "ovlab.seeds": ", ".join(sorted({str(run.training.spec.seed) for run in self.runs})),
+                "ovlab.seeds": ", ".join(
+                    sorted({str(run.training.seed) for run in self.runs if run.training.seed is not None})
+                ),
                 CHILDREN: json.dumps(children),
             },
         )

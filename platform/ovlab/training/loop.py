@@ -18,24 +18,25 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim import AdamW
 
-from logoseg.checkpoint import save_weights
 from logoseg.clip.released_weights import first_non_finite
 from ovlab.datasets.sample import SegmentationDataset
+from ovlab.methods.networks import write_network
 from ovlab.specs.errors import InputError
 from ovlab.specs.events import Step
 from ovlab.specs.training import ScheduleSpec, TrainingSpec
 from ovlab.training.batches import Batch, batches
+from ovlab.training.objective import autocast, objective_of
 from ovlab.training.optimizer import build_optimizer, set_learning_rate
 from ovlab.training.process_group import ALONE, ProcessGroup
 from ovlab.training.run_folder import RunFolder, RunIdentity, open_run_folder
-from ovlab.training.step import DivergenceError, autocast, train_step
+from ovlab.training.step import DivergenceError, train_step
 from ovlab.training.training_state import (
     TrainingState,
     capture,
@@ -61,8 +62,9 @@ class TrainingResult(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, eq=False, slots=True)
 class TrainingInput:
-    """What is trained, on what. `model` maps images (B 3 H W, RGB in [0, 1]) and `text` to logits (B N h w). It must
-    start from the same weights at every call: build it after torch.manual_seed(spec.seed)."""
+    """What is trained, on what. `model` maps images (B 3 H W, RGB in [0, 1]) and `text` to logits (B N h w), or has a
+    `training_loss`, see ovlab.methods.segmenter. It must start from the same weights at every call: build it after
+    torch.manual_seed(spec.seed)."""
 
     spec: TrainingSpec
     model: nn.Module
@@ -109,7 +111,7 @@ def train(
         raise InputError(f"checkpoint_every must be at least 1, got {checkpoint_every}.")
     spec, schedule = given.spec, given.spec.schedule
     autocast(device, schedule.precision)  # refuses what the device cannot do before anything is written
-    model, text = given.model.to(device), given.text.to(device)
+    model = given.model.to(device)
     optimizer = build_optimizer(model, schedule)
     identity = run_identity(spec, model, given.dataset)
     with open_run_folder(run_folder, identity) as folder:
@@ -118,7 +120,7 @@ def train(
             hooks.on_begin(schedule.steps)
             return TrainingResult("already_finished", schedule.steps, folder)
         start, position = _continue(group.broadcast(load_newest_state(folder.checkpoints)), spec, model, optimizer)
-        update = _Update(spec, model, text, optimizer, device, group)
+        update = _Update(given, optimizer, device, group)
         stream = _batches(given, position, num_loader_workers, group)
         first = next(stream)  # data that cannot be read are refused before anything is written
         folder.begin(identity)
@@ -137,7 +139,7 @@ def train(
                 if stopping:
                     return TrainingResult("stopped", done, folder)
         _require_finite(model, schedule, schedule.steps)
-        save_weights(model, spec.model, identity.class_names, folder.weights)
+        write_network(model, spec.model, identity.class_names, folder.weights)
         return TrainingResult("finished", schedule.steps, folder)
 
 
@@ -163,13 +165,13 @@ def run_identity(spec: TrainingSpec, model: nn.Module, dataset: SegmentationData
 
 def follow(given: TrainingInput, *, device: torch.device, num_loader_workers: int = 0, group: ProcessGroup) -> None:
     """Make the updates of rank 0's call of `train`, with the same input, and write nothing."""
-    spec, model, text = given.spec, given.model.to(device), given.text.to(device)
+    spec, model = given.spec, given.model.to(device)
     optimizer = build_optimizer(model, spec.schedule)
     is_finished = group.broadcast(None)
     if is_finished:
         return
     start, position = _continue(group.broadcast(None), spec, model, optimizer)
-    update = _Update(spec, model, text, optimizer, device, group)
+    update = _Update(given, optimizer, device, group)
     with closing(_batches(given, position, num_loader_workers, group)) as stream:
         for step in range(start, spec.schedule.steps):
             update(step, stream)
@@ -206,15 +208,15 @@ class _Update:
 
     def __init__(
         self,
-        spec: TrainingSpec,
-        model: nn.Module,
-        text: Float[Tensor, "N P C"],
+        given: TrainingInput,
         optimizer: AdamW,
         device: torch.device,
         group: ProcessGroup,
     ) -> None:
-        self.spec, self.text, self.optimizer, self.device, self.group = spec, text, optimizer, device, group
-        self.model = group.parallel(model)
+        self.spec, self.text = given.spec, given.text.to(device)
+        self.optimizer, self.device, self.group = optimizer, device, group
+        objective = objective_of(given.model, given.spec.schedule, given.dataset.class_names)
+        self.objective: Any = group.parallel(objective)
 
     def __call__(self, step: int, stream: Iterator[Batch]) -> Step:
         """Update `step`, counted from 0, on the next batch of the stream. The time for fetching it counts."""
@@ -223,19 +225,19 @@ class _Update:
         batch = next(stream)
         data_seconds = time.perf_counter() - began
         images, labels = batch.images.to(self.device), batch.labels.to(self.device)
-        self.model.train()
+        self.objective.train()
         # Behind the loader and the hooks, which may draw random numbers too.
         seed_step(self.spec.seed, step)
         learning_rate = set_learning_rate(self.optimizer, schedule, step)
         result = train_step(
-            self.model,
+            self.objective,
             self.text,
             images,
             labels,
             self.optimizer,
             schedule,
             step=step + 1,
-            num_global_pixels=self.group.mean,
+            num_global=self.group.mean,
         )
         loss = self.group.mean(result.loss)
         images_per_second = schedule.batch_size / (time.perf_counter() - began)

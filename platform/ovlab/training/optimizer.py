@@ -11,11 +11,12 @@ from ovlab.specs.training import ScheduleSpec
 
 
 def build_optimizer(model: nn.Module, schedule: ScheduleSpec) -> AdamW:
-    """AdamW over the weights of `model` that require a gradient, in up to four groups.
+    """AdamW over the weights of `model` that require a gradient, in groups.
 
-    Weights of `model.image_encoder`, if there is one, learn at `image_encoder_scale` times the rate of all others.
-    In each half, norms, biases and weights marked `_no_weight_decay` do not decay. Every group keeps its peak rate
-    under "base_learning_rate"; `set_learning_rate` derives the present one. Raises InputError when nothing learns.
+    Weights of `model.image_encoder`, if there is one, learn at `image_encoder_scale` times the rate of all others; a
+    model that has `parameter_groups` says itself at what share of the rate which weights learn. In each part, norms,
+    biases and weights marked `_no_weight_decay` do not decay. Every group keeps its peak rate under
+    "base_learning_rate"; `set_learning_rate` derives the present one. Raises InputError when nothing learns.
     """
     groups = list(_groups(model, schedule))
     if not groups:
@@ -44,19 +45,23 @@ def set_learning_rate(optimizer: AdamW, schedule: ScheduleSpec, step: int) -> fl
 
 
 def _groups(model: nn.Module, schedule: ScheduleSpec) -> Iterator[dict]:
-    image_encoder = getattr(model, "image_encoder", None)
-    encoder_weights = set() if image_encoder is None else {id(weight) for weight in image_encoder.parameters()}
     learning = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
-    for in_encoder, scale in ((True, schedule.image_encoder_scale), (False, 1.0)):
+    for part, scale in _parts(model, schedule):
         for decays, weight_decay in ((True, schedule.weight_decay), (False, 0.0)):
-            weights = [
-                weight
-                for name, weight in learning
-                if (id(weight) in encoder_weights) == in_encoder and _decays(name, weight) == decays
-            ]
+            weights = [weight for name, weight in learning if id(weight) in part and _decays(name, weight) == decays]
             if weights:
                 rate = schedule.learning_rate * scale
                 yield {"params": weights, "base_learning_rate": rate, "weight_decay": weight_decay}
+
+
+def _parts(model: nn.Module, schedule: ScheduleSpec) -> list[tuple[set[int], float]]:
+    """Sets of weights, by their id, and what their rate is multiplied by."""
+    own_groups = getattr(model, "parameter_groups", None)
+    if own_groups is not None:
+        return [({id(weight) for weight in weights}, scale) for _, weights, scale in own_groups()]
+    image_encoder = getattr(model, "image_encoder", None)
+    encoder = set() if image_encoder is None else {id(weight) for weight in image_encoder.parameters()}
+    return [(encoder, schedule.image_encoder_scale), ({id(weight) for weight in model.parameters()} - encoder, 1.0)]
 
 
 def _decays(name: str, weight: nn.Parameter) -> bool:

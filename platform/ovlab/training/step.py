@@ -3,7 +3,8 @@
     L = sum over micro-batches m of |M_m| / |M| * L_m
 
 Eq. 13 divides by the labelled pixels |M| of the whole batch. A micro-batch has divided by its own |M_m|, so it counts
-by its share; then any number of micro-batches, or of processes, gives the gradient of the whole batch.
+by its share; then any number of micro-batches, or of processes, gives the gradient of the whole batch. The loss of
+another method is a mean over images, and |M| is their number.
 
 Axes: B images, N classes, P prompts, C joint CLIP width, H x W pixels.
 """
@@ -19,10 +20,9 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
-from logoseg.losses import upsampled_masked_bce
-from ovlab.datasets.sample import IGNORE_INDEX
-from ovlab.specs.errors import InputError, WorkError
+from ovlab.specs.errors import WorkError
 from ovlab.specs.training import ScheduleSpec
+from ovlab.training.objective import Objective
 
 
 class StepResult(NamedTuple):
@@ -37,7 +37,7 @@ class DivergenceError(WorkError):
 
 
 def train_step(
-    model: nn.Module,
+    objective: Objective | DistributedDataParallel,
     text: Float[Tensor, "N P C"],
     images: Float[Tensor, "B 3 H W"],
     labels: Int64[Tensor, "B H W"],
@@ -45,36 +45,34 @@ def train_step(
     schedule: ScheduleSpec,
     *,
     step: int,
-    num_global_pixels: Callable[[int], float] = float,
+    num_global: Callable[[int], float] = float,
 ) -> StepResult:
     """Forward, backward, clip, update. `images` are RGB in [0, 1]; `labels` 0 .. N-1 or IGNORE_INDEX.
 
     `images` are a batch of the schedule, or one process's share of it.
 
-    `num_global_pixels` turns the number of labelled pixels of this batch into the |M| above. Where several processes
-    each hold a part of the batch and their gradients are averaged (DDP), it is the sum over the processes divided by
-    their number; the losses they return then average to the loss of the whole batch.
+    `num_global` turns the |M| of these images into that of the batch. Where several processes each hold a part of the
+    batch and their gradients are averaged (DDP), it is the sum over the processes divided by their number; the losses
+    they return then average to the loss of the whole batch.
 
     Raises DivergenceError, with the weights untouched, when the loss or the gradient is not finite.
     """
     optimizer.zero_grad(set_to_none=True)
-    num_pixels = max(1.0, num_global_pixels(_num_labelled(labels)))
+    weight = _plain(objective).weight
+    total = max(1.0, num_global(weight(labels)))
     loss = torch.zeros((), device=images.device)
     # At most as many images at a time as the schedule allows one process.
     size = schedule.batch_size // schedule.num_microbatches
     parts = list(zip(images.split(size), labels.split(size), strict=True))
     for part_images, part_labels in parts:
         is_last = part_labels is parts[-1][1]
-        with nullcontext() if is_last else _without_averaging(model):
-            with autocast(images.device, schedule.precision):
-                logits = model(part_images, text)
-            part = upsampled_masked_bce(logits.float(), part_labels, IGNORE_INDEX, schedule.loss_normalisation)
-            part = part * (_num_labelled(part_labels) / num_pixels)
+        with nullcontext() if is_last else _without_averaging(objective):
+            part = objective(part_images, part_labels, text) * (weight(part_labels) / total)
             part.backward()
         loss += part.detach()
 
-    weights = [weight for group in optimizer.param_groups for weight in group["params"] if weight.grad is not None]
-    grad_norm = nn.utils.get_total_norm([weight.grad for weight in weights])
+    weights = [one for group in optimizer.param_groups for one in group["params"] if one.grad is not None]
+    grad_norm = nn.utils.get_total_norm([one.grad for one in weights])
     result = StepResult(loss.item(), grad_norm.item())
     if not (math.isfinite(result.loss) and math.isfinite(result.grad_norm)):
         raise DivergenceError(
@@ -87,20 +85,10 @@ def train_step(
     return result
 
 
-def autocast(device: torch.device, precision: str) -> AbstractContextManager:
-    """Mixed precision on `device` as ScheduleSpec.precision names it.
-
-    Raises InputError where the device lacks it: precision is identity, so there is no silent second choice.
-    """
-    if precision == "bfloat16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
-        raise InputError(f"schedule.precision: {torch.cuda.get_device_name(device)} has no bfloat16; use float32.")
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
-
-
-def _without_averaging(model: nn.Module) -> AbstractContextManager:
+def _without_averaging(objective: Objective | DistributedDataParallel) -> AbstractContextManager:
     """Gradients of a part that is not the last stay with this process; DDP averages their sum once."""
-    return model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()
+    return objective.no_sync() if isinstance(objective, DistributedDataParallel) else nullcontext()
 
 
-def _num_labelled(labels: Int64[Tensor, "B H W"]) -> int:
-    return int((labels != IGNORE_INDEX).sum())
+def _plain(objective: Objective | DistributedDataParallel) -> Objective:
+    return objective.module if isinstance(objective, DistributedDataParallel) else objective

@@ -49,7 +49,7 @@ class FilledStore:
             ResolvedTraining(spec=run.training(suite, seed), data_digest="a" * 64, weights_digest=None)
         )
         name = suite.benchmark(benchmark)
-        protocol = replace(run.protocol(suite, training.training.spec), scoring=scoring or Scoring())
+        protocol = replace(run.protocol(suite, training.training.spec.model), scoring=scoring or Scoring())
         spec = EvaluationSpec(
             subject=training.fingerprint,
             benchmark=name,

@@ -8,8 +8,9 @@ from torch import Tensor, nn
 from ovlab.datasets.sample import IGNORE_INDEX
 from ovlab.specs.errors import InputError
 from ovlab.specs.training import ScheduleSpec
+from ovlab.training.objective import PixelObjective, autocast
 from ovlab.training.optimizer import build_optimizer
-from ovlab.training.step import DivergenceError, autocast, train_step
+from ovlab.training.step import DivergenceError, train_step
 
 SCHEDULE = ScheduleSpec(steps=10, batch_size=4, learning_rate=0.1, clip_norm=None)
 TEXT = torch.randn(3, 2, 5, generator=torch.Generator().manual_seed(7))
@@ -40,7 +41,9 @@ def batch() -> tuple[Tensor, Tensor]:
 
 def update(schedule: ScheduleSpec, images: Tensor, labels: Tensor) -> tuple[nn.Module, float, float]:
     model = Pixels()
-    result = train_step(model, TEXT, images, labels, build_optimizer(model, schedule), schedule, step=1)
+    result = train_step(
+        PixelObjective(model, schedule), TEXT, images, labels, build_optimizer(model, schedule), schedule, step=1
+    )
     return model, *result
 
 
@@ -88,14 +91,14 @@ def test_step_in_two_processes_averages_to_the_whole_batch(batch: tuple[Tensor, 
         model = Pixels()
         optimizer = build_optimizer(model, SCHEDULE)
         result = train_step(
-            model,
+            PixelObjective(model, SCHEDULE),
             TEXT,
             images[part],
             labels[part],
             optimizer,
             SCHEDULE,
             step=1,
-            num_global_pixels=lambda own: num_labelled / 2,
+            num_global=lambda own: num_labelled / 2,
         )
         parts.append((model, result.loss))
 
@@ -136,7 +139,9 @@ def test_step_with_a_loss_that_is_not_finite_names_the_step_and_keeps_the_weight
     model = Pixels()
 
     with pytest.raises(DivergenceError, match=r"step 12: the loss is nan.*learning_rate"):
-        train_step(model, TEXT, images, labels, build_optimizer(model, SCHEDULE), SCHEDULE, step=12)
+        train_step(
+            PixelObjective(model, SCHEDULE), TEXT, images, labels, build_optimizer(model, SCHEDULE), SCHEDULE, step=12
+        )
 
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), Pixels().parameters(), strict=True))
 
