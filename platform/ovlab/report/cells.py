@@ -114,8 +114,8 @@ def cells_of(
 ) -> Grid:
     """The cells of `table` for its seeds, or for `seeds`; with limits, those of a limited run of it.
 
-    Raises InputError, naming two runs, where one column mixes ways of scoring or versions of the data, or one table
-    CLIP weights or versions of the training data.
+    Raises InputError, naming two runs, where one column mixes ways of scoring or versions of the data or of what
+    predicts, or one table CLIP weights or versions of the training data or of what trains.
     """
     cells = {
         (row.key, column.title): _cell(row, column, suite, records, seeds or table.seeds, limit_steps, limit_images)
@@ -169,10 +169,12 @@ def _is_limited_to(record: EvaluationRecord, limit_images: int | None) -> bool:
 def _require_comparable(table: Table, cells: Mapping[tuple[str, str], Cell]) -> None:
     clip = _Agreement(f"{table.name}: trained from different CLIP weights")
     data = _Agreement(f"{table.name}: trained on different versions of the data")
+    trainer = _Agreement(f"{table.name}: trained by different versions of the program")
     for column in table.columns:
         of_boundary = SCORES[column.score].needs_boundary
         rules = _Agreement(f"{table.name}, column {column.title!r}: scored by different rules")
         images = _Agreement(f"{table.name}, column {column.title!r}: scored on different data")
+        predictions = _Agreement(f"{table.name}, column {column.title!r}: predicted by different versions of the program")
         words = _Agreement(f"{table.name}, column {column.title!r}: asked for other names, or other classes are seen")
         for row in table.rows:
             for run in cells[row.key, column.title].runs:
@@ -180,9 +182,11 @@ def _require_comparable(table: Table, cells: Mapping[tuple[str, str], Cell]) -> 
                 meaning = meaning_hash(run.evaluation.evaluation.protocol, of_boundary=of_boundary)
                 rules.add(column.title, meaning, row, run, _rules(run.evaluation))
                 images.add(column.title, run.evaluation.evaluation.data_digest, row, run)
+                predictions.add(column.title, f"version {run.evaluation.evaluation.prediction_version}", row, run)
                 words.add(column.title, run.evaluation.evaluation.vocabulary_digest, row, run)
                 clip.add(training.spec.model.clip.name, training.weights_digest, row, run)
                 data.add(training.spec.dataset, training.data_digest, row, run)
+                trainer.add("", f"version {training.training_version}", row, run)
 
 
 class _Agreement:
