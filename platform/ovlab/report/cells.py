@@ -169,12 +169,12 @@ def _is_limited_to(record: EvaluationRecord, limit_images: int | None) -> bool:
 def _require_comparable(table: Table, cells: Mapping[tuple[str, str], Cell]) -> None:
     clip = _Agreement(f"{table.name}: trained from different CLIP weights")
     data = _Agreement(f"{table.name}: trained on different versions of the data")
-    trainer = _Agreement(f"{table.name}: trained by different versions of the program")
+    trainer = _Agreement(f"{table.name}: trained by different versions")
     for column in table.columns:
         of_boundary = SCORES[column.score].needs_boundary
         rules = _Agreement(f"{table.name}, column {column.title!r}: scored by different rules")
         images = _Agreement(f"{table.name}, column {column.title!r}: scored on different data")
-        predictions = _Agreement(f"{table.name}, column {column.title!r}: predicted by different versions of the program")
+        predictions = _Agreement(f"{table.name}, column {column.title!r}: predicted by different versions")
         words = _Agreement(f"{table.name}, column {column.title!r}: asked for other names, or other classes are seen")
         for row in table.rows:
             for run in cells[row.key, column.title].runs:

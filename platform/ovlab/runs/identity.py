@@ -68,7 +68,7 @@ def resolve_evaluation(
     of the data set becomes part of the protocol. Raises InputError for a headline that no figure is made by.
     """
     if protocol.scoring.headline != Scoring().headline:
-        raise InputError("Scoring.headline: miou is over the classes in the ground truth; for the other use legacy_miou.")
+        raise InputError("Scoring.headline: miou is over the classes in the ground truth; the other is legacy_miou.")
     labels = dataset.label_space(protocol.synonyms)
     return EvaluationSpec(
         subject=subject,

@@ -23,8 +23,6 @@ from ovlab.specs.errors import InputError
 LARGEST_EXACT_FLOAT = 2**53
 
 
-
-
 def added_later(before: object) -> dict[str, object]:
     """Metadata of a field that a class got when there were records of it already: where it has the value that held
     `before`, it is left out of what is written, so that fingerprints stand and an older version reads the spec."""

@@ -49,5 +49,5 @@ def test_headline_that_no_figure_is_made_by_is_refused() -> None:
     dataset = open_shapes("shapes-pas-20", "val", num_samples=4)
     legacy = replace(whole(64), scoring=Scoring(headline="ground_truth_or_prediction"))
 
-    with pytest.raises(InputError, match="use legacy_miou"):
+    with pytest.raises(InputError, match="the other is legacy_miou"):
         resolve_evaluation("a" * 64, dataset, "val", legacy)
