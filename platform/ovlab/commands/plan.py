@@ -131,6 +131,10 @@ def totals(plan: "Plan") -> str:
             f"Still to do, one after the other: {clock(seconds)}, {gpu_seconds / 3600:.1f} GPU-hours, as measured "
             f"on {devices}."
         )
+    if num_rehearsed := sum(estimate.is_rehearsed for estimate in estimates):
+        lines.append(
+            f"{num_rehearsed} of these {len(estimates)} estimates build on limited runs: a rehearsal is short."
+        )
     if len(estimates) < len(missing):
         lines.append(f"Not measured yet: {len(missing) - len(estimates)} of the {len(missing)} that are missing.")
     return "\n".join(lines)
@@ -180,13 +184,18 @@ def _still(run: "PlannedRun") -> str:
         return ""
     if any(part.estimate is None for part in missing):
         return "not measured"
-    return clock(sum(part.estimate.seconds for part in missing if part.estimate is not None))
+    estimates = [part.estimate for part in missing if part.estimate is not None]
+    return _rehearsed(clock(sum(estimate.seconds for estimate in estimates)), estimates)
 
 
 def _cost(part: "PlannedEvaluation") -> str:
     if part.status != "missing":
         return ""
-    return "not measured" if part.estimate is None else clock(part.estimate.seconds)
+    return "not measured" if part.estimate is None else _rehearsed(clock(part.estimate.seconds), [part.estimate])
+
+
+def _rehearsed(time: str, estimates: "Sequence[Estimate]") -> str:
+    return f"{time} (rehearsal)" if any(estimate.is_rehearsed for estimate in estimates) else time
 
 
 def _rows_by_table(run: "PlannedRun") -> dict[str, list[str]]:

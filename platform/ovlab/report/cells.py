@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import Protocol, Scoring, meaning_hash
+from ovlab.specs.limits import NO_LIMITS, Limits, limits_of
 from ovlab.specs.scores import SCORES
 from ovlab.specs.suite import Suite
 from ovlab.specs.table import Column, Row, Table
@@ -52,17 +53,29 @@ class Cell:
         return self.runs[0].evaluation.scoring_hash if self.runs else None
 
     @property
+    def limits(self) -> Limits:
+        """Of its first run, which are those of all: they follow from the row and from what is asked for."""
+        return (
+            limits_of(self.runs[0].training.training.spec, self.runs[0].evaluation.evaluation)
+            if self.runs
+            else NO_LIMITS
+        )
+
+    @property
     def seeds(self) -> tuple[int, ...]:
         return tuple(run.seed for run in self.runs)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Grid:
-    """The cells of a table in a suite, by the row's key and the column's title."""
+    """The cells of a table in a suite, by the row's key and the column's title, as they were asked for: with the limits
+    of `ovlab run`."""
 
     table: Table
     suite: str
     cells: Mapping[tuple[str, str], Cell]
+    limit_steps: int | None = None
+    limit_images: int | None = None
 
     def row(self, key: str) -> tuple[Cell, ...]:
         """In the order of the columns."""
@@ -123,7 +136,7 @@ def cells_of(
         for column in table.columns
     }
     _require_comparable(table, cells)
-    return Grid(table=table, suite=suite.name, cells=cells)
+    return Grid(table=table, suite=suite.name, cells=cells, limit_steps=limit_steps, limit_images=limit_images)
 
 
 def _cell(

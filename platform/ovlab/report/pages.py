@@ -86,5 +86,5 @@ def _environment() -> Environment:
     written = (text.percent, text.span, text.beside, text.verdict_by_column, text.published_verdict, text.noise_of)
     for filter_ in (*written, table_name, thousands, duration, cost, total_cost):
         environment.filters[filter_.__name__] = filter_
-    environment.globals["NOTHING"] = text.NOTHING
+    environment.globals |= {"NOTHING": text.NOTHING, "LIMITED": text.LIMITED}
     return environment
