@@ -93,7 +93,10 @@ def _estimate(
     there = [record for record in there if amount_of(record) >= longest / 2][-_MOST_RUNS:]
     seconds = amount * median(map(seconds_each, there))
     num_gpus = median(record.cost.gpu_seconds / record.cost.seconds for record in there)
-    return Estimate(seconds, seconds * num_gpus, device, is_rehearsed=False)
+    costs = [record.cost for record in there]
+    busy = [cost.process_seconds / cost.seconds for cost in costs if cost.process_seconds is not None]
+    process_seconds = seconds * median(busy) if len(busy) == len(costs) else None
+    return Estimate(seconds, process_seconds, seconds * num_gpus, device, is_rehearsed=False)
 
 
 def _num_images(record: EvaluationRecord) -> int:

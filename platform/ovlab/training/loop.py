@@ -215,6 +215,7 @@ class _Update:
     ) -> None:
         self.spec, self.text, self.optimizer, self.device, self.group = spec, text, optimizer, device, group
         self.model = group.parallel(model)
+        self.process_time = time.process_time()
 
     def __call__(self, step: int, stream: Iterator[Batch]) -> Step:
         """Update `step`, counted from 0, on the next batch of the stream. The time for fetching it counts."""
@@ -239,6 +240,7 @@ class _Update:
         )
         loss = self.group.mean(result.loss)
         images_per_second = schedule.batch_size / (time.perf_counter() - began)
+        before, self.process_time = self.process_time, time.process_time()
         return Step(
             step=step + 1,
             loss=loss,
@@ -246,4 +248,5 @@ class _Update:
             grad_norm=result.grad_norm,
             images_per_second=images_per_second,
             data_seconds=data_seconds,
+            process_seconds=self.group.mean(self.process_time - before) * self.group.size,
         )

@@ -100,7 +100,7 @@ class MadeCounts:
         # Backwards: any order is right.
         for number, shard in reversed(list(enumerate(work.shards))):
             images = [ImageCounts(name, pixel) for name in shard.ids]
-            yield from self.change(Counted(number, dict.fromkeys(shard.jobs, images), 8.0))
+            yield from self.change(Counted(number, dict.fromkeys(shard.jobs, images), 8.0, 6.0))
 
     def train(self, training: PlannedTraining, context: RunContext) -> TrainingRecord:
         raise AssertionError("no training is asked for")
