@@ -7,7 +7,8 @@ import golden
 PINS = golden.pins()["identities"]
 RENEW = (
     "records of existing stores would not be found any more: undo it, or, if a figure changes with it, raise "
-    "TRAINING_VERSION or EVALUATOR_VERSION; then renew the pin (python tests/programs/renew_pins.py identities)"
+    "TRAINING_VERSION, PREDICTION_VERSION or EVALUATOR_VERSION; then renew the pin "
+    "(python tests/programs/renew_pins.py identities)"
 )
 
 

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
+import open_clip
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -29,7 +30,9 @@ from torch import Tensor, nn
 from logoseg.clip.released_weights import load_clip
 from logoseg.clip.shipped import shipped_clip
 from logoseg.clip.text_encoder import cached_text
-from logoseg.config import SlidingWindow, WholeImage
+from logoseg.clip.towers import build_clip
+from logoseg.config import ClipConfig, ModelConfig, SlidingWindow, WholeImage
+from logoseg.dense_clip import DenseClip as DenseClipNetwork
 from logoseg.network import LoGoSeg
 from logoseg.ops.sliding_window import winners_from_windows_in_chunks
 from logoseg.ops.upsample_argmax import upsample_max_in_chunks
@@ -218,10 +221,13 @@ def _cache_in(folder: str) -> Iterator[None]:
 WORDS = ("red circle", "grass", "blue square", "water", "sand", "green star", "brick", "yellow ring")
 TEMPLATES = ("A photo of a {} in the scene", "a {}.")
 _WINDOWS = SlidingWindow(size=112, kernel=64, stride=48, input_size=64)
+_ASPECT_KEPT = Protocol(inference=WholeImage(size=64, resize="keep_aspect"), prompt_templates=TEMPLATES)
 VIEWS = {
-    "whole, aspect kept": Protocol(inference=WholeImage(size=64, resize="keep_aspect"), prompt_templates=TEMPLATES),
+    "whole, aspect kept": _ASPECT_KEPT,
+    "whole, aspect kept, two names a class": replace(_ASPECT_KEPT, synonyms="average"),
     "whole, square": Protocol(inference=WholeImage(size=64), prompt_templates=TEMPLATES),
     "windows": Protocol(inference=_WINDOWS, prompt_templates=TEMPLATES),
+    "windows alone": Protocol(inference=replace(_WINDOWS, global_view=False), prompt_templates=TEMPLATES),
     "windows, five classes each": Protocol(inference=_WINDOWS, prompt_templates=TEMPLATES, class_cap=5),
 }
 GRID_STEP = 6
@@ -246,24 +252,60 @@ def picture() -> np.ndarray:
 
 def networks() -> dict[str, nn.Module]:
     """Every tower with every decoder, on the CLIP that comes with it and with the first weights of seed 0 behind it;
-    and the towers alone."""
-    with one_thread():
+    the towers alone; and, of one of them, the other forms of the head. A ViT with a convolution stem, a ConvNeXt, and
+    a ViT with CLIP's patches, as OpenAI's files hold it."""
+    with one_thread(), tempfile.TemporaryDirectory() as folder:
+        openai = _small_openai_vit(Path(folder))
+        towers = {
+            **{name: (PRESETS[name](), shipped_clip(PRESETS[name]().clip)) for name in _SHIPPED_TOWERS},
+            "openai-vit": (ModelConfig(clip=openai.config, region_grid=2, stripe_width=2), openai.file),
+        }
         found: dict[str, nn.Module] = {}
-        for tower in ("shapes-vit-s", "shapes-convnext-s"):
+        for tower, (config, file) in towers.items():
+            config = replace(config, prompt_templates=TEMPLATES, guidance_dim=32)
             for decoder in ("class_volume", "pixel_embedding"):
-                config = replace(PRESETS[tower](), decoder=decoder, prompt_templates=TEMPLATES, guidance_dim=32)
-                torch.manual_seed(0)
-                clip = load_clip(config.clip, shipped_clip(config.clip))
-                found[f"{tower}, {decoder}"] = LoGoSeg(config, clip).eval()
-            found[f"clip:{tower}"] = find_subject(f"clip:{tower}").open_model().eval()
+                found[f"{tower}, {decoder}"] = _first_weights(replace(config, decoder=decoder), file)
+            found[f"clip:{tower}"] = DenseClipNetwork(config, load_clip(config.clip, file)).eval()
+        for head, changes in _OTHER_HEADS.items():
+            found[f"{tower}, {head}"] = _first_weights(replace(config, **changes), file)
         return found
+
+
+_SHIPPED_TOWERS = ("shapes-vit-s", "shapes-convnext-s")
+_OTHER_HEADS: dict[str, dict[str, Any]] = {
+    "learned prior in the similarity": {"prior_weight": "adaptive", "prior_in_similarity": True},
+    "no part": {"object_prior": False, "region_alignment": False, "cross_modal_fusion": False},
+    "plain fusion": {"directional_attention": False, "global_context": False, "language_queries": False},
+}
+
+
+def _first_weights(config: ModelConfig, clip_file: Path) -> LoGoSeg:
+    torch.manual_seed(0)
+    return LoGoSeg(config, load_clip(config.clip, clip_file)).eval()
+
+
+class _OpenAIVit(NamedTuple):
+    config: ClipConfig
+    file: Path
+
+
+def _small_openai_vit(folder: Path) -> _OpenAIVit:
+    """A small ViT in a file as OpenAI's are: half precision, numbers among the weights, made for another size."""
+    open_clip.add_model_config(Path(__file__).parent / "small-openai-vit.json")
+    config = ClipConfig(name="small-openai-vit", image_size=64, middle_layer=1, guidance_layers=(0, 1))
+    torch.manual_seed(0)
+    state = {name: tensor.half() for name, tensor in build_clip(replace(config, image_size=32)).state_dict().items()}
+    numbers = {"input_resolution": 32, "context_length": 16, "vocab_size": 49408}
+    torch.save(state | {name: torch.tensor(value) for name, value in numbers.items()}, folder / "openai.pt")
+    return _OpenAIVit(config, folder / "openai.pt")
 
 
 def prediction(network: nn.Module, protocol: Protocol) -> Prediction:
     """What `network` says of `picture()` when it is asked for WORDS."""
     image, inference = picture(), protocol.inference
     with one_thread(), torch.inference_mode():
-        text = network.text_encoder([(word,) for word in WORDS], TEMPLATES)
+        names = [(word, word.split()[-1]) if protocol.synonyms == "average" else (word,) for word in WORDS]
+        text = network.text_encoder(names, TEMPLATES)
         pixels = torch.from_numpy(image).permute(2, 0, 1).float() / 255
         logits = network(views(pixels, inference), text, class_cap=protocol.class_cap)
         size = image.shape[:2]

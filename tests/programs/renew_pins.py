@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import golden
-from ovlab.specs.evaluation import EVALUATOR_VERSION
+from ovlab.specs.evaluation import EVALUATOR_VERSION, PREDICTION_VERSION
 from ovlab.specs.resolved import TRAINING_VERSION
 
 
@@ -40,7 +40,7 @@ def predictions() -> dict[str, Any]:
                     "plain": golden.sha256(made.plain),
                 },
             }
-    return {"environment": golden.environment(), "cases": found}
+    return {"version": PREDICTION_VERSION, "environment": golden.environment(), "cases": found}
 
 
 def scores() -> dict[str, Any]:

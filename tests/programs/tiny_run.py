@@ -111,7 +111,7 @@ def log_file(folder: Path) -> Path:
 def log_of(folder: Path) -> list[Step]:
     """The updates of a run, each as it was made last, without what differs from machine to machine."""
     steps = [Step(**json.loads(line)) for line in log_file(folder).read_text().splitlines()]
-    last = {step.step: replace(step, images_per_second=0.0, data_seconds=0.0) for step in steps}
+    last = {step.step: replace(step, images_per_second=0.0, data_seconds=0.0, process_seconds=0.0) for step in steps}
     return [last[number] for number in sorted(last)]
 
 

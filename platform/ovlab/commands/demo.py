@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ovlab.commands import evaluate, predict, report, run
 from ovlab.commands.count_option import require_at_least_one
+from ovlab.specs.limits import Limits
 from ovlab.specs.suite import SHAPES
 
 if TYPE_CHECKING:
@@ -114,7 +115,9 @@ def _print_comparison(place: Path, steps: int, limit: int) -> str:
     trained = next(record.fingerprint for record in store.trainings() if record.num_steps == steps)
     figures = _figures(store, limit)
     alone = next(subject for subject, _ in figures if subject != trained)
-    table = Table(title=f"shapes suite, mIoU in %, first {limit} images of each benchmark")
+    full = SHAPES.schedule.steps
+    limits = Limits(steps, full, limit) if steps < full else Limits(num_images=limit)
+    table = Table(title=f"shapes suite, mIoU in %; {limits.text} of each benchmark")
     table.add_column("classes")
     table.add_column("model")
     for column in SHAPES.benchmarks:

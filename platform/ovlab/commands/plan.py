@@ -109,7 +109,7 @@ def print_plan(plan: "Plan", *, evaluations: bool = False) -> None:
     table = Table(title=f"{', '.join(plan.sweep.tables)}, suite {plan.sweep.suite}, store {plan.store}")
     table.add_column("run", no_wrap=True)
     table.add_column("needed by", overflow="fold")
-    for column in ("seed", "training", "evaluations", "time left"):
+    for column in ("seed", "training", "evaluations", "wall time left"):
         table.add_column(column, justify="right")
     for run in plan.runs:
         _add_run(table, run, evaluations)
@@ -129,10 +129,17 @@ def totals(plan: "Plan") -> str:
     estimates = [part.estimate for part in missing if part.estimate is not None]
     if estimates:
         seconds, gpu_seconds = (sum(getattr(e, name) for e in estimates) for name in ("seconds", "gpu_seconds"))
+        processed = [estimate.process_seconds for estimate in estimates if estimate.process_seconds is not None]
+        is_known = len(processed) == len(estimates)
+        cpu = f"{clock(sum(processed))} of CPU time" if is_known else "CPU time not recorded"
         devices = ", ".join(dict.fromkeys(estimate.device for estimate in estimates))
         lines.append(
-            f"Still to do, one after the other: {clock(seconds)}, {gpu_seconds / 3600:.1f} GPU-hours, as measured "
-            f"on {devices}."
+            f"Still to do, one after the other: {clock(seconds)} of wall time, {cpu}, {gpu_seconds / 3600:.1f} "
+            f"GPU-hours, as measured on {devices}."
+        )
+    if num_rehearsed := sum(estimate.is_rehearsed for estimate in estimates):
+        lines.append(
+            f"{num_rehearsed} of these {len(estimates)} estimates build on limited runs: a rehearsal is short."
         )
     if len(estimates) < len(missing):
         lines.append(f"Not measured yet: {len(missing) - len(estimates)} of the {len(missing)} that are missing.")
@@ -183,13 +190,18 @@ def _still(run: "PlannedRun") -> str:
         return ""
     if any(part.estimate is None for part in missing):
         return "not measured"
-    return clock(sum(part.estimate.seconds for part in missing if part.estimate is not None))
+    estimates = [part.estimate for part in missing if part.estimate is not None]
+    return _rehearsed(clock(sum(estimate.seconds for estimate in estimates)), estimates)
 
 
 def _cost(part: "PlannedEvaluation") -> str:
     if part.status != "missing":
         return ""
-    return "not measured" if part.estimate is None else clock(part.estimate.seconds)
+    return "not measured" if part.estimate is None else _rehearsed(clock(part.estimate.seconds), [part.estimate])
+
+
+def _rehearsed(time: str, estimates: "Sequence[Estimate]") -> str:
+    return f"{time} (rehearsal)" if any(estimate.is_rehearsed for estimate in estimates) else time
 
 
 def _rows_by_table(run: "PlannedRun") -> dict[str, list[str]]:

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from ovlab.specs.evaluation import PREDICTION_VERSION
+
 
 def cache_folder() -> Path:
     """$OVLAB_CACHE, else ovlab/ in the user's cache folder."""
@@ -12,8 +14,8 @@ def cache_folder() -> Path:
 
 
 def text_cache_folder() -> Path:
-    """Text features, named after what they were computed from."""
-    return cache_folder() / "text"
+    """Text features, named after what they were computed from; those of another version of the encoders lie apart."""
+    return cache_folder() / "text" / f"v{PREDICTION_VERSION}"
 
 
 def weights_cache_folder() -> Path:

@@ -8,7 +8,6 @@ any number of actors.
 import logging
 import math
 import sys
-import time
 from collections.abc import Iterator
 from itertools import groupby
 
@@ -24,7 +23,7 @@ from ovlab.ray.cluster import Cluster, connect
 from ovlab.runs.context import RunContext
 from ovlab.runs.device import is_here, named_device
 from ovlab.runs.small_work import SMALL_WORK_SECONDS, count_first, seconds_by_records
-from ovlab.runs.work import Counted, ImageCounter, Shard, Work, count_here
+from ovlab.runs.work import Clock, Counted, ImageCounter, Shard, Work, count_here
 from ovlab.specs.errors import InputError, Stopped, WorkError
 from ovlab.specs.wording import one_line
 from ovlab.store.counts import pack_counts, unpack_counts
@@ -91,12 +90,13 @@ def manifest(work: Work, images_per_block: int) -> Iterator[pa.Table]:
 def read_counts(table: pa.Table, problems: list[str]) -> Iterator[Counted]:
     """What actors gave out; a line for each image that they could not count is added to `problems`."""
     for (number, _), rows in groupby(table.to_pylist(), key=lambda row: (row["shard"], row["start"])):
-        counts, seconds = {}, 0.0
+        counts, seconds, process_seconds = {}, 0.0, 0.0
         for row in rows:
             counts[row["job"]] = unpack_counts(row["counts"], place=f"shard {number}")
             seconds += row["seconds"]
+            process_seconds += row["process_seconds"]
             problems += row["problems"].splitlines()
-        yield Counted(number, counts, seconds)
+        yield Counted(number, counts, seconds, process_seconds)
 
 
 class CountingActor:
@@ -112,14 +112,14 @@ class CountingActor:
         return pa.concat_tables([self._count(**row) for row in block.to_pylist()])
 
     def _count(self, shard: int, start: int, stop: int) -> pa.Table:
-        began = time.perf_counter()
+        clock = Clock()
         part = self.work.shards[shard].part(start, stop)
         problems: list[str] = []
         try:
             counted = list(self.counter.count(part))
         except (InputError, OSError):
             counted = list(self._one_by_one(part, problems))
-        seconds, num_jobs = time.perf_counter() - began, len(part.jobs)
+        (seconds, process_seconds), num_jobs = clock.lap(), len(part.jobs)
         per_job = [[image[place] for image in counted] for place in range(num_jobs)]
         return pa.table(
             {
@@ -128,6 +128,7 @@ class CountingActor:
                 "job": int32_column(part.jobs),
                 "counts": binary_column([pack_counts(images) for images in per_job]),
                 "seconds": number_column(np.full(num_jobs, seconds / num_jobs)),
+                "process_seconds": number_column(np.full(num_jobs, process_seconds / num_jobs)),
                 # Once for all jobs.
                 "problems": string_column(["\n".join(problems)] + [""] * (num_jobs - 1)),
             }

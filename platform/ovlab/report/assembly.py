@@ -10,7 +10,7 @@ from ovlab.report.cells import Cell, Grid, Records, cells_of
 from ovlab.report.claims import claim_views
 from ovlab.report.differences import advantage
 from ovlab.report.marks import Mark, comparable, marks_among
-from ovlab.report.remarks import footnotes_of, note_views, remarks_on
+from ovlab.report.remarks import footnotes_of, limit_note, limits_in, note_views, remarks_on
 from ovlab.report.samples import Samples
 from ovlab.report.table_view import CellView, ColumnView, Origin, Part, RowView, RunView, TableView
 from ovlab.specs.scores import SCORES
@@ -69,15 +69,17 @@ def table_view(grid: Grid, samples: Samples) -> TableView:
             for title, lines in zip(titles, (quoted, measured), strict=True)
             if lines
         ]
+    limits = "; ".join(limits_in(grid))
     return TableView(
         name=table.name,
-        title=table.title,
+        title=f"{table.title} ({limits})" if limits else table.title,
         suite=suite.name,
         is_measured=is_measured,
         parts=tuple(parts),
-        notes=note_views(table),
-        remarks=remarks_on(grid, suite, samples.num_resamples),
+        notes=note_views(grid),
+        remarks=remarks_on(grid, suite, samples),
         claims=claim_views(grid, samples),
+        limits=limits,
     )
 
 
@@ -97,7 +99,7 @@ def _part(title: str, lines: Sequence[_Line], grid: Grid, suite: Suite, samples:
             column,
             samples,
             mark=marks.get((line, column.title)),
-            footnotes=footnotes_of(table, row=line.row.key, column=column.title),
+            footnotes=_footnotes(line, column, grid),
             has_delta=suite == PAPER,
         )
         for line in lines
@@ -152,6 +154,14 @@ def _cell(line: _Line, column: Column, grid: Grid) -> Cell:
     return Cell(origin="quoted", value=cell.published, published=cell.published)
 
 
+def _footnotes(line: _Line, column: Column, grid: Grid) -> tuple[int, ...]:
+    noted = footnotes_of(grid.table, row=line.row.key, column=column.title)
+    limits = grid.cells[line.row.key, column.title].limits.text
+    if line.origin == "quoted" or not limits:
+        return noted
+    return (*noted, next(note.number for note in note_views(grid) if note.text == limit_note(limits)))
+
+
 def _marks(
     lines: Sequence[_Line], cells: dict[tuple[_Line, str], Cell], table: Table, samples: Samples
 ) -> dict[tuple[_Line, str], Mark]:
@@ -162,7 +172,9 @@ def _marks(
             valued = {
                 line: cell
                 for line in lines
-                if (line.origin, line.row.group) == kind and (cell := cells[line, column.title]).value is not None
+                if (line.origin, line.row.group) == kind
+                and (cell := cells[line, column.title]).value is not None
+                and not cell.limits.text
             }
             competing = comparable({line: frozenset(table.notes_of(line.row.key, column.title)) for line in valued})
             ranks = {line: sign * value for line in competing if (value := valued[line].value) is not None}
@@ -192,6 +204,7 @@ def _cell_view(
         runs=tuple(RunView(run.seed, run.value, run.subject, run.evaluation.fingerprint) for run in cell.runs),
         missing_seeds=cell.missing_seeds,
         footnotes=footnotes,
+        limits=cell.limits,
     )
 
 

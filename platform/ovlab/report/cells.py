@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 from ovlab.methods.registry import subject_of
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import DenseClip, Protocol, Released, Scoring, Untrained, meaning_hash
+from ovlab.specs.limits import NO_LIMITS, Limits, limits_of
 from ovlab.specs.method import MethodConfig, Model
 from ovlab.specs.scores import SCORES
 from ovlab.specs.suite import Suite
@@ -60,17 +61,28 @@ class Cell:
         return self.runs[0].evaluation.scoring_hash if self.runs else None
 
     @property
+    def limits(self) -> Limits:
+        """Of its first run, which are those of all: they follow from the row and from what is asked for."""
+        if not self.runs:
+            return NO_LIMITS
+        training, evaluation = self.runs[0].training, self.runs[0].evaluation.evaluation
+        return limits_of(None if training is None else training.training.spec, evaluation)
+
+    @property
     def seeds(self) -> tuple[int, ...]:
         return tuple(run.seed for run in self.runs)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Grid:
-    """The cells of a table in a suite, by the row's key and the column's title."""
+    """The cells of a table in a suite, by the row's key and the column's title, as they were asked for: with the limits
+    of `ovlab run`."""
 
     table: Table
     suite: str
     cells: Mapping[tuple[str, str], Cell]
+    limit_steps: int | None = None
+    limit_images: int | None = None
 
     def row(self, key: str) -> tuple[Cell, ...]:
         """In the order of the columns."""
@@ -149,8 +161,8 @@ def cells_of(
 ) -> Grid:
     """The cells of `table` for its seeds, or for `seeds`; with limits, those of a limited run of it.
 
-    Raises InputError, naming two runs, where one column mixes ways of scoring or versions of the data, or one table
-    CLIP weights or versions of the training data.
+    Raises InputError, naming two runs, where one column mixes ways of scoring or versions of the data or of what
+    predicts, or one table CLIP weights or versions of the training data or of what trains.
     """
     cells = {
         (row.key, column.title): _cell(row, column, suite, records, seeds or table.seeds, limit_steps, limit_images)
@@ -158,7 +170,7 @@ def cells_of(
         for column in table.columns
     }
     _require_comparable(table, cells)
-    return Grid(table=table, suite=suite.name, cells=cells)
+    return Grid(table=table, suite=suite.name, cells=cells, limit_steps=limit_steps, limit_images=limit_images)
 
 
 def _cell(
@@ -204,16 +216,19 @@ def _is_limited_to(record: EvaluationRecord, limit_images: int | None) -> bool:
 def _require_comparable(table: Table, cells: Mapping[tuple[str, str], Cell]) -> None:
     clip = _Agreement(f"{table.name}: trained from different CLIP weights")
     data = _Agreement(f"{table.name}: trained on different versions of the data")
+    trainer = _Agreement(f"{table.name}: trained by different versions")
     for column in table.columns:
         of_boundary = SCORES[column.score].needs_boundary
         rules = _Agreement(f"{table.name}, column {column.title!r}: scored by different rules")
         images = _Agreement(f"{table.name}, column {column.title!r}: scored on different data")
+        predictions = _Agreement(f"{table.name}, column {column.title!r}: predicted by different versions")
         words = _Agreement(f"{table.name}, column {column.title!r}: asked for other names, or other classes are seen")
         for row in table.rows:
             for run in cells[row.key, column.title].runs:
                 meaning = meaning_hash(run.evaluation.evaluation.protocol, of_boundary=of_boundary)
                 rules.add(column.title, meaning, row, run, _rules(run.evaluation))
                 images.add(column.title, run.evaluation.evaluation.data_digest, row, run)
+                predictions.add(column.title, f"version {run.evaluation.evaluation.prediction_version}", row, run)
                 words.add(column.title, run.evaluation.evaluation.vocabulary_digest, row, run)
                 if run.training is None:
                     alone = run.evaluation.untrained
@@ -224,6 +239,7 @@ def _require_comparable(table: Table, cells: Mapping[tuple[str, str], Cell]) -> 
                 training = run.training.training
                 clip.add(training.spec.model.clip.name, training.weights_digest, row, run)
                 data.add(training.spec.dataset, training.data_digest, row, run)
+                trainer.add("", f"version {training.training_version}", row, run)
 
 
 class _Agreement:

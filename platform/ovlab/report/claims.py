@@ -5,15 +5,16 @@ A claim sets one row above others, in some columns. Each pair of rows in a colum
 - yes: the row is above the other, and the difference is significant;
 - no: it is below the other, and that is significant;
 - within noise: the difference, whatever its sign, is not significant;
-- not measured: a score of ours or its noise is missing, or the other is a quoted one, which the miniature has not.
+- not measured: a score of ours or its noise is missing, or the other is a quoted one, which the miniature has not;
+- not decided: limited run: one of the scores stands on fewer updates or images than the suite asks for.
 
 Significant: the p-value is at most 5 % after Holm's correction over all comparisons of the table, each counted once.
 It is the larger of two p-values that are kept apart: of the paired bootstrap over the same images, and of Welch's test
 over seeds. With fewer than three seeds a side there is only the first, and the verdict says so: another training might
 turn it round. Against a quoted score (paper suite only) it is the noise of the measured one over images alone.
 
-A claim in one column, and over its columns: "no" where one comparison is, else "not measured" where one is, else "yes"
-where all are, else "within noise".
+A claim in one column, and over its columns: "no" where one comparison is, else "not measured" or "not decided" where
+one is, else "yes" where all are, else "within noise".
 """
 
 from collections.abc import Iterable
@@ -28,9 +29,11 @@ from ovlab.specs.scores import SCORES
 from ovlab.specs.suite import PAPER
 from ovlab.specs.table import Claim, Column
 
-Verdict = Literal["yes", "no", "within noise", "not measured"]
+Verdict = Literal["yes", "no", "within noise", "not measured", "not decided: limited run"]
 
 SIGNIFICANCE = 0.05
+
+_LIMITED: Verdict = "not decided: limited run"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,7 +87,7 @@ def claim_views(grid: Grid, samples: Samples) -> tuple[ClaimView, ...]:
     comparisons = {
         pair: ComparisonView(
             **pair._asdict(),
-            verdict=_verdict(found, corrected.get(pair)),
+            verdict=_LIMITED if _is_limited(pair, grid) else _verdict(found, corrected.get(pair)),
             advantage=found,
             p_value=corrected.get(pair),
         )
@@ -96,7 +99,7 @@ def claim_views(grid: Grid, samples: Samples) -> tuple[ClaimView, ...]:
 def combined(verdicts: Iterable[Verdict]) -> Verdict:
     """What several comparisons say of the claim that all of them hold."""
     found = set(verdicts)
-    decisive: tuple[Verdict, ...] = ("no", "not measured", "within noise")
+    decisive: tuple[Verdict, ...] = ("no", "not measured", _LIMITED, "within noise")
     return next((verdict for verdict in decisive if verdict in found), "yes")
 
 
@@ -128,9 +131,15 @@ def _pairs(claim: Claim, grid: Grid) -> list[_Pair]:
 def _advantage(pair: _Pair, column: Column, grid: Grid, samples: Samples) -> Advantage | None:
     better, worse = grid.cells[pair.better, pair.column], grid.cells[pair.worse, pair.column]
     kinds = {better.origin, worse.origin}
+    if _is_limited(pair, grid):
+        return None
     if kinds == {"measured"} or (kinds == {"measured", "quoted"} and grid.suite == PAPER.name):
         return advantage(better, worse, column.score, samples)
     return None
+
+
+def _is_limited(pair: _Pair, grid: Grid) -> bool:
+    return any(grid.cells[key, pair.column].limits.text for key in (pair.better, pair.worse))
 
 
 def _verdict(found: Advantage | None, p_value: float | None) -> Verdict:

@@ -30,14 +30,16 @@ COLUMNS = (
     "seeds",
     "values",
     "missing_seeds",
+    "limit_steps",
+    "limit_images",
     "trainings",
     "evaluations",
 )
 
 
 def csv_text(views: Iterable[TableView]) -> str:
-    """Fractions, not percent; an empty field where there is no score. What there is of each run is joined by
-    spaces, in the order of the seeds."""
+    """Fractions, not percent; an empty field where there is no score, and no limit. What there is of each run is
+    joined by spaces, in the order of the seeds."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -74,6 +76,8 @@ def _lines(view: TableView) -> Iterable[dict[str, Any]]:
                     "seeds": _joined(run.seed for run in cell.runs),
                     "values": _joined("nan" if run.value is None else run.value for run in cell.runs),
                     "missing_seeds": _joined(cell.missing_seeds),
+                    "limit_steps": cell.limits.num_steps,
+                    "limit_images": cell.limits.num_images,
                     "trainings": _joined(run.training for run in cell.runs),
                     "evaluations": _joined(run.evaluation for run in cell.runs),
                 }

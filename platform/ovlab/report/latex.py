@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from ovlab.report.table_view import CellView, Part, RowView, TableView
-from ovlab.report.text import beside, noise_of, percent, published_verdict, verdict_by_column
+from ovlab.report.text import LIMITED, beside, noise_of, percent, published_verdict, verdict_by_column
 
 _ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -88,6 +88,7 @@ def _environment(caption: str, label: str, body: str, below: Sequence[str]) -> s
 
 def _below(view: TableView) -> list[str]:
     return [
+        *([rf"\emph{{{escape(LIMITED)}}}"] if view.limits else []),
         *(f"{_marks([note.number])} {escape(note.text)}" for note in view.notes),
         *map(escape, view.remarks),
     ]

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from ovlab.report.table_view import CellView, Part, RowView, TableView
-from ovlab.report.text import beside, noise_of, percent, published_verdict, verdict_by_column
+from ovlab.report.text import LIMITED, beside, noise_of, percent, published_verdict, verdict_by_column
 
 # Whatever Markdown or HTML would read as more than the character itself; an underscore within a word is not.
 _SPECIAL = re.compile(r"([\\`*\[\]<>|~&]|(?<!\w)_|_(?!\w))")
@@ -15,6 +15,7 @@ _CLAIM_COLUMNS = ("Claim", "Place", "As published", "Here", "By column, in point
 def markdown(view: TableView) -> str:
     """The whole view, ending in a line break."""
     blocks = [f"## {_text(view.title)}"]
+    blocks += [f"> {_text(LIMITED)}"] if view.limits else []
     for part in view.parts:
         blocks += [f"### {_text(part.title)}"] if part.title else []
         blocks.append(_part(part))

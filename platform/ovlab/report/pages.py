@@ -56,18 +56,22 @@ def table_name(name: str) -> str:
 
 
 def cost(spent: Cost) -> str:
-    """GPU-hours where a GPU was held, else the time on the processor."""
-    return gpu_hours(spent.gpu_seconds) if spent.gpu_seconds else f"{duration(spent.seconds)} CPU"
+    """`total_cost` of one."""
+    return total_cost([spent])
 
 
 def total_cost(costs: Iterable[Cost]) -> str:
-    """GPU-hours and processor time, apart."""
+    """Time by the clock, GPU-hours where GPUs were held, and processor time, each by its name."""
     costs = list(costs)
-    on_cpu = sum((spent.seconds for spent in costs if not spent.gpu_seconds), start=0.0)
-    on_gpu = sum((spent.gpu_seconds for spent in costs), start=0.0)
-    parts = [gpu_hours(on_gpu)] if on_gpu else []
-    parts += [f"{duration(on_cpu)} CPU"] if on_cpu or not on_gpu else []
-    return " + ".join(parts)
+    gpu_seconds = sum((spent.gpu_seconds for spent in costs), start=0.0)
+    processed = [spent.process_seconds for spent in costs if spent.process_seconds is not None]
+    parts = [f"{duration(sum((spent.seconds for spent in costs), start=0.0))} wall"]
+    parts += [gpu_hours(gpu_seconds)] if gpu_seconds else []
+    if len(processed) == len(costs):
+        parts.append(f"{duration(sum(processed, start=0.0))} CPU")
+    else:
+        parts.append("CPU not recorded" if not processed else f"CPU of {len(processed)} of {len(costs)} recorded")
+    return ", ".join(parts)
 
 
 def gpu_hours(gpu_seconds: float) -> str:
@@ -86,5 +90,5 @@ def _environment() -> Environment:
     written = (text.percent, text.span, text.beside, text.verdict_by_column, text.published_verdict, text.noise_of)
     for filter_ in (*written, table_name, thousands, duration, cost, total_cost):
         environment.filters[filter_.__name__] = filter_
-    environment.globals["NOTHING"] = text.NOTHING
+    environment.globals |= {"NOTHING": text.NOTHING, "LIMITED": text.LIMITED}
     return environment

@@ -1,16 +1,31 @@
 """The words around a table: its footnotes with their numbers, and what holds for all of it."""
 
+import shlex
+
 from ovlab.metrics.seeds import MIN_SEEDS
 from ovlab.report.cells import Grid
+from ovlab.report.samples import Samples
 from ovlab.report.table_view import NoteView
 from ovlab.specs.scores import SCORES
 from ovlab.specs.suite import PAPER, Suite
 from ovlab.specs.table import Note, Table
 
 
-def note_views(table: Table) -> tuple[NoteView, ...]:
-    """The notes on rows, columns and cells, numbered from 1 in their order; those of one text share a number."""
-    return tuple(NoteView(number, text) for text, number in _numbers(table).items())
+def note_views(grid: Grid) -> tuple[NoteView, ...]:
+    """The notes on rows, columns and cells, numbered from 1 in their order, and behind them those on limited cells;
+    those of one text share a number."""
+    texts = [*_numbers(grid.table), *map(limit_note, limits_in(grid))]
+    return tuple(NoteView(number, text) for number, text in enumerate(texts, start=1))
+
+
+def limits_in(grid: Grid) -> tuple[str, ...]:
+    """What limited cells stand on, in words, each once."""
+    return tuple(dict.fromkeys(cell.limits.text for cell in grid.cells.values() if cell.limits.text))
+
+
+def limit_note(limits: str) -> str:
+    """The footnote of limited cells."""
+    return f"{limits[0].upper()}{limits[1:]}. Such a figure bears no mark and decides no claim."
 
 
 def footnotes_of(table: Table, *, row: str | None = None, column: str | None = None) -> tuple[int, ...]:
@@ -24,9 +39,9 @@ def footnotes_of(table: Table, *, row: str | None = None, column: str | None = N
     )
 
 
-def remarks_on(grid: Grid, suite: Suite, num_resamples: int) -> tuple[str, ...]:
+def remarks_on(grid: Grid, suite: Suite, samples: Samples) -> tuple[str, ...]:
     """Where scores come from, what stands beside them, and what is missing, a sentence or two each."""
-    table = grid.table
+    table, command = grid.table, _command(grid, str(samples.store))
     sources = dict.fromkeys(row.quoted.source for row in table.rows if row.quoted is not None)
     remarks = [note.text for note in table.notes if not note.rows and not note.columns]
     if sources:
@@ -34,11 +49,11 @@ def remarks_on(grid: Grid, suite: Suite, num_resamples: int) -> tuple[str, ...]:
     measured = [cell for cell in grid.cells.values() if cell.origin == "measured"]
     if not measured:
         if any(row.run is not None for row in table.rows):
-            remarks.append(f"Nothing of it is measured yet: ovlab run {table.name} --suite {suite.name}.")
+            remarks.append(f"Nothing of it is measured yet: {command}")
         return tuple(remarks)
     remarks.append(
-        f"Beside a measured figure: ± half of its 95 % interval over images ({num_resamples} resamples), and s, the "
-        f"standard deviation over runs that differ in their seed, or how many runs there are where fewer than "
+        f"Beside a measured figure: ± half of its 95 % interval over images ({samples.num_resamples} resamples), and "
+        f"s, the standard deviation over runs that differ in their seed, or how many runs there are where fewer than "
         f"{MIN_SEEDS}. Neither holds the other."
     )
     remarks.append(
@@ -54,8 +69,16 @@ def remarks_on(grid: Grid, suite: Suite, num_resamples: int) -> tuple[str, ...]:
         remarks.append(f"{', '.join(near)}: only evaluations that count boundaries are shown; ovlab run makes them.")
     num_missing = sum(cell.origin == "missing" for cell in grid.cells.values())
     if num_missing:
-        remarks.append(f"{num_missing} figures are not measured yet: ovlab run {table.name} --suite {suite.name}.")
+        remarks.append(f"{num_missing} figures are not measured yet: {command}")
     return tuple(remarks)
+
+
+def _command(grid: Grid, store: str) -> str:
+    """What makes the cells that were asked for, to be typed as it stands."""
+    words = ["ovlab", "run", grid.table.file or grid.table.name, "--suite", grid.suite, "--store", store]
+    for option, limit in (("--limit-steps", grid.limit_steps), ("--limit-images", grid.limit_images)):
+        words += [] if limit is None else [option, str(limit)]
+    return shlex.join(words)
 
 
 def _numbers(table: Table) -> dict[str, int]:

@@ -11,6 +11,7 @@ from ovlab.report.charts import Panel, curve_panel
 from ovlab.report.confusions import Confused, most_confused
 from ovlab.specs.errors import InputError
 from ovlab.specs.fields import leaves
+from ovlab.specs.limits import limits_text
 from ovlab.specs.scores import SCORES, Score
 from ovlab.store.journal import read_curve
 from ovlab.store.pairs import SHORT, stored_counts, tables
@@ -93,7 +94,7 @@ class EvaluationPart:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunPage:
     """places: the rows of tables that it stands behind; siblings: the other seeds of the first of them. settings:
-    every value of its spec by dotted name; provenance alike."""
+    every value of its spec by dotted name; provenance alike. limits: what it was limited to, in words, or ""."""
 
     training: TrainingRecord
     places: tuple[Place, ...]
@@ -102,6 +103,7 @@ class RunPage:
     provenance: tuple[tuple[str, str], ...]
     loss: Panel | None
     evaluations: tuple[EvaluationPart, ...]
+    limits: str
 
     @property
     def scores(self) -> tuple[Score, ...]:
@@ -136,6 +138,7 @@ def run_page(
         provenance=tuple(_flat(training.provenance, "")),
         loss=_loss(store, training),
         evaluations=tuple(_evaluation(record, store) for record in evaluations),
+        limits=limits_text(training.training.spec, [record.evaluation for record in evaluations]),
     )
 
 

@@ -16,6 +16,7 @@ from ovlab.report.cells import Records
 from ovlab.report.pages import copy_assets, write_page
 from ovlab.report.run_page import Place, RunPage, Sibling, anchor, page_name, run_page
 from ovlab.report.table_view import RowView, TableView
+from ovlab.specs.limits import limits_text
 from ovlab.store.pictures import Pictures, read_pictures
 from ovlab.store.record import Cost, EvaluationRecord, TrainingRecord
 from ovlab.store.store import Store
@@ -31,13 +32,15 @@ class ShownTable:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShownRun:
-    """A run in the list of all runs, with the cost of its training and of all its evaluations."""
+    """A run in the list of all runs, with the cost of its training and of all its evaluations, and what it was limited
+    to, in words."""
 
     training: TrainingRecord
     page: str
     places: tuple[Place, ...]
     num_evaluations: int
     evaluations_cost: tuple[Cost, ...]
+    limits: str
 
     @property
     def costs(self) -> tuple[Cost, ...]:
@@ -106,6 +109,7 @@ def _shown_run(training: TrainingRecord, evaluations: Sequence[EvaluationRecord]
         places=tuple(places),
         num_evaluations=len(evaluations),
         evaluations_cost=tuple(record.cost for record in evaluations),
+        limits=limits_text(training.training.spec, [record.evaluation for record in evaluations]),
     )
 
 

@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 from ovlab.metrics.intervals import Interval
 from ovlab.report.claims import ClaimView
 from ovlab.report.marks import Mark
+from ovlab.specs.limits import NO_LIMITS, Limits
 
 # Of a row: which of its scores it shows.
 Origin = Literal["quoted", "measured"]
@@ -35,7 +36,7 @@ class CellView:
     that is another quantity, so there is no delta. delta: value - published of a measured cell, suite `paper` only.
     image_interval: 95 %, of the value (the mean over the runs), from resampled images. seed_interval: 95 %, of the mean
     over at least three seeds; seed_sd: over at least two. The two kinds of noise are never added up. missing_seeds:
-    those of the table that no run was found for.
+    those of the table that no run was found for. limits: of its runs; a limited cell has no mark, and a footnote.
     """
 
     origin: Literal["quoted", "measured", "missing"]
@@ -49,6 +50,7 @@ class CellView:
     runs: tuple[RunView, ...] = ()
     missing_seeds: tuple[int, ...] = ()
     footnotes: tuple[int, ...] = ()
+    limits: Limits = NO_LIMITS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,7 +105,8 @@ class NoteView(NamedTuple):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TableView:
     """remarks: sentences on the whole table, in order, without a number: where scores come from, what intervals and
-    marks mean, what is not measured. is_measured: whether any cell is."""
+    marks mean, what is not measured. is_measured: whether any cell is. limits: what its limited cells stand on, in
+    words, which the title says too; "" where there are none."""
 
     name: str
     title: str
@@ -113,3 +116,4 @@ class TableView:
     notes: tuple[NoteView, ...]
     remarks: tuple[str, ...]
     claims: tuple[ClaimView, ...]
+    limits: str = ""

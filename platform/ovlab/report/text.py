@@ -8,6 +8,8 @@ from ovlab.specs import wording
 
 # What stands in a cell without a score: one that is not measured, or a dash of the paper.
 NOTHING = "—"
+# Over a table that holds figures of limited runs.
+LIMITED = "Figures of limited runs are a rehearsal's: they bear no mark and decide no claim."
 
 
 def percent(fraction: float | None) -> str:

@@ -121,7 +121,7 @@ def _commit(
     fingerprints = [job.fingerprint for job in work.jobs]
     planned = [{shard.file: shard for shard in shards} for shards in missing]
     arrived: list[dict[int, dict[str, ImageCounts]]] = [{job: {} for job in shard.jobs} for shard in work.shards]
-    for number, counts, seconds in stream:
+    for number, counts, seconds, process_seconds in stream:
         shard, there = work.shards[number], arrived[number]
         for job, images in counts.items():
             there[job].update((image.id, image) for image in images)
@@ -138,6 +138,8 @@ def _commit(
                     benchmark=spec.benchmark,
                     num_images=len(images),
                     seconds=seconds / len(counts),
+                    process_seconds=process_seconds / len(counts),
+                    shard=shard.file,
                     num_shards=int(is_whole),
                     num_shards_left=len(planned[job]),
                 )

@@ -12,7 +12,7 @@ from ovlab.runs.planned import PlannedTraining
 from ovlab.runs.sources import Sources
 from ovlab.shapes.shapes_benchmarks import SHAPES_NAMES
 from ovlab.specs.errors import InputError
-from ovlab.specs.evaluation import DenseClip, EvaluationSpec, Protocol, Released, Untrained
+from ovlab.specs.evaluation import PREDICTION_VERSION, DenseClip, EvaluationSpec, Protocol, Released, Scoring, Untrained
 from ovlab.specs.method import MethodConfig, Model
 from ovlab.specs.resolved import ResolvedTraining, training_fingerprint
 from ovlab.specs.training import TrainingSpec
@@ -86,8 +86,10 @@ def resolve_evaluation(
     """The evaluation of `subject`, a fingerprint, on `dataset`, which is the whole split, opened.
 
     A limit `num_images` that leaves nothing out is none: such an evaluation is that of the whole split. The label space
-    of the data set becomes part of the protocol.
+    of the data set becomes part of the protocol. Raises InputError for a headline that no figure is made by.
     """
+    if protocol.scoring.headline != Scoring().headline:
+        raise InputError("Scoring.headline: miou is over the classes in the ground truth; the other is legacy_miou.")
     labels = dataset.label_space(protocol.synonyms)
     return EvaluationSpec(
         subject=subject,
@@ -97,4 +99,5 @@ def resolve_evaluation(
         vocabulary_digest=labels.digest,
         protocol=replace(protocol, scoring=replace(protocol.scoring, collapse=labels.collapse)),
         num_images=None if num_images is None or num_images >= len(dataset) else num_images,
+        prediction_version=PREDICTION_VERSION,
     )

@@ -14,11 +14,15 @@ Status = Literal["done", "missing", "blocked"]
 
 
 class Estimate(NamedTuple):
-    """On a machine like `device`, where the measured runs ran. Work that was lost there is not counted."""
+    """On a machine like `device`, where the measured runs ran. Work that was lost there is not counted. is_rehearsed:
+    whether nothing but limited runs was measured, most of whose time may be that of the start. seconds: by the clock;
+    process_seconds: of processors, None where that was not recorded."""
 
     seconds: float
+    process_seconds: float | None
     gpu_seconds: float
     device: str
+    is_rehearsed: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

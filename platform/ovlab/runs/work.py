@@ -103,12 +103,25 @@ class Work:
 
 
 class Counted(NamedTuple):
-    """The counts of some images of a shard, for each of its jobs, and the seconds of work that made them. `shard` and
-    the keys of `counts` are positions in a Work."""
+    """The counts of some images of a shard, for each of its jobs, and the seconds of work that made them, by the clock
+    and of processors. `shard` and the keys of `counts` are positions in a Work."""
 
     shard: int
     counts: Mapping[int, Sequence[ImageCounts]]
     seconds: float
+    process_seconds: float
+
+
+class Clock:
+    """What passes from one call of `lap` to the next."""
+
+    def __init__(self) -> None:
+        self.began = time.perf_counter(), time.process_time()
+
+    def lap(self) -> tuple[float, float]:
+        """Seconds by the clock, and of processors in this process, since it was made or asked last."""
+        before, self.began = self.began, (time.perf_counter(), time.process_time())
+        return self.began[0] - before[0], self.began[1] - before[1]
 
 
 def plan_work(
@@ -169,16 +182,14 @@ def count_here(work: Work, context: RunContext) -> Generator[Counted, None, None
     for number, shard in enumerate(work.shards):
         if not shard.ids:
             continue
-        began = time.perf_counter()
+        clock = Clock()
         images = counter.count(shard)
         for _ in shard.ids:
             if context.stop():
                 benchmark = work.jobs[shard.jobs[0]].spec.benchmark
                 raise Stopped(f"{benchmark}: stopped in shard {shard.file}; the same command continues.")
             counted = next(images)
-            now = time.perf_counter()
-            seconds, began = now - began, now
-            yield Counted(number, {job: [image] for job, image in zip(shard.jobs, counted, strict=True)}, seconds)
+            yield Counted(number, {job: [image] for job, image in zip(shard.jobs, counted, strict=True)}, *clock.lap())
 
 
 def _shared(members: Sequence[tuple[int, CountShard]], sizes: Sequence[Sequence[int] | None]) -> Shard:

@@ -11,10 +11,14 @@ from typing import Literal
 from logoseg.config import ClipConfig, Inference, SlidingWindow, WholeImage
 from logoseg.prompts import PAPER
 from ovlab.specs.errors import InputError
-from ovlab.specs.fingerprint import ADDED_LATER, fingerprint
+from ovlab.specs.fingerprint import ADDED_LATER, added_later, fingerprint
 from ovlab.specs.method import MethodConfig
 from ovlab.specs.resolved import require_digest
 
+# Raised whenever the same weights would predict otherwise: by another view, encoder, head or up-sampling.
+PREDICTION_VERSION = 1
+# That of the evaluations that name none, which is no matter of what today's is.
+_FIRST_PREDICTION_VERSION = 1
 # Raised whenever the same predictions would be given another score.
 EVALUATOR_VERSION = 1
 
@@ -119,6 +123,7 @@ class EvaluationSpec:
     subject: `training_fingerprint` of a training, or the fingerprint of an Untrained. benchmark: the name of the data
     set. data_digest: of the split. vocabulary_digest: of the names asked for and of what the labels mean. num_images:
     only the first so many of the split; None for all. The protocol carries the label space of the benchmark.
+    prediction_version: PREDICTION_VERSION when the predictions were made.
     """
 
     subject: str
@@ -128,6 +133,7 @@ class EvaluationSpec:
     vocabulary_digest: str
     protocol: Protocol
     num_images: int | None = None
+    prediction_version: int = field(default=_FIRST_PREDICTION_VERSION, metadata=added_later(_FIRST_PREDICTION_VERSION))
 
     def __post_init__(self) -> None:
         for name in ("subject", "data_digest", "vocabulary_digest"):

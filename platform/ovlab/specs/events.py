@@ -70,7 +70,8 @@ class Begun:
 class Step:
     """One update. `step` counts from 1; the rate is that outside the image encoder; the norm is before clipping.
 
-    `data_seconds`: of the update's time, what it waited for its images; None in a log that does not tell.
+    `data_seconds`: of the update's time, what it waited for its images. `process_seconds`: processor time of all
+    processes of the run since the update before. Both are None in a log that does not tell.
     """
 
     step: int
@@ -79,6 +80,7 @@ class Step:
     grad_norm: float
     images_per_second: float
     data_seconds: float | None = None
+    process_seconds: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,8 +92,9 @@ class Checkpoint:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Counts:
-    """Counts of an evaluation have come in: of so many images, the work of so many seconds, with which so many shards
-    were committed."""
+    """Counts of an evaluation have come in: of so many images of the shard `shard`, the work of so many seconds, with
+    which so many shards were committed. The shard is "", and the processor time `process_seconds` None, in a log that
+    does not tell."""
 
     evaluation: str
     subject: str
@@ -100,6 +103,8 @@ class Counts:
     seconds: float
     num_shards: int
     num_shards_left: int
+    shard: str = ""
+    process_seconds: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -23,9 +23,13 @@ from ovlab.specs.errors import InputError
 LARGEST_EXACT_FLOAT = 2**53
 
 
-# Metadata of a field that a class got when there were records of it already: where it is None, it is left out of what
-# is written, so that fingerprints stand and an older version reads the spec.
-ADDED_LATER = {"added_later": True}
+def added_later(before: object) -> dict[str, object]:
+    """Metadata of a field that a class got when there were records of it already: where it has the value that held
+    `before`, it is left out of what is written, so that fingerprints stand and an older version reads the spec."""
+    return {"added_later": before}
+
+
+ADDED_LATER = added_later(None)
 
 
 def fingerprint(spec: object) -> str:
@@ -86,8 +90,8 @@ def _dataclass(value: Any, place: str) -> dict[str, Any]:
 
 
 def is_left_out(field: "Field[Any]", owner: object) -> bool:
-    """Whether this field of `owner` was added later and is None."""
-    return "added_later" in field.metadata and getattr(owner, field.name) is None
+    """Whether this field of `owner` was added later and has the value that held before."""
+    return "added_later" in field.metadata and getattr(owner, field.name) == field.metadata["added_later"]
 
 
 def _kind(value: object) -> str:

@@ -192,7 +192,7 @@ class Note:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Table:
     """details: entries of a row that stand before its scores, by the title of their column: names in
-    `Published.details` and `Row.details`. seeds: of every run of the table."""
+    `Published.details` and `Row.details`. seeds: of every run of the table. file: by which `load_table` found it."""
 
     name: str
     title: str
@@ -202,6 +202,7 @@ class Table:
     seeds: tuple[int, ...] = (0,)
     claims: tuple[Claim, ...] = ()
     notes: tuple[Note, ...] = ()
+    file: str = ""
 
     def __post_init__(self) -> None:
         keys, titles = tuple(row.key for row in self.rows), tuple(column.title for column in self.columns)

@@ -33,7 +33,8 @@ def load_table(name: str) -> Table:
         raise InputError(f"{path}: cannot be run ({type(error).__name__}: {one_line(error)}).") from None
     if not isinstance(table, Table):
         raise InputError(f"{path}: declares no table. Write TABLE = Table(...), with Table of ovlab.specs.table.")
-    return replace(table, rows=tuple(_with_published(row, table.name, path.parent / PUBLISHED) for row in table.rows))
+    rows = tuple(_with_published(row, table.name, path.parent / PUBLISHED) for row in table.rows)
+    return replace(table, rows=rows, file=name)
 
 
 def table_path(name: str) -> Path:

@@ -1,17 +1,17 @@
 """What each attempt at a training or an evaluation has cost, those that were killed included, read from the journal.
 
-A training costs the time from its beginning to the last that was heard of it, an evaluation the seconds of work of the
-counts that came in: two workers at once make two seconds a second.
+A training costs the time by the clock from its beginning to the last that was heard of it, an evaluation the seconds of
+work of the counts that came in: two workers at once make two seconds a second. Beside it stands the processor time of
+the updates and counts, which only a journal that tells it can say.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import accumulate
 from typing import Literal
 
 from ovlab.specs.errors import WorkError
-from ovlab.specs.events import Begun, Checkpoint, Counts, Ended, Recorded
+from ovlab.specs.events import Begun, Checkpoint, Counts, Ended, Recorded, Step
 from ovlab.store.journal import AttemptLog, Told, read_journal
 from ovlab.store.record import Attempt, Cost, cost_of
 from ovlab.store.store import Store
@@ -73,6 +73,7 @@ def _attempt(log: AttemptLog, id: str, told: Sequence[Told], *, is_last: bool) -
         seconds=seconds,
         kept_seconds=kept_seconds,
         cause=cause,
+        process_seconds=_process_seconds(told),
     )
 
 
@@ -98,9 +99,20 @@ def _training_seconds(told: Sequence[Told]) -> tuple[float, float]:
 
 def _evaluation_seconds(told: Sequence[Told]) -> tuple[float, float]:
     counts = [one.event for one in told if isinstance(one.event, Counts)]
-    sums = list(accumulate(one.seconds for one in counts))
-    kept = [total for total, one in zip(sums, counts, strict=True) if one.num_shards > 0]
-    return sums[-1] if sums else 0.0, kept[-1] if kept else 0.0
+    committed = {one.shard for one in counts if one.num_shards > 0}
+    last = max((number for number, one in enumerate(counts) if one.num_shards > 0), default=-1)
+    # Shards of several workers come in side by side; where none is named, what comes before a commit counts as kept.
+    kept = [
+        one.seconds for number, one in enumerate(counts) if (one.shard in committed if one.shard else number <= last)
+    ]
+    return sum((one.seconds for one in counts), 0.0), sum(kept, 0.0)
+
+
+def _process_seconds(told: Sequence[Told]) -> float | None:
+    """Of all updates and counts; None where one of them does not tell."""
+    found = [one.event.process_seconds for one in told if isinstance(one.event, Step | Counts)]
+    known = [seconds for seconds in found if seconds is not None]
+    return sum(known, 0.0) if len(known) == len(found) else None
 
 
 def _is_record(told: Told, begun: Begun) -> bool:

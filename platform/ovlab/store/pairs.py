@@ -56,7 +56,7 @@ def evaluations_of(records: Sequence[EvaluationRecord], run: str, place: str) ->
         if other is not record:
             raise InputError(
                 f"run {run!r} has two evaluations on {cell_of(record)}, {other.fingerprint[:SHORT]} and "
-                f"{record.fingerprint[:SHORT]}, by different protocols; name one of them instead of the run."
+                f"{record.fingerprint[:SHORT]}, by different protocols or versions; name one of them instead."
             )
     return cells
 

@@ -41,8 +41,8 @@ class StoredFile:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attempt:
-    """Times are ISO 8601 in UTC. `kept_seconds` of its `seconds` went into what the next attempt could build upon; the
-    rest is lost."""
+    """Times are ISO 8601 in UTC. `kept_seconds` of its `seconds` by the clock went into what the next attempt could
+    build upon; the rest is lost. `process_seconds`: of processors; None where the journal does not tell."""
 
     id: str
     began: str
@@ -53,6 +53,7 @@ class Attempt:
     seconds: float
     kept_seconds: float
     cause: str | None = None
+    process_seconds: float | None = None
 
     @property
     def gpu_seconds(self) -> float:
@@ -66,13 +67,15 @@ class Attempt:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cost:
     """What a run has cost over all its attempts, lost work included. `device` is that of the attempt that ended it;
-    `lost_seconds` of its `seconds` were work that no later attempt could build upon."""
+    `lost_seconds` of its `seconds` by the clock were work that no later attempt could build upon. `process_seconds`: of
+    processors; None where that was not recorded."""
 
     device: str
     seconds: float
     gpu_seconds: float
     lost_seconds: float
     attempts: tuple[Attempt, ...]
+    process_seconds: float | None = field(default=None, metadata=ADDED_LATER)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,12 +147,14 @@ def cost_of(attempts: Sequence[Attempt]) -> Cost:
     attempts = list(attempts)
     if attempts and attempts[-1].status == "running":
         attempts[-1] = replace(attempts[-1], status="finished", kept_seconds=attempts[-1].seconds)
+    processed = [attempt.process_seconds for attempt in attempts if attempt.process_seconds is not None]
     return Cost(
         device=attempts[-1].device if attempts else "unknown",
         seconds=sum((attempt.seconds for attempt in attempts), 0.0),
         gpu_seconds=sum((attempt.gpu_seconds for attempt in attempts), 0.0),
         lost_seconds=sum((attempt.lost_seconds for attempt in attempts), 0.0),
         attempts=tuple(attempts),
+        process_seconds=sum(processed) if attempts and len(processed) == len(attempts) else None,
     )
 
 

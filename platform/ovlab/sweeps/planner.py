@@ -63,7 +63,7 @@ class _Planner:
 
     def __init__(self, store: Store, sources: Sources, limit_images: int | None) -> None:
         self.store, self.sources, self.limit_images = store, sources, limit_images
-        self.speeds = Speeds(store.trainings(), store.evaluations())
+        self.speeds = Speeds(store)
         self.done = {record.fingerprint for record in self.speeds.trainings}
         self.done |= {record.fingerprint for record in self.speeds.evaluations}
         self.begun = {*store.folder.folders("trainings"), *store.folder.folders("evaluations")} - self.done

@@ -1,31 +1,47 @@
-"""How long a run will take, from what runs like it took: nothing is guessed where nothing was measured."""
+"""How long a run will take, from what runs like it took: nothing is guessed where nothing was measured.
 
-from collections.abc import Callable, Iterable, Sequence
+An update takes the median of the updates behind the first ones, which wait for caches, compilers and readers. Limited
+runs are measured by only where there are no others, and then it is said.
+"""
+
+from collections.abc import Callable, Sequence
 from statistics import median
 from typing import TypeVar
 
 from ovlab.runs.planned import Estimate
 from ovlab.specs.evaluation import EvaluationSpec
+from ovlab.specs.limits import limits_of
 from ovlab.specs.method import Model, method_name
 from ovlab.specs.training import TrainingSpec
+from ovlab.store.journal import read_curve
 from ovlab.store.record import Cost, EvaluationRecord, TrainingRecord
+from ovlab.store.store import Store
+
+# Updates that do not count, or the first half of fewer than twice as many.
+FIRST_UPDATES = 10
+# The newest runs of one kind that are measured by: the journal of each is read.
+_MOST_RUNS = 5
 
 Run = TypeVar("Run", TrainingRecord, EvaluationRecord)
 
 
 class Speeds:
-    """The speeds of finished runs."""
+    """The speeds of the finished runs of a store."""
 
-    def __init__(self, trainings: Iterable[TrainingRecord], evaluations: Iterable[EvaluationRecord]) -> None:
-        self.trainings = list(trainings)
-        self.evaluations = list(evaluations)
-        self.models = {record.fingerprint: record.training.spec.model for record in self.trainings}
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.trainings = list(store.trainings())
+        self.evaluations = list(store.evaluations())
+        self.specs = {record.fingerprint: record.training.spec for record in self.trainings}
+        self._update_seconds: dict[str, float] = {}
 
     def training(self, spec: TrainingSpec, num_steps: int) -> Estimate | None:
         """For `num_steps` updates of `spec`: from runs of the same model, else from variants of it."""
         alike = [record for record in self.trainings if _work_of(record.training.spec) == _work_of(spec)]
         same = [record for record in alike if record.training.spec.model == spec.model]
-        return _estimate(same or alike, num_steps, lambda record: record.num_steps)
+        whole = [record for record in same or alike if not limits_of(record.training.spec).text]
+        found = _estimate(whole or same or alike, num_steps, lambda record: record.num_steps, self._seconds_an_update)
+        return None if found is None else found._replace(is_rehearsed=not whole)
 
     def evaluation(self, spec: EvaluationSpec, model: Model, num_images: int) -> Estimate | None:
         """For `num_images` images of `spec` with `model`: from runs of the same model, else from variants of it."""
@@ -34,11 +50,25 @@ class Speeds:
             for record in self.evaluations
             if record.evaluation.benchmark == spec.benchmark
             and record.evaluation.protocol == spec.protocol
-            and record.evaluation.subject in self.models
-            and _cost_class(self.models[record.evaluation.subject]) == _cost_class(model)
+            and record.evaluation.subject in self.specs
+            and _cost_class(self.specs[record.evaluation.subject].model) == _cost_class(model)
         ]
-        same = [record for record in alike if self.models[record.evaluation.subject] == model]
-        return _estimate(same or alike, num_images, lambda record: int(record.figures.get("num_images") or 0))
+        same = [record for record in alike if self.specs[record.evaluation.subject].model == model]
+        whole = [record for record in same or alike if record.evaluation.num_images is None]
+        found = _estimate(whole or same or alike, num_images, _num_images, _seconds_an_image)
+        return None if found is None else found._replace(is_rehearsed=not whole)
+
+    def _seconds_an_update(self, record: TrainingRecord) -> float:
+        """Once it runs; of a run whose updates were not told, the mean, its start included."""
+        if record.fingerprint not in self._update_seconds:
+            batch_size = record.training.spec.schedule.batch_size
+            rates = [step.images_per_second for step in read_curve(self.store, record.fingerprint)]
+            seconds = [batch_size / rate for rate in rates if rate > 0]
+            steady = seconds[min(FIRST_UPDATES, len(seconds) // 2) :]
+            self._update_seconds[record.fingerprint] = (
+                median(steady) if steady else _kept_seconds(record.cost) / record.num_steps
+            )
+        return self._update_seconds[record.fingerprint]
 
 
 def _work_of(spec: TrainingSpec) -> tuple[object, ...]:
@@ -50,19 +80,35 @@ def _cost_class(model: Model) -> tuple[object, ...]:
     return (method_name(model), model.clip)
 
 
-def _estimate(records: Sequence[Run], amount: int, amount_of: Callable[[Run], int]) -> Estimate | None:
+def _estimate(
+    records: Sequence[Run], amount: int, amount_of: Callable[[Run], int], seconds_each: Callable[[Run], float]
+) -> Estimate | None:
     """`amount` times the median speed of the longest records on the device that the newest of them ran on."""
-    measured = [record for record in records if amount_of(record) and record.cost.seconds > 0]
+    measured = sorted(
+        (record for record in records if amount_of(record) and record.cost.seconds > 0),
+        key=lambda record: record.finished,
+    )
     if not measured:
         return None
-    device = max(measured, key=lambda record: record.finished).cost.device
+    device = measured[-1].cost.device
     there = [record for record in measured if record.cost.device == device]
-    # In a rehearsal of a few steps, most of the time is that of the start.
+    # In short runs, most of the time is that of the start.
     longest = max(amount_of(record) for record in there)
-    there = [record for record in there if amount_of(record) >= longest / 2]
-    seconds = amount * median(_kept_seconds(record.cost) / amount_of(record) for record in there)
+    there = [record for record in there if amount_of(record) >= longest / 2][-_MOST_RUNS:]
+    seconds = amount * median(map(seconds_each, there))
     num_gpus = median(record.cost.gpu_seconds / record.cost.seconds for record in there)
-    return Estimate(seconds, seconds * num_gpus, device)
+    costs = [record.cost for record in there]
+    busy = [cost.process_seconds / cost.seconds for cost in costs if cost.process_seconds is not None]
+    process_seconds = seconds * median(busy) if len(busy) == len(costs) else None
+    return Estimate(seconds, process_seconds, seconds * num_gpus, device, is_rehearsed=False)
+
+
+def _num_images(record: EvaluationRecord) -> int:
+    return int(record.figures.get("num_images") or 0)
+
+
+def _seconds_an_image(record: EvaluationRecord) -> float:
+    return _kept_seconds(record.cost) / _num_images(record)
 
 
 def _kept_seconds(cost: Cost) -> float:

@@ -11,7 +11,7 @@ from ovlab.tracking.mlflow_client import MlflowClient, MlflowException, Refused,
 # isort: split
 from mlflow.entities import Run, ViewType
 
-from ovlab.tracking import limits
+from ovlab.tracking import mlflow_limits
 from ovlab.tracking.tags import RUN
 
 
@@ -66,7 +66,7 @@ class RunIndex:
         return found.experiment_id
 
     def _make_experiment(self, name: str) -> str:
-        location = None if self._artifacts is None else (self._artifacts / limits.valid_key(name)).as_uri()
+        location = None if self._artifacts is None else (self._artifacts / mlflow_limits.valid_key(name)).as_uri()
         try:
             return self._client.create_experiment(name, artifact_location=location)
         except MlflowException:

@@ -13,7 +13,7 @@ from ovlab.tracking.mlflow_client import MlflowClient, Unavailable, answered, pr
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 
 from ovlab.specs.events import Status
-from ovlab.tracking import limits
+from ovlab.tracking import mlflow_limits
 from ovlab.tracking.mlflow_models import TrackedModel, log_model_once
 from ovlab.tracking.mlflow_runs import RunIndex
 from ovlab.tracking.points import MetricPoint
@@ -64,11 +64,11 @@ class MlflowServer:
     @answered
     def metrics(self, id: str, points: Sequence[MetricPoint]) -> None:
         metrics = [
-            Metric(limits.valid_key(point.key), point.value, point.time, point.step)
+            Metric(mlflow_limits.valid_key(point.key), point.value, point.time, point.step)
             for point in points
             if abs(point.step) < _LARGEST_STEP
         ]
-        for batch in limits.batches(metrics, limits.MAX_METRICS):
+        for batch in mlflow_limits.batches(metrics, mlflow_limits.MAX_METRICS):
             self.client.log_batch(id, metrics=batch)
 
     @answered
@@ -93,7 +93,7 @@ class MlflowServer:
     def dataset(self, id: str, dataset: TrackedDataset) -> None:
         entity = Dataset(
             name=dataset.name,
-            digest=dataset.digest[: limits.MAX_DATASET_DIGEST],
+            digest=dataset.digest[: mlflow_limits.MAX_DATASET_DIGEST],
             source_type="ovlab",
             source=json.dumps({"uri": dataset.source, "digest": dataset.digest}),
             profile=json.dumps({"num_samples": dataset.num_samples}),
@@ -120,11 +120,11 @@ class MlflowServer:
         known = found.data.params
         wanted = {
             key: value
-            for batch in limits.text_batches(params, max_value=limits.MAX_PARAM_VALUE)
+            for batch in mlflow_limits.text_batches(params, max_value=mlflow_limits.MAX_PARAM_VALUE)
             for key, value in batch.items()
         }
         new = {key: value for key, value in wanted.items() if key not in known}
-        for batch in limits.text_batches(new, max_value=limits.MAX_PARAM_VALUE):
+        for batch in mlflow_limits.text_batches(new, max_value=mlflow_limits.MAX_PARAM_VALUE):
             self.client.log_batch(found.info.run_id, params=[Param(key, value) for key, value in batch.items()])
         changed = [
             f"{key}: {known[key]} then, {value} now"
@@ -135,5 +135,5 @@ class MlflowServer:
             self._write_tags(found.info.run_id, {PARAMS_CONFLICT: "; ".join(changed)})
 
     def _write_tags(self, id: str, tags: Mapping[str, str]) -> None:
-        for batch in limits.text_batches(tags, max_value=limits.MAX_TAG_VALUE):
+        for batch in mlflow_limits.text_batches(tags, max_value=mlflow_limits.MAX_TAG_VALUE):
             self.client.log_batch(id, tags=[RunTag(key, value) for key, value in batch.items()])

@@ -45,8 +45,10 @@ def points_of(log: RunLog, news: Collection[Told]) -> Iterator[MetricPoint]:
 
 
 def training_points(record: TrainingRecord) -> list[MetricPoint]:
-    """What the training has cost, at its last update."""
+    """What the training has cost, at its last update: seconds by the clock, of GPUs, and of processors if recorded."""
     costs = {"cost/seconds": record.cost.seconds, "cost/gpu_seconds": record.cost.gpu_seconds}
+    if record.cost.process_seconds is not None:
+        costs["cost/process_seconds"] = record.cost.process_seconds
     return [MetricPoint(name, value, _time(record), record.num_steps) for name, value in costs.items()]
 
 

@@ -27,7 +27,7 @@ from ovlab.store.journal import (
 )
 from ovlab.store.record import DamagedError
 from ovlab.store.store import Store
-from ovlab.tracking import limits
+from ovlab.tracking import mlflow_limits
 from ovlab.tracking.mlflow_client import Refused, Unavailable
 from ovlab.tracking.mlflow_models import TrackedModel
 from ovlab.tracking.mlflow_server import MlflowServer
@@ -208,7 +208,7 @@ class _Publication:
         name = record.evaluation.benchmark
         rows = [asdict(entry) for entry in record.classes]
         columns = {key: [row[key] for row in rows] for key in rows[0]} if rows else {}
-        self.server.table(id, f"per_class/{limits.valid_key(name)}.json", columns)
+        self.server.table(id, f"per_class/{mlflow_limits.valid_key(name)}.json", columns)
         sheet = contact_sheet(self.store, fingerprint)
         if sheet is not None:
             with tempfile.TemporaryDirectory() as place:

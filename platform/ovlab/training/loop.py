@@ -217,6 +217,7 @@ class _Update:
         self.optimizer, self.device, self.group = optimizer, device, group
         objective = objective_of(given.model, given.spec.schedule, given.dataset.class_names)
         self.objective: Any = group.parallel(objective)
+        self.process_time = time.process_time()
 
     def __call__(self, step: int, stream: Iterator[Batch]) -> Step:
         """Update `step`, counted from 0, on the next batch of the stream. The time for fetching it counts."""
@@ -241,6 +242,7 @@ class _Update:
         )
         loss = self.group.mean(result.loss)
         images_per_second = schedule.batch_size / (time.perf_counter() - began)
+        before, self.process_time = self.process_time, time.process_time()
         return Step(
             step=step + 1,
             loss=loss,
@@ -248,4 +250,5 @@ class _Update:
             grad_norm=result.grad_norm,
             images_per_second=images_per_second,
             data_seconds=data_seconds,
+            process_seconds=self.group.mean(self.process_time - before) * self.group.size,
         )

@@ -28,7 +28,8 @@ def test_report_prints_one_table_as_markdown(store: str, capsys: pytest.CaptureF
     printed = capsys.readouterr().out
     assert printed.startswith("## Ablation of the core modules")
     assert "| OP + CCF + RA | **12.6** |" in printed
-    assert "Nothing of it is measured yet: ovlab run table2 --suite shapes." in printed
+    command = f"ovlab run table2 --suite shapes --store {store}"
+    assert f"Nothing of it is measured yet: {command}\n" in printed.replace("\\", "")
 
 
 def test_report_without_a_table_is_of_all_five(store: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -49,6 +50,18 @@ def test_report_of_an_own_table_has_a_dash_where_nothing_is_measured(
     printed = capsys.readouterr().out
     assert "### In the miniature (suite shapes): shapes-vit-s on shapes-coco" in printed
     assert "| Full | — |" in printed
+
+
+def test_report_names_the_command_with_the_file_of_the_table_the_store_and_the_limits(
+    store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "another-name.py"
+    file.write_text(TABLE)
+
+    assert main(["report", str(file), "--store", store, "--limit-steps", "6", "--limit-images", "4"]) == 0
+
+    command = f"ovlab run {file} --suite shapes --store {store} --limit-steps 6 --limit-images 4"
+    assert f"{command}\n" in capsys.readouterr().out.replace("\\", "")
 
 
 def test_report_writes_every_format_and_the_pages(

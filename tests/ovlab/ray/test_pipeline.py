@@ -94,6 +94,7 @@ def test_blocks_that_travel_make_the_records_and_files_of_one_process(
 
     for record, other in zip(found, plain[1], strict=True):
         assert replace(record, cost=other.cost, finished=other.finished) == other
+        assert record.cost.process_seconds is not None
         folder = f"evaluations/{record.fingerprint}/counts"
         names = store.folder.sizes(folder)
         assert len(names) == 3

@@ -43,11 +43,12 @@ class FilledStore:
         benchmark: str = "pas-20",
         suite: Suite = SHAPES,
         scoring: Scoring | None = None,
+        limit_steps: int | None = None,
+        limit_images: int | None = None,
     ) -> EvaluationRecord:
         """Put a training and its evaluation, which finds `shares` of the pixels of each image: mIoU is their mean."""
-        training = self._train(
-            ResolvedTraining(spec=run.training(suite, seed), data_digest="a" * 64, weights_digest=None)
-        )
+        trained = run.training(suite, seed, limit_steps=limit_steps)
+        training = self._train(ResolvedTraining(spec=trained, data_digest="a" * 64, weights_digest=None))
         name = suite.benchmark(benchmark)
         protocol = replace(run.protocol(suite, training.training.spec.model), scoring=scoring or Scoring())
         spec = EvaluationSpec(
@@ -57,6 +58,7 @@ class FilledStore:
             data_digest="d" * 64,
             vocabulary_digest="e" * 64,
             protocol=protocol,
+            num_images=limit_images,
         )
         images = [_image(f"{index:03d}", share) for index, share in enumerate(shares)]
         seen = seen_classes(name)
@@ -81,8 +83,8 @@ class FilledStore:
             )
         )
 
-    def grid(self, table: Table, suite: Suite = SHAPES) -> Grid:
-        return cells_of(table, suite, read_records(self.store))
+    def grid(self, table: Table, suite: Suite = SHAPES, **limits: int) -> Grid:
+        return cells_of(table, suite, read_records(self.store), **limits)
 
     def _train(self, resolved: ResolvedTraining) -> TrainingRecord:
         return self.store.put_training(

@@ -46,7 +46,8 @@ def test_empty_store_gives_the_quoted_table_only(filled: Any, name: str, suite: 
     ]
     assert [[cell.value for cell in row.cells] for row in part.rows] == printed
     assert {claim.verdict for claim in view.claims} == {"not measured"}
-    assert f"Nothing of it is measured yet: ovlab run {name} --suite {suite.name}." in view.remarks
+    command = f"ovlab run {name} --suite {suite.name} --store {filled.store}"
+    assert f"Nothing of it is measured yet: {command}" in view.remarks
     assert not view.is_measured
 
 

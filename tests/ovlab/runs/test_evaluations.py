@@ -100,7 +100,7 @@ class MadeCounts:
         # Backwards: any order is right.
         for number, shard in reversed(list(enumerate(work.shards))):
             images = [ImageCounts(name, pixel) for name in shard.ids]
-            yield from self.change(Counted(number, dict.fromkeys(shard.jobs, images), 8.0))
+            yield from self.change(Counted(number, dict.fromkeys(shard.jobs, images), 8.0, 6.0))
 
     def train(self, training: PlannedTraining, context: RunContext) -> TrainingRecord:
         raise AssertionError("no training is asked for")
@@ -143,7 +143,10 @@ def test_every_image_is_heard_of_and_every_shard_and_record(tmp_path: Path) -> N
         # Two images a shard, and one in the last.
         assert [counts.num_shards for counts in told] == [0, 1, 0, 1, 1]
         assert [counts.num_shards_left for counts in told] == [3, 2, 2, 1, 0]
+        assert [counts.shard for counts in told] == [f"{number:05d}.parquet" for number in (0, 0, 1, 1, 2)]
         assert record.cost.seconds == pytest.approx(sum(counts.seconds for counts in told))
+        assert record.cost.process_seconds == pytest.approx(sum(counts.process_seconds for counts in told))
+        assert record.cost.process_seconds > 0
         assert pictures_of(store, record.fingerprint) is not None
     assert heard.records == records
 

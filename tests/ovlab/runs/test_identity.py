@@ -1,13 +1,17 @@
 """ovlab.runs.identity: an identity holds names and digests, whatever place the data were opened from."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import micro_run
-from ovlab.runs.identity import resolve_training
+from ovlab.files.cache import text_cache_folder
+from ovlab.runs.identity import resolve_evaluation, resolve_training
+from ovlab.shapes.dataset import open_shapes
 from ovlab.specs.errors import InputError
+from ovlab.specs.evaluation import Scoring, evaluation_fingerprint, whole
 
 
 def test_resolve_training_names_the_data_set_and_the_digests(tmp_path: Path) -> None:
@@ -26,3 +30,24 @@ def test_resolve_training_names_the_data_set_and_the_digests(tmp_path: Path) -> 
 def test_resolve_training_missing_clip_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.pt: no such file"):
         resolve_training(micro_run.spec(), micro_run.training_data(), tmp_path / "none.pt")
+
+
+def test_code_that_predicts_otherwise_makes_another_evaluation_and_other_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = open_shapes("shapes-pas-20", "val", num_samples=4)
+
+    def found() -> tuple[str, Path]:
+        return evaluation_fingerprint(resolve_evaluation("a" * 64, dataset, "val", whole(64))), text_cache_folder()
+
+    before = found()
+    for module in ("ovlab.runs.identity", "ovlab.files.cache"):
+        monkeypatch.setattr(f"{module}.PREDICTION_VERSION", 2)
+
+    assert len({*before, *found()}) == 4
+
+
+def test_headline_that_no_figure_is_made_by_is_refused() -> None:
+    dataset = open_shapes("shapes-pas-20", "val", num_samples=4)
+    legacy = replace(whole(64), scoring=Scoring(headline="ground_truth_or_prediction"))
+
+    with pytest.raises(InputError, match="the other is legacy_miou"):
+        resolve_evaluation("a" * 64, dataset, "val", legacy)

@@ -65,6 +65,9 @@ def test_ensure_training_writes_a_record_weights_and_curve_and_no_checkpoints(
     assert record.class_names == micro_run.training_data().class_names
     assert record.cost.device == "cpu"
     assert record.cost.seconds > 0
+    processed = [step.process_seconds for step in read_curve(store, record.fingerprint)]
+    assert record.cost.process_seconds == pytest.approx(sum(processed))
+    assert min(processed) > 0
     assert (record.cost.gpu_seconds, record.cost.lost_seconds, len(record.cost.attempts)) == (0, 0, 1)
     assert store.folder.sizes(f"trainings/{record.fingerprint}").keys() == {"record.json", record.weights.name}
     assert [step.step for step in read_curve(store, record.fingerprint)] == [1, 2, 3, 4]

@@ -118,6 +118,7 @@ EVALUATION = EvaluationSpec(
         {"vocabulary_digest": "d" * 64},
         {"protocol": sliding_window(336)},
         {"num_images": 10},
+        {"prediction_version": 2},
     ],
 )
 def test_evaluation_fingerprint_any_field_changed_differs(change: dict) -> None:
@@ -159,6 +160,15 @@ def test_identities_without_boundaries_are_those_of_before_there_were_any() -> N
     with_background = replace(whole(96), scoring=Scoring(collapse=Collapse(background=20)))
     assert protocol_hash(with_background) == "4b89237d72af0036c548a342d76ee07815bffc0513056ead453db3a211bcf946"
     assert "boundary" not in spec_to_json(EVALUATION)
+
+
+def test_evaluation_of_before_there_was_a_prediction_version_stays_of_the_first_whatever_is_todays() -> None:
+    written = spec_to_json(EVALUATION)
+
+    assert "prediction_version" not in written
+    assert spec_from_json(EvaluationSpec, written, place="here").prediction_version == 1
+    later = replace(EVALUATION, prediction_version=2)
+    assert spec_from_json(EvaluationSpec, spec_to_json(later), place="here") == later
 
 
 def test_evaluation_with_boundaries_is_another_one_and_reads_back() -> None:

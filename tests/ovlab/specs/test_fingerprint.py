@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ovlab.specs.errors import InputError
-from ovlab.specs.fingerprint import ADDED_LATER, canonical_json, fingerprint
+from ovlab.specs.fingerprint import ADDED_LATER, added_later, canonical_json, fingerprint
 
 
 @dataclass(frozen=True)
@@ -121,12 +121,14 @@ def test_canonical_json_any_spec_reads_back_as_json() -> None:
     assert json.loads(canonical_json(("ä", 0.1, None, True)))[1:] == [0.1, None, True]
 
 
-def test_field_added_later_is_left_out_where_it_is_none_and_only_there() -> None:
+def test_field_added_later_is_left_out_where_it_has_the_value_that_held_before_and_only_there() -> None:
     @dataclass(frozen=True)
     class Disc:
         radius: float
         hole: float | None = None
         ring: float | None = field(default=None, metadata=ADDED_LATER)
+        sides: int = field(default=1, metadata=added_later(1))
 
     assert canonical_json(Disc(1.0)) == '{"":"Disc","hole":null,"radius":1}'
+    assert canonical_json(Disc(1.0, sides=2)) == '{"":"Disc","hole":null,"radius":1,"sides":2}'
     assert canonical_json(Disc(1.0, ring=2.0)) == '{"":"Disc","hole":null,"radius":1,"ring":2}'

@@ -44,7 +44,7 @@ def test_variation_that_changes_nothing_is_the_training_of_the_suite() -> None:
 def test_variation_protocol_asks_with_the_prompts_that_the_model_learned() -> None:
     variation = Variation(backbone="convnext-b", model={"prompt_templates": ["a {}"]})
 
-    protocol = variation.protocol(SHAPES, variation.training(SHAPES, 0))
+    protocol = variation.protocol(SHAPES, variation.training(SHAPES, 0).model)
 
     assert protocol == replace(SHAPES.protocol("convnext-b"), prompt_templates=("a {}",))
 

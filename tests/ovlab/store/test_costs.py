@@ -1,11 +1,12 @@
 """ovlab.store.costs: what was spent is known, also of attempts that were killed."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from ovlab.specs.events import Beat, Begun, Checkpoint, Counts, Ended, Event, Recorded, RunHeader, Started
+from ovlab.specs.events import Beat, Begun, Checkpoint, Counts, Ended, Event, Recorded, RunHeader, Started, Step
 from ovlab.store.costs import costs_of
 from ovlab.store.journal_lines import pack_line
 from ovlab.store.record import Attempt, cost_of
@@ -13,6 +14,7 @@ from ovlab.store.store import Store, open_store
 
 RUN, EVALUATION = "f" * 64, "e" * 64
 STARTED = Started(header=RunHeader(run=RUN, name="a"), host="elsewhere", process=1)
+STEP = Step(step=1, loss=0.5, learning_rate=0.1, grad_norm=0.1, images_per_second=1.0)
 TRAINING = Begun(work="training", fingerprint=RUN, device="H200", num_gpus=2, total=9)
 
 
@@ -115,6 +117,41 @@ def test_evaluation_costs_the_seconds_of_its_counts_and_loses_those_behind_its_l
     assert (found.status, found.seconds, found.kept_seconds) == ("running", 9.5, 7.0)
     (found,) = costs_of(store, RUN, other)
     assert (found.seconds, found.lost_seconds) == (50.0, 0.0)
+
+
+def test_evaluation_loses_what_was_counted_of_shards_that_were_not_committed(store: Store) -> None:
+    def of_shard(shard: str, seconds: float, num_shards: int = 0) -> Counts:
+        return replace(counts(seconds, num_shards), shard=shard)
+
+    # Two workers side by side: one was killed in its shard after the other's was committed.
+    tell(
+        store,
+        [(1, evaluating()), (2, of_shard("0", 3.0)), (3, of_shard("1", 4.0)), (4, of_shard("0", 2.0, num_shards=1))],
+    )
+
+    (found,) = costs_of(store, RUN, EVALUATION)
+
+    assert (found.seconds, found.kept_seconds, found.lost_seconds) == (9.0, 5.0, 4.0)
+
+
+def test_processor_time_is_that_of_updates_and_counts(store: Store) -> None:
+    steps = [replace(STEP, step=number, process_seconds=1.5) for number in (1, 2)]
+    counted = replace(counts(3.0), process_seconds=0.5)
+    tell(store, [(0, STARTED), (1, TRAINING), *((2, step) for step in steps), (9, evaluating()), (10, counted)])
+
+    assert [found.process_seconds for found in costs_of(store, RUN, RUN)] == [3.0]
+    assert [found.process_seconds for found in costs_of(store, RUN, EVALUATION)] == [0.5]
+
+
+def test_processor_time_that_a_journal_does_not_tell_is_none_and_not_that_by_the_clock(store: Store) -> None:
+    tell(store, [(0, STARTED), (1, TRAINING), (2, STEP), (3, replace(STEP, step=2, process_seconds=1.5))])
+    tell(store, [(5, STARTED), (6, TRAINING), (7, replace(STEP, step=3, process_seconds=1.0))], hour=4)
+
+    costs = costs_of(store, RUN, RUN)
+
+    assert [found.process_seconds for found in costs] == [None, 1.0]
+    assert cost_of(costs).process_seconds is None
+    assert cost_of(costs[1:]).process_seconds == 1.0
 
 
 def test_evaluation_with_a_record_has_lost_nothing(store: Store) -> None:

@@ -54,9 +54,27 @@ HOST = socket.gethostname()
 EVENTS: tuple[Event, ...] = (
     Started(header=HEADER, host="elsewhere", process=17, process_began=12.5),
     Begun(work="training", fingerprint=RUN, device="cpu", num_gpus=0, total=100, num_done=3),
-    Step(step=4, loss=0.1 + 0.2, learning_rate=2e-4, grad_norm=1 / 3, images_per_second=5.0, data_seconds=0.01),
+    Step(
+        step=4,
+        loss=0.1 + 0.2,
+        learning_rate=2e-4,
+        grad_norm=1 / 3,
+        images_per_second=5.0,
+        data_seconds=0.01,
+        process_seconds=1.5,
+    ),
     Checkpoint(step=4),
-    Counts(evaluation="e", subject=RUN, benchmark="a-150", num_images=2, seconds=0.5, num_shards=1, num_shards_left=3),
+    Counts(
+        evaluation="e",
+        subject=RUN,
+        benchmark="a-150",
+        num_images=2,
+        seconds=0.5,
+        num_shards=1,
+        num_shards_left=3,
+        shard="00000.parquet",
+        process_seconds=0.25,
+    ),
     Recorded(work="evaluation", fingerprint="e"),
     Beat(metrics={"system/cpu_utilization_percentage": 12.5}),
     Ended(status="FAILED", reason="ValueError: no such class"),
@@ -385,7 +403,7 @@ def test_event_with_any_field_missing_unknown_or_of_another_type_is_left_out_or_
 
 def assert_well_typed(value: Any, example: Any, name: str) -> None:
     if value is None:
-        assert name in ("data_seconds", "process_began", "parent")
+        assert name in ("data_seconds", "process_seconds", "process_began", "parent")
     elif isinstance(example, RunHeader):
         assert isinstance(value, RunHeader)
     else:

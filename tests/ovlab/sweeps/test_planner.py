@@ -1,5 +1,6 @@
 """ovlab.sweeps.planner: what is done, what is missing and how far, for stores that were filled by hand."""
 
+import json
 import pickle
 from collections.abc import Iterator
 from dataclasses import replace
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ovlab.commands.plan import totals
 from ovlab.runs.clip_files import RANDOM
 from ovlab.runs.planned import PlannedEvaluation, PlannedRun
 from ovlab.runs.sources import Sources, parse_clip_files
@@ -181,8 +183,8 @@ def test_plan_estimates_from_the_kept_time_of_finished_runs(store: Store, tmp_pa
     full, half = planned(store).runs
 
     # 600 of 900 seconds were kept in 100 updates, so 6 s an update; 60 of them are left.
-    assert half.training.estimate == (360.0, 360.0, "H200")
-    assert half.evaluations[0].estimate == (30.0, 0.0, "cpu")
+    assert half.training.estimate == (360.0, None, 360.0, "H200", False)
+    assert half.evaluations[0].estimate == (30.0, None, 0.0, "cpu", False)
     assert half.evaluations[1].estimate is None
     assert full.training.estimate is None
 
@@ -191,14 +193,60 @@ def test_plan_estimates_from_long_runs_on_the_newest_device(store: Store) -> Non
     rehearsal = planned(store, limit_steps=2).runs[0]
     put_training(store, rehearsal, attempt(60.0, device="new"), finished="2026-01-02T06:00:00")
     full, _ = planned(store).runs
-    assert full.training.estimate == (3000.0, 0.0, "new")
+    assert full.training.estimate == (3000.0, None, 0.0, "new", True)
     put_training(store, full, attempt(150.0, device="new"), finished="2026-01-02T05:00:00")
     slow = planned(store, seeds=(1,)).runs[0]
     put_training(store, slow, attempt(3000.0, device="old"), finished="2026-01-01T00:00:00")
 
     half = planned(store).runs[1]
 
-    assert half.training.estimate == (150.0, 0.0, "new")
+    assert half.training.estimate == (150.0, None, 0.0, "new", False)
+
+
+def test_plan_builds_on_a_rehearsal_only_where_nothing_else_was_measured_and_says_so(store: Store) -> None:
+    limited, (full, half) = planned(store, limit_steps=2, limit_images=7).runs[0], planned(store).runs
+    put_training(store, limited, attempt(60.0))
+    put_evaluation(store, limited.evaluations[0], attempt(70.0))
+    run = planned(store).runs[0]
+    assert run.training.estimate == (3000.0, None, 0.0, "cpu", True)
+    assert run.evaluations[0].estimate == (3000.0, None, 0.0, "cpu", True)
+    assert "4 of these 4 estimates build on limited runs" in totals(planned(store))
+
+    put_training(store, full, attempt(600.0), finished="2026-01-01T00:00:00")
+    put_evaluation(store, full.evaluations[0], attempt(30.0))
+
+    half = planned(store).runs[1]
+    assert half.training.estimate == (600.0, None, 0.0, "cpu", False)
+    assert half.evaluations[0].estimate == (30.0, None, 0.0, "cpu", False)
+    assert "limited" not in totals(planned(store))
+
+
+def test_plan_names_time_by_the_clock_and_of_processors_and_says_where_that_was_not_recorded(store: Store) -> None:
+    full = planned(store).runs[0]
+    put_training(store, full, replace(attempt(600.0), process_seconds=1200.0))
+    assert planned(store).runs[1].training.estimate == (600.0, 1200.0, 0.0, "cpu", False)
+    assert "0:10:00 of wall time, 0:20:00 of CPU time, 0.0 GPU-hours" in totals(planned(store))
+
+    put_evaluation(store, full.evaluations[0], attempt(30.0))
+
+    assert "0:10:30 of wall time, CPU time not recorded, 0.0 GPU-hours" in totals(planned(store))
+
+
+def test_plan_takes_an_update_for_the_median_of_those_behind_the_first(store: Store) -> None:
+    full = planned(store).runs[0]
+    put_training(store, full, attempt(900.0))
+    # Of four images each: ten that wait for caches, then 2 s an update, but for one that a checkpoint held up.
+    rates = [0.1] * 10 + [2.0] * 30 + [0.01]
+    steps = [
+        {"step": number, "loss": 1.0, "learning_rate": 1e-3, "grad_norm": 1.0, "images_per_second": rate}
+        for number, rate in enumerate(rates, start=1)
+    ]
+    log = "".join(json.dumps(step) + "\n" for step in steps)
+    store.folder.write(f"trainings/{full.training.fingerprint}/steps.jsonl", log.encode())
+
+    half = planned(store).runs[1]
+
+    assert half.training.estimate == (200.0, None, 0.0, "cpu", False)
 
 
 def test_plan_without_data_or_clip_weights_names_all_that_is_missing(

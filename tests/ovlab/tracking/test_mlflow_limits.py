@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from ovlab.tracking.limits import (
+from ovlab.tracking.mlflow_limits import (
     MAX_KEY,
     MAX_PARAM_VALUE,
     MAX_PARAMS_OR_TAGS,
