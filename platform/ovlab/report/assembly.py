@@ -58,21 +58,21 @@ def table_view(grid: Grid, samples: Samples) -> TableView:
     measured = [
         _Line(row, "measured") for row in table.rows if row.run is not None and (is_measured or row.quoted is None)
     ]
+    limits = "; ".join(limits_in(grid))
     if suite == PAPER:
         order = {row.key: position for position, row in enumerate(table.rows)}
         lines = sorted([*quoted, *measured], key=lambda line: order[line.row.key])
         parts = [_part("", lines, grid, suite, samples)]
     else:
-        titles = (QUOTED_TITLE, _miniature_title(measured, suite))
+        titles = (QUOTED_TITLE, _captioned(_miniature_title(measured, suite), limits))
         parts = [
             _part(title, lines, grid, suite, samples)
             for title, lines in zip(titles, (quoted, measured), strict=True)
             if lines
         ]
-    limits = "; ".join(limits_in(grid))
     return TableView(
         name=table.name,
-        title=f"{table.title} ({limits})" if limits else table.title,
+        title=_captioned(table.title, limits) if suite == PAPER else table.title,
         suite=suite.name,
         is_measured=is_measured,
         parts=tuple(parts),
@@ -81,6 +81,10 @@ def table_view(grid: Grid, samples: Samples) -> TableView:
         claims=claim_views(grid, samples),
         limits=limits,
     )
+
+
+def _captioned(title: str, limits: str) -> str:
+    return f"{title} ({limits})" if limits else title
 
 
 def _part(title: str, lines: Sequence[_Line], grid: Grid, suite: Suite, samples: Samples) -> Part:

@@ -106,7 +106,7 @@ class NoteView(NamedTuple):
 class TableView:
     """remarks: sentences on the whole table, in order, without a number: where scores come from, what intervals and
     marks mean, what is not measured. is_measured: whether any cell is. limits: what its limited cells stand on, in
-    words, which the title says too; "" where there are none."""
+    words, which the title above them says too; "" where there are none."""
 
     name: str
     title: str

@@ -21,7 +21,7 @@ from ovlab.runs.executor import Executor
 from ovlab.runs.illustrations import keep_pictures
 from ovlab.runs.work import Counted, EvaluationJob, Work, plan_work
 from ovlab.specs.errors import InputError, WorkError
-from ovlab.specs.evaluation import protocol_hash, scoring_hash
+from ovlab.specs.evaluation import PREDICTION_VERSION, protocol_hash, scoring_hash
 from ovlab.specs.events import Begun, Counts
 from ovlab.specs.wording import first_names
 from ovlab.store.count_shards import CountShard, commit_shard, committed_shards
@@ -58,7 +58,8 @@ def ensure_evaluations(
 
 
 def require_same_data(job: EvaluationJob) -> None:
-    """Raise InputError unless the opened data are those that the spec was made with."""
+    """Raise InputError unless the opened data, and the version of what predicts, are those that the spec was made with:
+    another machine may have others."""
     spec, labels = job.spec, job.labels
     scoring = replace(spec.protocol.scoring, collapse=labels.collapse)
     found = replace(
@@ -67,11 +68,12 @@ def require_same_data(job: EvaluationJob) -> None:
         data_digest=job.dataset.digest,
         vocabulary_digest=labels.digest,
         protocol=replace(spec.protocol, scoring=scoring),
+        prediction_version=PREDICTION_VERSION,
     )
     if found != spec:
         raise InputError(
-            f"evaluation {job.fingerprint[:12]}: the data of {job.dataset.name} are not those it was planned with "
-            f"({spec.benchmark}, {spec.split}). Give those, or plan again."
+            f"evaluation {job.fingerprint[:12]}: the data of {job.dataset.name}, or the version of the program, are not "
+            f"those it was planned with ({spec.benchmark}, {spec.split}). Give those, or plan again."
         )
 
 

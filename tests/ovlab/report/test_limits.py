@@ -12,7 +12,7 @@ from ovlab.report.cells import read_records
 from ovlab.report.formats import FORMATS
 from ovlab.report.site import write_site
 from ovlab.report.table_view import TableView
-from ovlab.specs.suite import SHAPES
+from ovlab.specs.suite import PAPER, SHAPES
 from ovlab.specs.table import Claim, Table, Variation
 
 FULL, HALF, NONE = Variation(), Variation(model={"prior_weight": 0.5}), Variation(model={"prior_weight": 0.0})
@@ -65,7 +65,10 @@ def test_limited_run_is_in_caption_footnotes_and_verdicts_of_the_view(views_of: 
     (view,) = views_of()
 
     assert view.limits == TEXT
-    assert view.title == f"Mine ({TEXT})"
+    assert [part.title for part in view.parts] == [
+        "As published",
+        f"In the miniature (suite shapes): shapes-vit-s on shapes-coco ({TEXT})",
+    ]
     (note,) = view.notes
     assert note.text == f"L{TEXT[1:]}. Such a figure bears no mark and decides no claim."
     cells = [row.cells[0] for part in view.parts for row in part.rows if row.origin == "measured"]
@@ -119,3 +122,13 @@ def test_site_says_the_limits_on_its_index_and_on_the_page_of_the_run(
         assert '<p class="limited" role="note">' in text
         assert TEXT in text.lower()
     assert index.read_text(encoding="utf-8").count(f'<small class="limits">{TEXT}</small>') == 3
+
+
+def test_limited_run_of_the_papers_suite_is_in_the_caption_of_its_table(filled: Any, table: Table) -> None:
+    filled.measure(FULL, EASE, suite=PAPER, **LIMITS)
+
+    (view,) = table_views([table], PAPER, read_records(filled.store), filled.store, **LIMITS)
+
+    assert view.title == "Mine (limited run: 6 of 80000 updates, the first 4 images)"
+    marks = {(row.key, row.origin): row.cells[0].mark for part in view.parts for row in part.rows}
+    assert {key: mark for key, mark in marks.items() if mark} == {("full", "quoted"): "best"}

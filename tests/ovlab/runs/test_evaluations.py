@@ -285,9 +285,11 @@ def test_record_that_is_lost_is_made_of_the_counts_alone(
 def test_other_data_than_planned_are_refused(made: tuple[Store, list[EvaluationRecord]], tmp_path: Path) -> None:
     job = jobs()[0]
     other = EvaluationJob(job.spec, replace(job.dataset, num_samples=7))
+    other_program = EvaluationJob(replace(job.spec, prediction_version=99), job.dataset)
 
-    with pytest.raises(InputError, match="not those it was planned with"):
-        ensure(open_store(str(tmp_path)), no_network, given=[other])
+    for given in (other, other_program):
+        with pytest.raises(InputError, match="not those it was planned with"):
+            ensure(open_store(str(tmp_path)), no_network, given=[given])
 
     assert not any(tmp_path.iterdir())
 

@@ -219,5 +219,5 @@ def test_cells_of_two_versions_of_the_program_are_refused_by_name(filled: Filled
 
     filled.evaluations.pop()
     filled.evaluate(filled.train("half", training_version=2), {"miou": 0.5})
-    with pytest.raises(InputError, match=r"mine: trained by different versions .*version 1.*version 2"):
+    with pytest.raises(InputError, match=r"mine: trained by different versions: .*version 1.*version 2"):
         filled.grid()
