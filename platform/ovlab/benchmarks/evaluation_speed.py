@@ -41,7 +41,6 @@ from ovlab.runs.journaling import journaled
 from ovlab.runs.observer import Observer
 from ovlab.runs.subject import find_subject
 from ovlab.runs.work import Counted, EvaluationJob, Work, plan_work
-from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import whole
 from ovlab.specs.events import Counts, RunHeader
 from ovlab.store.pictures import Pictures, put_pictures
@@ -125,8 +124,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> Report:
     """One row each for separate passes, the plain loop, and every number of actors."""
-    if arguments.images < 1:
-        raise InputError(f"bench evaluation: --images must be at least 1, got {arguments.images}.")
     torch.set_num_threads(1)
     context: dict[str, Value] = {
         "preset": arguments.preset,

@@ -1,7 +1,6 @@
 """One run of a plan: its training, then its evaluations, each only if the store has it not. What a trial calls."""
 
 from functools import partial
-from typing import NamedTuple
 
 from ovlab.files.lock import locked
 from ovlab.runs.context import RunContext
@@ -14,20 +13,12 @@ from ovlab.runs.subject import open_stored
 from ovlab.runs.trainings import ensure_training
 from ovlab.runs.work import EvaluationJob
 from ovlab.specs.errors import WorkError
-from ovlab.store.record import EvaluationRecord, TrainingRecord
 
 # Seconds in which a process that was killed ends and lets its run go.
 PATIENCE = 60.0
 
 
-class RunRecords(NamedTuple):
-    """What the store has of a run after it was made. `evaluations` are in the order of the plan."""
-
-    training: TrainingRecord
-    evaluations: tuple[EvaluationRecord, ...]
-
-
-def make_run(run: PlannedRun, context: RunContext, executor: Executor) -> RunRecords:
+def make_run(run: PlannedRun, context: RunContext, executor: Executor) -> None:
     """Make what is missing of a run; what is done is taken from the store.
 
     Observers hear of the record of the training before anything is evaluated, then of those of the evaluations. An
@@ -44,7 +35,6 @@ def make_run(run: PlannedRun, context: RunContext, executor: Executor) -> RunRec
             if part.spec is not None
         ]
         subject = {training.fingerprint: partial(open_stored, context.store, training)}
-        evaluations = ensure_evaluations(jobs, subject, inner, executor)
+        ensure_evaluations(jobs, subject, inner, executor)
         if run.problems:
             raise WorkError(" ".join(run.problems))
-        return RunRecords(training, tuple(evaluations))

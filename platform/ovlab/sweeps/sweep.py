@@ -3,7 +3,6 @@
 Every command that asks for the same tables, suite and limits goes on with the same sweep.
 """
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,7 +12,7 @@ from ovlab.specs.events import RunHeader
 from ovlab.specs.fingerprint import fingerprint
 from ovlab.tracking.params import flat_params
 from ovlab.tracking.provenance import Source, provenance
-from ovlab.tracking.tags import CHILDREN, run_tags
+from ovlab.tracking.tags import Child, children_tag, run_tags
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,11 +55,11 @@ class Plan:
     def header(self, source: Source) -> RunHeader:
         """The sweep as a run, which names its children."""
         children = [
-            {
-                "name": run.name,
-                "training": run.training.fingerprint,
-                "evaluations": {part.benchmark: part.fingerprint for part in run.evaluations},
-            }
+            Child(
+                name=run.name,
+                training=run.training.fingerprint,
+                evaluations={part.benchmark: part.fingerprint for part in run.evaluations},
+            )
             for run in self.runs
         ]
         return RunHeader(
@@ -72,6 +71,6 @@ class Plan:
                 **run_tags(kind="table", fingerprint=self.sweep.run, provenance=provenance(source)),
                 "ovlab.suite": self.sweep.suite,
                 "ovlab.seeds": ", ".join(sorted({str(run.training.spec.seed) for run in self.runs})),
-                CHILDREN: json.dumps(children),
+                **children_tag(children),
             },
         )
