@@ -1,4 +1,4 @@
-"""Every metric of a run at work, declared once: what emits them and what draws them read this list.
+"""Every metric of a run at work, declared once; a test holds the dashboards against this list.
 
 A run is named by the first 12 digits of its training's fingerprint, for its training and its evaluations alike. No
 label holds an image or a setting: each value of a label is a series of its own that Prometheus keeps for weeks. The
