@@ -154,12 +154,12 @@ def _add_run(table: Any, run: "PlannedRun", evaluations: bool) -> None:
         str(training.spec.seed),
         _training_state(training),
         f"{done} of {len(run.evaluations)}",
-        _still(run),
+        _time_left(run.parts),
     )
     if not evaluations:
         return
     for part in run.evaluations:
-        table.add_row(f"  {_short(part.fingerprint)}", f"  {part.benchmark}", "", "", _shards(part), _cost(part))
+        table.add_row(f"  {_short(part.fingerprint)}", f"  {part.benchmark}", "", "", _shards(part), _time_left([part]))
 
 
 def _training_state(training: "PlannedTraining") -> str:
@@ -174,19 +174,12 @@ def _shards(part: "PlannedEvaluation") -> str:
     return part.status
 
 
-def _still(run: "PlannedRun") -> str:
-    missing = [part for part in run.parts if part.status == "missing"]
-    if not missing:
-        return ""
-    if any(part.estimate is None for part in missing):
+def _time_left(parts: "Sequence[PlannedTraining | PlannedEvaluation]") -> str:
+    missing = [part.estimate for part in parts if part.status == "missing"]
+    measured = [estimate.seconds for estimate in missing if estimate is not None]
+    if len(measured) < len(missing):
         return "not measured"
-    return clock(sum(part.estimate.seconds for part in missing if part.estimate is not None))
-
-
-def _cost(part: "PlannedEvaluation") -> str:
-    if part.status != "missing":
-        return ""
-    return "not measured" if part.estimate is None else clock(part.estimate.seconds)
+    return clock(sum(measured)) if missing else ""
 
 
 def _rows_by_table(run: "PlannedRun") -> dict[str, list[str]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from ovlab.tracking.mlflow_client import MlflowClient, Unavailable, answered, prepare_schema
 
 # isort: split
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 
 from ovlab.specs.events import Status
 from ovlab.tracking import limits
@@ -58,8 +58,19 @@ class MlflowServer:
     @answered
     def describe(self, id: str, params: Mapping[str, str], tags: Mapping[str, str]) -> None:
         """Params are written once; others in a later attempt are told in a tag."""
-        self._write_params(self.client.get_run(id), params)
-        self._write_tags(id, tags)
+        known = self.client.get_run(id).data.params
+        wanted = {
+            key: value
+            for batch in limits.text_batches(params, max_value=limits.MAX_PARAM_VALUE)
+            for key, value in batch.items()
+        }
+        new = {key: value for key, value in wanted.items() if key not in known}
+        for batch in limits.text_batches(new, max_value=limits.MAX_PARAM_VALUE):
+            self.client.log_batch(id, params=[Param(key, value) for key, value in batch.items()])
+        changed = [
+            f"{key}: {known[key]} then, {value} now" for key, value in wanted.items() if known.get(key, value) != value
+        ]
+        self.tags(id, {PARAMS_CONFLICT: "; ".join(changed), **tags} if changed else tags)
 
     @answered
     def metrics(self, id: str, points: Sequence[MetricPoint]) -> None:
@@ -73,7 +84,8 @@ class MlflowServer:
 
     @answered
     def tags(self, id: str, values: Mapping[str, str]) -> None:
-        self._write_tags(id, values)
+        for batch in limits.text_batches(values, max_value=limits.MAX_TAG_VALUE):
+            self.client.log_batch(id, tags=[RunTag(key, value) for key, value in batch.items()])
 
     @answered
     def artifact(self, id: str, path: Path, folder: str) -> None:
@@ -113,27 +125,5 @@ class MlflowServer:
     @answered
     def ended(self, id: str, status: Status, reason: str, time: int) -> None:
         """At `time`, in ms since 1970."""
-        self._write_tags(id, {REASON: reason})
+        self.tags(id, {REASON: reason})
         self.client.set_terminated(id, status=status, end_time=time)
-
-    def _write_params(self, found: Run, params: Mapping[str, str]) -> None:
-        known = found.data.params
-        wanted = {
-            key: value
-            for batch in limits.text_batches(params, max_value=limits.MAX_PARAM_VALUE)
-            for key, value in batch.items()
-        }
-        new = {key: value for key, value in wanted.items() if key not in known}
-        for batch in limits.text_batches(new, max_value=limits.MAX_PARAM_VALUE):
-            self.client.log_batch(found.info.run_id, params=[Param(key, value) for key, value in batch.items()])
-        changed = [
-            f"{key}: {known[key]} then, {value} now"
-            for key, value in wanted.items()
-            if key in known and known[key] != value
-        ]
-        if changed:
-            self._write_tags(found.info.run_id, {PARAMS_CONFLICT: "; ".join(changed)})
-
-    def _write_tags(self, id: str, tags: Mapping[str, str]) -> None:
-        for batch in limits.text_batches(tags, max_value=limits.MAX_TAG_VALUE):
-            self.client.log_batch(id, tags=[RunTag(key, value) for key, value in batch.items()])
