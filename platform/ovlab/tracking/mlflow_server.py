@@ -38,24 +38,25 @@ class MlflowServer:
 
     def answers(self) -> bool:
         try:
-            answered(self.client.search_experiments)(max_results=1)
+            with answered():
+                self.client.search_experiments(max_results=1)
         except Unavailable:
             return False
         return True
 
-    @answered
+    @answered()
     def find(self, experiment: str, run: str) -> str | None:
         """None for a run that was never told. Raises Refused for one that a person deleted."""
         found = self._index.find(experiment, run)
         return None if found is None else found.info.run_id
 
-    @answered
+    @answered()
     def open(self, experiment: str, run: str, name: str, time: int) -> str:
         """Find the run, or make it as begun at `time`, in ms since 1970."""
         found = self._index.find(experiment, run) or self._index.create(experiment, run, name, time)
         return found.info.run_id
 
-    @answered
+    @answered()
     def describe(self, id: str, params: Mapping[str, str], tags: Mapping[str, str]) -> None:
         """Params are written once; others in a later attempt are told in a tag."""
         known = self.client.get_run(id).data.params
@@ -72,7 +73,7 @@ class MlflowServer:
         ]
         self.tags(id, {PARAMS_CONFLICT: "; ".join(changed), **tags} if changed else tags)
 
-    @answered
+    @answered()
     def metrics(self, id: str, points: Sequence[MetricPoint]) -> None:
         metrics = [
             Metric(limits.valid_key(point.key), point.value, point.time, point.step)
@@ -82,16 +83,16 @@ class MlflowServer:
         for batch in limits.batches(metrics, limits.MAX_METRICS):
             self.client.log_batch(id, metrics=batch)
 
-    @answered
+    @answered()
     def tags(self, id: str, values: Mapping[str, str]) -> None:
         for batch in limits.text_batches(values, max_value=limits.MAX_TAG_VALUE):
             self.client.log_batch(id, tags=[RunTag(key, value) for key, value in batch.items()])
 
-    @answered
+    @answered()
     def artifact(self, id: str, path: Path, folder: str) -> None:
         self.client.log_artifact(id, str(path), folder or None)
 
-    @answered
+    @answered()
     def table(self, id: str, name: str, columns: Mapping[str, Sequence[object]]) -> None:
         # The form that MLflow's page draws as a table.
         content = {"columns": list(columns), "data": [list(row) for row in zip(*columns.values(), strict=True)]}
@@ -101,7 +102,7 @@ class MlflowServer:
         if all(entry["path"] != name for entry in listed):
             self.client.set_tag(id, tag, json.dumps([*listed, {"path": name, "type": "table"}]))
 
-    @answered
+    @answered()
     def dataset(self, id: str, dataset: TrackedDataset) -> None:
         entity = Dataset(
             name=dataset.name,
@@ -113,16 +114,16 @@ class MlflowServer:
         context = InputTag("mlflow.data.context", dataset.context)
         self.client.log_inputs(id, datasets=[DatasetInput(entity, [context])])
 
-    @answered
+    @answered()
     def model(self, id: str, model: TrackedModel) -> None:
         log_model_once(self.client, self.client.get_run(id), model)
 
-    @answered
+    @answered()
     def running(self, id: str) -> None:
         if self.client.get_run(id).info.status != "RUNNING":
             self.client.update_run(id, status="RUNNING")
 
-    @answered
+    @answered()
     def ended(self, id: str, status: Status, reason: str, time: int) -> None:
         """At `time`, in ms since 1970."""
         self.tags(id, {REASON: reason})
