@@ -43,11 +43,11 @@ from ovlab.evaluation.evaluator import predict_labels
 from ovlab.metrics.counting import sparse_counts
 from ovlab.metrics.evaluation_counts import sum_counts
 from ovlab.metrics.image_scores import image_scores
-from ovlab.metrics.intervals import image_intervals
+from ovlab.metrics.intervals import LEVEL, interval_about, within_0_and_1
 from ovlab.metrics.multiple import holm
 from ovlab.metrics.paired import compare_runs
 from ovlab.metrics.per_image import PerImageCounts
-from ovlab.metrics.resampling import resample
+from ovlab.metrics.resampling import NUM_RESAMPLES, resample
 from ovlab.metrics.seeds import seed_difference, summarise_seeds
 from ovlab.metrics.summary import summary
 from ovlab.runs.identity import resolve_evaluation, resolve_training
@@ -376,13 +376,34 @@ def scores() -> dict[str, Any]:
         ),
         "resampled": {name: _first_and_moments(values) for name, values in sampled.scores.items()},
         "absent": sampled.num_absent[:20].tolist(),
-        "intervals": asdict(image_intervals(counts, SEEN)),
-        "intervals without seen": asdict(image_intervals(counts, num_resamples=100, seed=1, level=0.9)),
+        "intervals": _intervals(counts, SEEN),
+        "intervals without seen": _intervals(counts, num_resamples=100, seed=1, level=0.9),
         "comparison": asdict(compare_runs(counts, others, SEEN)),
         "images": image_scores(counts).tolist(),
         "seeds": asdict(summarise_seeds({0: 0.31, 1: 0.35, 2: 0.33, 5: 0.3})),
         "seed difference": asdict(seed_difference({0: 0.31, 1: 0.35, 2: 0.33}, {0: 0.36, 1: 0.37, 2: 0.41})),
         "holm": list(holm([0.04, 0.01, 0.6, 0.02])),
+    }
+
+
+def _intervals(
+    counts: PerImageCounts,
+    seen: np.ndarray | None = None,
+    *,
+    num_resamples: int = NUM_RESAMPLES,
+    seed: int = 0,
+    level: float = LEVEL,
+) -> dict[str, Any]:
+    sampled = resample(counts, seen, num_resamples=num_resamples, seed=seed)
+    return {
+        "scores": {
+            name: {"value": value, "interval": within_0_and_1(interval_about(value, sampled.scores[name], level))}
+            for name, value in sampled.full.items()
+        },
+        "mean_absent": sampled.mean_absent,
+        "num_images": counts.num_images,
+        "num_resamples": num_resamples,
+        "level": level,
     }
 
 

@@ -6,8 +6,9 @@ import threading
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any, NamedTuple
+
+from ovlab.benchmarks.measure import status_bytes
 
 # Seconds between two looks at the workers. The kernel keeps each one's high-water mark in between.
 POLL_INTERVAL = 0.05
@@ -51,7 +52,7 @@ def _measure(connection: Connection, call: Callable[..., object], arguments: tup
     seconds, cpu_seconds = time.perf_counter() - start, _cpu_seconds() - cpu_start
     ended.set()
     watcher.join()
-    connection.send(ChildMeasurement(seconds, cpu_seconds, _peak_bytes(Path("/proc/self/status")), peaks[0]))
+    connection.send(ChildMeasurement(seconds, cpu_seconds, status_bytes("VmHWM"), peaks[0]))
 
 
 def _cpu_seconds() -> float:
@@ -63,13 +64,4 @@ def _cpu_seconds() -> float:
 def _watch_workers(peaks: list[int], ended: threading.Event) -> None:
     while not ended.wait(POLL_INTERVAL):
         for process in multiprocessing.active_children():
-            peaks[0] = max(peaks[0], _peak_bytes(Path(f"/proc/{process.pid}/status")))
-
-
-def _peak_bytes(status: Path) -> int:
-    """VmHWM of a process; 0 once it has ended."""
-    try:
-        lines = status.read_text().splitlines()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)
+            peaks[0] = max(peaks[0], status_bytes("VmHWM", str(process.pid)))

@@ -10,8 +10,9 @@ import argparse
 import random
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 from ovlab.benchmarks.child_process import ChildMeasurement, measure_in_child
 from ovlab.benchmarks.outcome import Report
@@ -22,12 +23,6 @@ from ovlab.datasets.sharded import open_shards, stream
 from ovlab.datasets.verify import verify
 
 NUM_CLASSES = 150
-
-
-class _Work(NamedTuple):
-    split: FolderSplit
-    uri: str
-    num_workers: int
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,9 +45,13 @@ def _compare(folder: Path, num_images: int, num_workers: int) -> Report:
         split = open_download(folder / "download", whole.sample_ids[:count], NUM_CLASSES)
         place = folder / f"prepared-{count}"
         shutil.rmtree(place, ignore_errors=True)
-        work = _Work(split, str(place), num_workers)
-        for step in (_prepare, _verify, _stream, _read_at_random):
-            rows.append(_row(step.__doc__ or "", count, measure_in_child(step, work), place))
+        steps: dict[str, tuple[Callable[..., None], tuple[Any, ...]]] = {
+            "prepare": (_prepare, (split, str(place), num_workers)),
+            "verify": (_verify, (str(place), num_workers)),
+            "stream": (_stream, (str(place), num_workers)),
+            "random": (_read_at_random, (str(place),)),
+        }
+        rows += [_row(name, count, measure_in_child(step, *given), place) for name, (step, given) in steps.items()]
     return Report(
         name="data",
         title="Prepared data: rates, and peak memory of a process",
@@ -61,26 +60,22 @@ def _compare(folder: Path, num_images: int, num_workers: int) -> Report:
     )
 
 
-def _prepare(work: _Work) -> None:
-    """prepare"""
-    prepare(work.split, work.uri, num_workers=work.num_workers)
+def _prepare(split: FolderSplit, uri: str, num_workers: int) -> None:
+    prepare(split, uri, num_workers=num_workers)
 
 
-def _verify(work: _Work) -> None:
-    """verify"""
-    if not verify(work.uri, num_workers=work.num_workers).passed:
-        raise RuntimeError(f"{work.uri} does not verify")
+def _verify(uri: str, num_workers: int) -> None:
+    if not verify(uri, num_workers=num_workers).passed:
+        raise RuntimeError(f"{uri} does not verify")
 
 
-def _stream(work: _Work) -> None:
-    """stream"""
-    for _ in stream(work.uri, num_threads=work.num_workers):
+def _stream(uri: str, num_workers: int) -> None:
+    for _ in stream(uri, num_threads=num_workers):
         pass
 
 
-def _read_at_random(work: _Work) -> None:
-    """random"""
-    dataset = open_shards(work.uri)
+def _read_at_random(uri: str) -> None:
+    dataset = open_shards(uri)
     order = list(range(len(dataset)))
     random.Random(0).shuffle(order)
     for index in order:

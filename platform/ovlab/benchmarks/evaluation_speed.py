@@ -15,7 +15,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,7 +41,6 @@ from ovlab.runs.journaling import journaled
 from ovlab.runs.observer import Observer
 from ovlab.runs.subject import find_subject
 from ovlab.runs.work import Counted, EvaluationJob, Work, plan_work
-from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import whole
 from ovlab.specs.events import Counts, RunHeader
 from ovlab.store.pictures import Pictures, put_pictures
@@ -60,13 +59,6 @@ class Note(NamedTuple):
     time: float
     num_images: int
     work: float
-
-
-class Opened(NamedTuple):
-    """What opens the network, and the device that it works on."""
-
-    open_model: Callable[[], nn.Module]
-    device: str
 
 
 class Timed(NamedTuple):
@@ -125,8 +117,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> Report:
     """One row each for separate passes, the plain loop, and every number of actors."""
-    if arguments.images < 1:
-        raise InputError(f"bench evaluation: --images must be at least 1, got {arguments.images}.")
     torch.set_num_threads(1)
     context: dict[str, Value] = {
         "preset": arguments.preset,
@@ -138,49 +128,31 @@ def run(arguments: argparse.Namespace) -> Report:
         folder = Path(name)
         opener, size = _model(arguments.preset, folder)
         jobs = _jobs(arguments.data, arguments.images, size)
-        # Opened once, as it would be for any number of vocabularies.
-        subject = Opened(cache(opener), arguments.device)
-        _time(subject, Here(), _jobs(arguments.data, 2, size), folder / "warm-up")
-        apart = [_time(subject, Here(), [job], folder / f"apart-{place}") for place, job in enumerate(jobs)]
-        here = _time(subject, Here(), jobs, folder / "plain")
         num_images = arguments.images * len(jobs)
-        seconds_apart = sum(one.seconds for one in apart)
+        # Opened once, as it would be for any number of vocabularies.
+        plain = partial(_time, cache(opener), arguments.device, Here())
+        plain(_jobs(arguments.data, 2, size), folder / "warm-up")
+        apart = [plain([job], folder / f"apart-{place}") for place, job in enumerate(jobs)]
+        here = plain(jobs, folder / "plain")
+        context["a pass a vocabulary, x CPU time"] = round(sum(one.cpu_seconds for one in apart) / here.cpu_seconds, 2)
+        row = partial(_row, num_images, here.seconds)
         rows = [
-            _row("plain loop, a pass a vocabulary", num_images, seconds_apart, here.seconds),
-            _row("plain loop, one pass for all", num_images, here.seconds, here.seconds),
+            row("plain loop, a pass a vocabulary", sum(one.seconds for one in apart)),
+            row("plain loop, one pass for all", here.seconds),
         ]
-        cpu_apart = sum(one.cpu_seconds for one in apart)
-        context["a pass a vocabulary, x CPU time"] = round(cpu_apart / here.cpu_seconds, 2)
         if arguments.actors:
-            _add_ray(rows, context, arguments, jobs, opener, here.seconds, folder)
+            began = time.perf_counter()
+            with connect(arguments.address):
+                context["start of Ray s"] = round(time.perf_counter() - began, 2)
+                for place, num_actors in enumerate(arguments.actors):
+                    timed = TimedOpener(opener, folder / f"imports-{place}")
+                    actors = Actors(num_processes=num_actors)
+                    there = _time(timed, arguments.device, actors, jobs, folder / f"ray-{place}")
+                    name = f"Ray, {num_actors} actor" + ("s" if num_actors > 1 else "")
+                    added, imports = added_by_ray(there, num_actors), timed.seconds()
+                    per_photograph = added.per_image * num_images / _num_photographs(jobs)
+                    rows.append(row(name, there.seconds, imports, added.fixed - imports, 1e3 * per_photograph))
     return Report(name="evaluation", title=f"Evaluation of {num_images} images", rows=rows, context=context)
-
-
-def _add_ray(
-    rows: list[dict[str, Value]],
-    context: dict[str, Value],
-    arguments: argparse.Namespace,
-    jobs: Sequence[EvaluationJob],
-    opener: Callable[[], nn.Module],
-    plain_seconds: float,
-    folder: Path,
-) -> None:
-    num_images = arguments.images * len(jobs)
-    began = time.perf_counter()
-    with connect(arguments.address):
-        context["start of Ray s"] = round(time.perf_counter() - began, 2)
-        for place, num_actors in enumerate(arguments.actors):
-            timed = TimedOpener(opener, folder / f"imports-{place}")
-            there = _time(
-                Opened(timed, arguments.device), Actors(num_processes=num_actors), jobs, folder / f"ray-{place}"
-            )
-            name = f"Ray, {num_actors} actor" + ("s" if num_actors > 1 else "")
-            added = added_by_ray(there, num_actors)
-            row = _row(name, num_images, there.seconds, plain_seconds)
-            row["imports s"] = imports = timed.seconds()
-            row["Ray adds, fixed s"] = added.fixed - imports
-            row["Ray adds, ms/photograph"] = 1e3 * added.per_image * num_images / _num_photographs(jobs)
-            rows.append(row)
 
 
 def _model(preset: str, folder: Path) -> tuple[Callable[[], nn.Module], int]:
@@ -204,14 +176,16 @@ def _num_photographs(jobs: Sequence[EvaluationJob]) -> int:
     return plan_work(jobs, [job.shards() for job in jobs], {}).num_images
 
 
-def _time(subject: Opened, executor: Executor, jobs: Sequence[EvaluationJob], folder: Path) -> Timed:
+def _time(
+    open_model: Callable[[], nn.Module], device: str, executor: Executor, jobs: Sequence[EvaluationJob], folder: Path
+) -> Timed:
     store, observer = open_store(str(folder)), Notes()
     for job in jobs:  # so that none are drawn
         put_pictures(store, job.fingerprint, Pictures(pictures=()))
-    context = RunContext(store=store, workdir=folder, device=subject.device, observer=observer)
+    context = RunContext(store=store, workdir=folder, device=device, observer=observer)
     began, cpu_began = time.perf_counter(), time.process_time()
     with journaled(RunHeader(run=_SUBJECT, name="made"), context) as inner:
-        ensure_evaluations(jobs, {_SUBJECT: subject.open_model}, inner, executor)
+        ensure_evaluations(jobs, {_SUBJECT: open_model}, inner, executor)
     return Timed(time.perf_counter() - began, time.process_time() - cpu_began, observer.notes)
 
 
@@ -229,13 +203,21 @@ def added_by_ray(there: Timed, num_actors: int) -> Added:
     return Added(there.seconds - work - per_image * num_images, per_image)
 
 
-def _row(name: str, num_images: int, seconds: float, plain_seconds: float) -> dict[str, Value]:
+def _row(
+    num_images: int,
+    plain_seconds: float,
+    name: str,
+    seconds: float,
+    imports: float | None = None,
+    added_fixed: float | None = None,
+    added_per_photograph: float | None = None,
+) -> dict[str, Value]:
     return {
         "way": name,
         "s": seconds,
         "images/s": num_images / seconds,
         "x plain": seconds / plain_seconds,
-        "imports s": None,
-        "Ray adds, fixed s": None,
-        "Ray adds, ms/photograph": None,
+        "imports s": imports,
+        "Ray adds, fixed s": added_fixed,
+        "Ray adds, ms/photograph": added_per_photograph,
     }

@@ -26,7 +26,6 @@ from logoseg.network import LoGoSeg
 from logoseg.presets import vit_b16
 from ovlab.benchmarks.measure import Measurement, measure
 from ovlab.benchmarks.outcome import Report, Value
-from ovlab.specs.errors import InputError
 
 VOLUME = replace(vit_b16(), decoder="class_volume", decoder_dims=(64, 32))
 # The stages of this decoder run once per image, so wider ones cost little.
@@ -50,7 +49,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> Report:
     """Five rows a vocabulary: the encoder, and each decoder alone and within the whole head."""
-    _check(arguments)
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
     image = torch.rand(1, 3, VOLUME.clip.image_size, VOLUME.clip.image_size)
@@ -133,14 +131,3 @@ def _row(
         "peak MB": figures.peak_bytes / 1e6,
         "x encoder (peak)": figures.peak_bytes / encoder.peak_bytes,
     }
-
-
-def _check(arguments: argparse.Namespace) -> None:
-    for option in ("class_cap", "threads", "repeats"):
-        _at_least_one(option, getattr(arguments, option))
-    _at_least_one("num_classes", min(arguments.num_classes))
-
-
-def _at_least_one(option: str, value: int) -> None:
-    if value < 1:
-        raise InputError(f"bench head: --{option.replace('_', '-')} must be at least 1, got {value}.")

@@ -5,8 +5,9 @@ import gc
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 
 class Measurement(NamedTuple):
@@ -36,16 +37,23 @@ def peak_bytes(call: Callable[[], object]) -> int:
     """How far the resident set rises above its start while `call` runs once, in bytes."""
     _return_free_memory()
     Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM to the present VmRSS
-    start = _status_bytes("VmRSS")
+    start = status_bytes("VmRSS")
     call()
-    return max(0, _status_bytes("VmHWM") - start)
+    return max(0, status_bytes("VmHWM") - start)
 
 
-def _status_bytes(field: str) -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(field + ":"):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError(f"/proc/self/status has no field {field}")
+def status_bytes(field: Literal["VmRSS", "VmHWM"], process: str = "self") -> int:
+    """The resident set of a process now, or at its largest, in bytes; 0 of another one that has ended.
+
+    Raises RuntimeError where the kernel does not tell it of this process.
+    """
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for line in Path(f"/proc/{process}/status").read_text().splitlines():
+            if line.startswith(f"{field}:"):
+                return int(line.split()[1]) * 1024
+    if process == "self":
+        raise RuntimeError(f"/proc/self/status has no field {field}")
+    return 0
 
 
 def _return_free_memory() -> None:

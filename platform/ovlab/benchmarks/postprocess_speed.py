@@ -18,7 +18,6 @@ from torch import Tensor
 from logoseg.ops.upsample_argmax import upsample_argmax
 from ovlab.benchmarks.measure import measure
 from ovlab.benchmarks.outcome import Report, Value
-from ovlab.specs.errors import InputError
 
 MEBIBYTE = 2**20
 
@@ -37,7 +36,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> Report:
     """One row a class count and kind of scores; ratios are the naive way's figure over ours."""
-    _check(arguments)
     threads_before = torch.get_num_threads()
     torch.set_num_threads(arguments.threads)
     try:
@@ -110,11 +108,3 @@ def _largest_gap(
     up = F.interpolate(scores[None], differ.shape, mode="bilinear", align_corners=False)[0][:, differ]
     chosen = up.gather(0, torch.stack([labels[differ], naive_labels[differ]]))
     return float((chosen[1] - chosen[0]).abs().max())
-
-
-def _check(arguments: argparse.Namespace) -> None:
-    named = {"--classes": arguments.classes, "--grid": arguments.grid, "--size": arguments.size}
-    named |= {"--threads": [arguments.threads], "--repeats": [arguments.repeats]}
-    for name, values in named.items():
-        if min(values) < 1:
-            raise InputError(f"{name} must be at least 1, got {min(values)}.")

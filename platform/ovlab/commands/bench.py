@@ -62,5 +62,15 @@ def execute(arguments: argparse.Namespace) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     module.add_arguments(parser)
-    print_report(module.run(parser.parse_args(arguments.options)))
+    options = parser.parse_args(arguments.options)
+    _require_counts(f"bench {arguments.benchmark}", options)
+    print_report(module.run(options))
     return 0
+
+
+def _require_counts(command: str, options: argparse.Namespace) -> None:
+    """Raise InputError for a number below 1: sizes, repeats and threads are what benchmarks take."""
+    for name, given in vars(options).items():
+        for number in given if isinstance(given, list) else [given]:
+            if type(number) is int and number < 1:
+                raise InputError(f"{command}: --{name.replace('_', '-')} must be at least 1, got {number}.")

@@ -3,6 +3,7 @@
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from ovlab.commands.store_option import add_store
@@ -143,10 +144,8 @@ def _need(score: Score) -> str:
 
 
 def _entry(score: Any) -> dict[str, Any]:
-    values = {name: getattr(score, name) for name in ("first", "second", "difference", "superiority", "p_value")}
     # NaN is no JSON: where nothing was counted, there is no value.
-    entry: dict[str, Any] = {name: None if value != value else value for name, value in values.items()}
-    return {**entry, "interval": None if score.interval is None else list(score.interval)}
+    return {name: None if value != value else value for name, value in asdict(score).items()}
 
 
 def _half_width(interval: Sequence[float]) -> str:

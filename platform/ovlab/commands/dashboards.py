@@ -8,7 +8,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser = commands.add_parser(
         "dashboards",
         help="write the dashboards of Grafana and the configuration of Prometheus",
-        description="Write grafana/*.json and prometheus.yml, made from the declared metrics.",
+        description="Write grafana/*.json and prometheus.yml.",
     )
     parser.add_argument(
         "--out", type=Path, default=Path("dashboards"), metavar="DIR", help="where to (default: ./dashboards)"
@@ -17,7 +17,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    from ovlab.ray.grafana import write_files
+    from ovlab.ray.dashboard_files import write_files
 
     for path in write_files(arguments.out):
         print(path)

@@ -70,10 +70,9 @@ def _open_source(name: str, source: Path | None, split: str) -> "OriginalSplit":
     from ovlab.datasets.catalog import lookup
     from ovlab.shapes.dataset import open_shapes
     from ovlab.shapes.shapes_benchmarks import SHAPES_NAMES
-    from ovlab.shapes.split import ShapesSplit
 
     if name in SHAPES_NAMES:
-        return ShapesSplit(open_shapes(name, split))
+        return open_shapes(name, split)
     known = lookup(name)
     if source is None:
         raise InputError(f"{name}: give --source DIR, where the download was unpacked; see `ovlab data list {name}`.")

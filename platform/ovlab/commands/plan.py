@@ -164,12 +164,12 @@ def _add_run(table: Any, run: "PlannedRun", evaluations: bool) -> None:
         "" if training.seed is None else str(training.seed),
         _training_state(training),
         f"{done} of {len(run.evaluations)}",
-        _still(run),
+        _time_left(run.parts),
     )
     if not evaluations:
         return
     for part in run.evaluations:
-        table.add_row(f"  {_short(part.fingerprint)}", f"  {part.benchmark}", "", "", _shards(part), _cost(part))
+        table.add_row(f"  {_short(part.fingerprint)}", f"  {part.benchmark}", "", "", _shards(part), _time_left([part]))
 
 
 def _training_state(training: "PlannedTraining | PlannedUntrained") -> str:
@@ -184,20 +184,12 @@ def _shards(part: "PlannedEvaluation") -> str:
     return part.status
 
 
-def _still(run: "PlannedRun") -> str:
-    missing = [part for part in run.parts if part.status == "missing"]
-    if not missing:
-        return ""
-    if any(part.estimate is None for part in missing):
+def _time_left(parts: "Sequence[PlannedTraining | PlannedUntrained | PlannedEvaluation]") -> str:
+    missing = [part.estimate for part in parts if part.status == "missing"]
+    measured = [estimate.seconds for estimate in missing if estimate is not None]
+    if len(measured) < len(missing):
         return "not measured"
-    estimates = [part.estimate for part in missing if part.estimate is not None]
-    return _rehearsed(clock(sum(estimate.seconds for estimate in estimates)), estimates)
-
-
-def _cost(part: "PlannedEvaluation") -> str:
-    if part.status != "missing":
-        return ""
-    return "not measured" if part.estimate is None else _rehearsed(clock(part.estimate.seconds), [part.estimate])
+    return _rehearsed(clock(sum(measured)), [one for one in missing if one is not None]) if missing else ""
 
 
 def _rehearsed(time: str, estimates: "Sequence[Estimate]") -> str:

@@ -53,7 +53,7 @@ def execute(arguments: argparse.Namespace) -> int:
         stop_on_signals() as stop,
         open_progress("pretrain", total=spec.steps, unit="step", images_per_unit=batch_size) as progress,
     ):
-        weights = pretrain(spec, arguments.out, device=device, progress=progress, stop=stop)
+        weights = pretrain(spec, arguments.out, device=device, progress=progress.update, stop=stop)
     if weights is None:
         print("stopped; the same command continues")
         return 1

@@ -5,12 +5,11 @@ import json
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ovlab.commands.count_option import at_least_one
 from ovlab.commands.executor_option import executor_of_runs
 from ovlab.commands.plan import add_table_arguments, plan_json, planned, print_plan, totals
-from ovlab.commands.renamed_option import add_renamed
 from ovlab.specs.errors import InputError
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         help="more than one are trials on the Ray of RAY_ADDRESS, or on one that this command starts (default: as many "
         "as there are GPUs, or processors without any)",
     )
-    add_renamed(parser, "--workers", "how many runs are made at a time is said by --runs-at-once N.")
+    parser.add_argument("--workers", action=_Renamed, nargs="?", dest=argparse.SUPPRESS, help=argparse.SUPPRESS)
     parser.add_argument(
         "--search",
         choices=("asha",),
@@ -70,6 +69,13 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser.add_argument("--checkpoint-every", type=int, default=500, metavar="STEPS", help="default: 500")
     parser.add_argument("--json", action="store_true", help="print the end as one JSON document")
     parser.set_defaults(execute=execute)
+
+
+class _Renamed(argparse.Action):
+    """The name that --runs-at-once had once: it means another thing in other commands."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *given: Any) -> None:
+        parser.exit(2, "ovlab: --workers: how many runs are made at a time is said by --runs-at-once N.\n")
 
 
 def execute(arguments: argparse.Namespace) -> int:

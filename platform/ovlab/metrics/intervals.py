@@ -9,20 +9,17 @@ averaged over the classes that the test set has. Simulated test sets decided (no
 images, 60 in 100 and 200, 150 in 500). With common classes all intervals are alike. With many classes of one to three
 images a resample lacks some of them and repeats others, which shifts the mean; the score itself has such a bias, but
 not always of the same sign. So the percentile interval falls to 76 %, BCa and the reflected (basic) one to 80 %, the
-studentised one to 85 %; this one stays within 91-98 %. It always holds the score. `mean_absent` says how many classes
-resamples lack: where that is a large share, read the interval as a lower bound of the noise.
+studentised one to 85 %; this one stays within 91-98 %. It always holds the score. `Resamples.mean_absent` says how many
+classes resamples lack: where that is a large share, read the interval as a lower bound of the noise.
 
 It says nothing about another training of the same model; that is in seeds.py, and the two are never added up.
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Float64
 
-from ovlab.metrics.per_image import PerImageCounts
-from ovlab.metrics.resampling import NUM_RESAMPLES, resample
 from ovlab.specs.errors import InputError
 
 LEVEL = 0.95
@@ -31,50 +28,6 @@ LEVEL = 0.95
 class Interval(NamedTuple):
     low: float
     high: float
-
-
-@dataclass(frozen=True, slots=True)
-class SampledScore:
-    """A score on all images, and the interval in which sampling of images leaves it (None where it is NaN)."""
-
-    value: float
-    interval: Interval | None
-
-
-@dataclass(frozen=True, slots=True)
-class SampledScores:
-    """`mean_absent`: classes with ground truth in the full set that a resample lacks, on average."""
-
-    scores: dict[str, SampledScore]
-    mean_absent: float
-    num_images: int
-    num_resamples: int
-    level: float
-
-
-def image_intervals(
-    counts: PerImageCounts,
-    seen: Bool[np.ndarray, "N"] | None = None,
-    *,
-    num_resamples: int = NUM_RESAMPLES,
-    seed: int = 0,
-    level: float = LEVEL,
-) -> SampledScores:
-    """The scores of one run (names as in `ovlab.metrics.summary`), each with its interval at `level`.
-
-    Raises InputError for fewer than two images or a level outside 0 .. 1.
-    """
-    samples = resample(counts, seen, num_resamples=num_resamples, seed=seed)
-    return SampledScores(
-        scores={
-            name: SampledScore(value, within_0_and_1(interval_about(value, samples.scores[name], level)))
-            for name, value in samples.full.items()
-        },
-        mean_absent=samples.mean_absent,
-        num_images=counts.num_images,
-        num_resamples=num_resamples,
-        level=level,
-    )
 
 
 def interval_about(value: float, resampled: Float64[np.ndarray, "B"], level: float = LEVEL) -> Interval | None:

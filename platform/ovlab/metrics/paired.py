@@ -34,7 +34,8 @@ class PairedDifference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One difference a score (names as in `ovlab.metrics.summary`); `mean_absent` as in SampledScores."""
+    """One difference a score (names as in `ovlab.metrics.summary`). `mean_absent`: classes with ground truth in the
+    full set that a resample lacks, on average."""
 
     scores: dict[str, PairedDifference]
     mean_absent: float
@@ -55,7 +56,8 @@ def compare_runs(
 ) -> Comparison:
     """Compare two runs score by score. Images are matched by id, whatever their order.
 
-    Raises InputError for runs on other images, classes or labels (named in it), and as `image_intervals`.
+    Raises InputError for runs on other images, classes or labels (named in it), for fewer than two images, and for a
+    level outside 0 .. 1.
     """
     second = matched(first, second, names)
     of_first = resample(first, seen, num_resamples=num_resamples, seed=seed)

@@ -88,7 +88,7 @@ def resample(
     for weights in draw_weights(counts.num_images, num_resamples, seed):
         totals = totals_of(weights)
         parts.append(scores_of(totals, scores))
-        num_present.append(totals.pixels.present.sum(axis=0))
+        num_present.append(totals.pixels.num_present)
     return Resamples(
         full={name: float(score[0]) for name, score in scores.items()},
         scores={name: np.concatenate([part[name] for part in parts]) for name in scores},
@@ -108,7 +108,7 @@ def draw_weights(num_images: int, num_resamples: int, seed: int) -> tuple[UInt8[
     for start in range(0, num_resamples, _BLOCK):
         width = min(_BLOCK, num_resamples - start)
         by_resample = np.zeros((width, num_images), np.uint8)
-        count_draws(generator.integers(0, num_images, (width, num_images)), by_resample)
+        count_draws(generator.integers(0, num_images, (width, num_images), np.uint32), by_resample)
         weights = np.ascontiguousarray(by_resample.T)
         weights.flags.writeable = False
         blocks.append(weights)
@@ -128,8 +128,8 @@ class _Cells(NamedTuple):
 def _cells(hits: Int64[np.ndarray, "I N"], gt: Int64[np.ndarray, "I N"], pred: Int64[np.ndarray, "I N"]) -> _Cells:
     num_classes = gt.shape[1]
     # Of the flat table, and sorted as 16 bits, by radix: an eighth of the time of np.nonzero and argsort.
-    image, row = np.divmod(np.flatnonzero((gt | pred) != 0), num_classes)
-    by_class = np.argsort(row.astype(np.uint16), kind="stable")
-    image, row = image[by_class], row[by_class]
+    cell = np.flatnonzero(np.logical_or(gt, pred))
+    cell = cell[np.argsort((cell % num_classes).astype(np.uint16), kind="stable")]
+    image, row = np.divmod(cell, num_classes)
     start = np.searchsorted(row, np.arange(num_classes + 1))
-    return _Cells(start, image, *(table[image, row].astype(float) for table in (hits, gt, pred)))
+    return _Cells(start, image, *(table.take(cell).astype(float) for table in (hits, gt, pred)))

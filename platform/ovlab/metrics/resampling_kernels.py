@@ -28,9 +28,10 @@ def count_draws(drawn, weights):
 def class_sums(start, image, cell_hits, cell_gt, cell_pred, weights):
     """The hits, gt and pred (N b) of every resample."""
     num_classes, num_resamples = start.size - 1, weights.shape[1]
-    hits = np.zeros((num_classes, num_resamples))
-    gt, pred = np.zeros_like(hits), np.zeros_like(hits)
+    hits = np.empty((num_classes, num_resamples))
+    gt, pred = np.empty_like(hits), np.empty_like(hits)
     for row in range(num_classes):
+        hits[row], gt[row], pred[row] = 0.0, 0.0, 0.0  # here, where they come into the cache
         cells = slice(start[row], start[row + 1])
         _add_images(
             image[cells], cell_hits[cells], cell_gt[cells], cell_pred[cells], weights, hits[row], gt[row], pred[row]

@@ -26,7 +26,6 @@ from ovlab.pretraining.lessons import attribute_batch, caption_batch
 from ovlab.pretraining.located_words import located_loss
 from ovlab.pretraining.targets import attribute_loss, caption_loss, cells, word_directions
 from ovlab.pretraining.tokens import read_tokens
-from ovlab.runs.progress import Progress
 from ovlab.specs.errors import InputError, WorkError
 from ovlab.specs.fingerprint import fingerprint
 from ovlab.specs.pretraining import PretrainingSpec
@@ -54,11 +53,12 @@ def pretrain(
     folder: Path,
     *,
     device: torch.device,
-    progress: Progress,
+    progress: Callable[[int, float], object],
     checkpoint_every: int = 200,
     stop: Callable[[], bool] = lambda: False,
 ) -> Path | None:
     """Train, or continue; returns `folder`/clip.safetensors, half precision, or None when `stop` said so before.
+    `progress` is told of each update, with its loss.
 
     Raises InputError when the folder holds another run, and WorkError when the loss or a weight is no longer finite.
     """
@@ -82,7 +82,7 @@ def pretrain(
         for step in range(done, last_step):
             loss = _update(clip, optimizer, stage, step - stage.first_step)
             done = step + 1
-            progress.update(done, loss=loss)
+            progress(done, loss)
             stopping = stop()
             if stopping or done % checkpoint_every == 0 or done == last_step:
                 _refuse_diverged(clip.state_dict(), done)

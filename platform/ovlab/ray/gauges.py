@@ -1,4 +1,4 @@
-"""Every metric of a run at work, declared once: what emits them and what draws them read this list.
+"""Every metric of a run at work, declared once; a test holds the dashboards against this list.
 
 A run is named by the first 12 digits of its training's fingerprint, for its training and its evaluations alike. No
 label holds an image or a setting: each value of a label is a series of its own that Prometheus keeps for weeks. The
@@ -22,7 +22,7 @@ class Metric:
     name: str
     kind: Literal["counter", "gauge"]
     help: str
-    labels: tuple[str, ...] = ("run",)
+    labels: tuple[str, ...]
 
     @property
     def series(self) -> str:
@@ -30,75 +30,56 @@ class Metric:
         return f"ray_{self.name}"
 
 
-TRAINING_STEPS = Metric(
-    name="ovlab_training_steps_total", kind="counter", help="Updates made, those made again after a kill included."
-)
-TRAINING_IMAGES = Metric(
-    name="ovlab_training_images_total", kind="counter", help="Images trained on, over all workers of a run."
-)
-TRAINING_STEP_SECONDS = Metric(
-    name="ovlab_training_step_seconds_total",
-    kind="counter",
-    help="Time of updates, with the wait for their images.",
-)
-TRAINING_DATA_WAIT_SECONDS = Metric(
-    name="ovlab_training_data_wait_seconds_total", kind="counter", help="Time in which updates waited for their images."
-)
-TRAINING_CHECKPOINTS = Metric(name="ovlab_training_checkpoints_total", kind="counter", help="Checkpoints written.")
-TRAINING_CHECKPOINT_SECONDS = Metric(
-    name="ovlab_training_checkpoint_seconds_total",
-    kind="counter",
-    help="Time in which training stood still for a checkpoint, its copy into the store included.",
-)
-TRAINING_LOSS = Metric(name="ovlab_training_loss", kind="gauge", help="Loss of the last update.")
-TRAINING_STEPS_DONE = Metric(
-    name="ovlab_training_steps_done", kind="gauge", help="Updates that the weights of the moment are the result of."
-)
-TRAINING_STEPS_PLANNED = Metric(
-    name="ovlab_training_steps_planned", kind="gauge", help="Updates after which the training is finished."
-)
-EVALUATION_IMAGES = Metric(
-    name="ovlab_evaluation_images_total",
-    kind="counter",
-    help="Images counted; one that two benchmarks share counts in both.",
-    labels=("run", "benchmark"),
-)
-EVALUATION_SHARDS = Metric(
-    name="ovlab_evaluation_shards_total",
-    kind="counter",
-    help="Shards of counts committed to the store.",
-    labels=("run", "benchmark"),
-)
-EVALUATION_SHARDS_LEFT = Metric(
-    name="ovlab_evaluation_shards_left",
-    kind="gauge",
-    help="Shards of an evaluation that are not in the store.",
-    labels=("run", "benchmark"),
-)
-LAST_SIGN = Metric(
-    name="ovlab_last_sign_timestamp_seconds", kind="gauge", help="When a run gave its last sign of life, in Unix time."
-)
-ENDED = Metric(
-    name="ovlab_ended_timestamp_seconds",
-    kind="gauge",
-    help="When a training or an evaluation of a run came to an end, good or bad, in Unix time; killed ones have none.",
-)
+METRICS: list[Metric] = []
 
-METRICS = (
-    TRAINING_STEPS,
-    TRAINING_IMAGES,
-    TRAINING_STEP_SECONDS,
-    TRAINING_DATA_WAIT_SECONDS,
-    TRAINING_CHECKPOINTS,
-    TRAINING_CHECKPOINT_SECONDS,
-    TRAINING_LOSS,
-    TRAINING_STEPS_DONE,
-    TRAINING_STEPS_PLANNED,
-    EVALUATION_IMAGES,
-    EVALUATION_SHARDS,
-    EVALUATION_SHARDS_LEFT,
-    LAST_SIGN,
-    ENDED,
+
+def _declared(kind: Literal["counter", "gauge"], name: str, help: str, *labels: str) -> Metric:
+    METRICS.append(Metric(name=name, kind=kind, help=help, labels=("run", *labels)))
+    return METRICS[-1]
+
+
+TRAINING_STEPS = _declared(
+    "counter", "ovlab_training_steps_total", "Updates made, those made again after a kill included."
+)
+TRAINING_IMAGES = _declared("counter", "ovlab_training_images_total", "Images trained on, over all workers of a run.")
+TRAINING_STEP_SECONDS = _declared(
+    "counter", "ovlab_training_step_seconds_total", "Time of updates, with the wait for their images."
+)
+TRAINING_DATA_WAIT_SECONDS = _declared(
+    "counter", "ovlab_training_data_wait_seconds_total", "Time in which updates waited for their images."
+)
+TRAINING_CHECKPOINTS = _declared("counter", "ovlab_training_checkpoints_total", "Checkpoints written.")
+TRAINING_CHECKPOINT_SECONDS = _declared(
+    "counter",
+    "ovlab_training_checkpoint_seconds_total",
+    "Time in which training stood still for a checkpoint, its copy into the store included.",
+)
+TRAINING_LOSS = _declared("gauge", "ovlab_training_loss", "Loss of the last update.")
+TRAINING_STEPS_DONE = _declared(
+    "gauge", "ovlab_training_steps_done", "Updates that the weights of the moment are the result of."
+)
+TRAINING_STEPS_PLANNED = _declared(
+    "gauge", "ovlab_training_steps_planned", "Updates after which the training is finished."
+)
+EVALUATION_IMAGES = _declared(
+    "counter",
+    "ovlab_evaluation_images_total",
+    "Images counted; one that two benchmarks share counts in both.",
+    "benchmark",
+)
+EVALUATION_SHARDS = _declared(
+    "counter", "ovlab_evaluation_shards_total", "Shards of counts committed to the store.", "benchmark"
+)
+EVALUATION_SHARDS_LEFT = _declared(
+    "gauge", "ovlab_evaluation_shards_left", "Shards of an evaluation that are not in the store.", "benchmark"
+)
+LAST_SIGN = _declared(
+    "gauge", "ovlab_last_sign_timestamp_seconds", "When a run gave its last sign of life, in Unix time."
+)
+ENDED = _declared(
+    "gauge",
+    "ovlab_ended_timestamp_seconds",
+    "When a training or an evaluation of a run came to an end, good or bad, in Unix time; killed ones have none.",
 )
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 from ovlab.datasets.opening import open_dataset
 from ovlab.datasets.sample import SegmentationDataset
@@ -19,17 +18,11 @@ from ovlab.specs.training import TrainingSpec
 from ovlab.store.artifacts import file_sha256
 
 
-class NamedTraining(NamedTuple):
-    """A training, and where its data and its CLIP weights lie here."""
-
-    training: PlannedTraining
-    sources: Sources
-
-
 def plan_training(
     spec: TrainingSpec, preset: str, clip: str | None, method_files: Mapping[str, str] = NO_FILES
-) -> NamedTraining:
-    """From what a person names: `spec.dataset` is a place or a name, `clip` a file of CLIP weights for the preset.
+) -> tuple[PlannedTraining, Sources]:
+    """A training, and where its data and its CLIP weights lie here, from what a person names: `spec.dataset` is a place
+    or a name, `clip` a file of CLIP weights for the preset.
 
     Raises InputError for data and weights that are not there.
     """
@@ -48,7 +41,7 @@ def plan_training(
         resolved=resolved,
         fingerprint=training_fingerprint(resolved),
     )
-    return NamedTraining(training, sources)
+    return training, sources
 
 
 def resolve_training(

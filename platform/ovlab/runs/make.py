@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from ovlab.files.lock import locked
 from ovlab.runs.context import RunContext
@@ -16,21 +16,12 @@ from ovlab.runs.trainings import ensure_training
 from ovlab.runs.work import EvaluationJob
 from ovlab.specs.errors import WorkError
 from ovlab.specs.evaluation import Untrained
-from ovlab.store.record import EvaluationRecord, TrainingRecord
 
 # Seconds in which a process that was killed ends and lets its run go.
 PATIENCE = 60.0
 
 
-class RunRecords(NamedTuple):
-    """What the store has of a run after it was made; no training where none is needed. `evaluations` are in the order
-    of the plan."""
-
-    training: TrainingRecord | None
-    evaluations: tuple[EvaluationRecord, ...]
-
-
-def make_run(run: PlannedRun, context: RunContext, executor: Executor) -> RunRecords:
+def make_run(run: PlannedRun, context: RunContext, executor: Executor) -> None:
     """Make what is missing of a run; what is done is taken from the store.
 
     Observers hear of the record of the training before anything is evaluated, then of those of the evaluations. An
@@ -40,20 +31,17 @@ def make_run(run: PlannedRun, context: RunContext, executor: Executor) -> RunRec
     """
     header = header_of(run, context.source, context.sources)
     with locked(context.lock(header.run), run.name, seconds=PATIENCE), journaled(header, context) as inner:
-        training: TrainingRecord | None = None
         untrained: Untrained | None = None
         if isinstance(run.training, PlannedTraining):
-            training = ensure_training(run.training, inner, executor)
-            opener: Callable[[], Any] = partial(open_stored, context.store, training, context.sources.method_files)
+            record = ensure_training(run.training, inner, executor)
+            opener: Callable[[], Any] = partial(open_stored, context.store, record, context.sources.method_files)
         else:
-            untrained = run.training.subject
-            opener = opener_of(run.training, context.sources)
+            untrained, opener = run.training.subject, opener_of(run.training, context.sources)
         jobs = [
             EvaluationJob(part.spec, context.sources.dataset(part.spec.benchmark, part.spec.split), untrained)
             for part in run.evaluations
             if part.spec is not None
         ]
-        evaluations = ensure_evaluations(jobs, {header.run: opener}, inner, executor)
+        ensure_evaluations(jobs, {header.run: opener}, inner, executor)
         if run.problems:
             raise WorkError(" ".join(run.problems))
-        return RunRecords(training, tuple(evaluations))

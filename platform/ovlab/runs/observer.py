@@ -5,7 +5,9 @@ continued by the next call.
 """
 
 from collections.abc import Sequence
+from functools import partialmethod
 from pathlib import Path
+from typing import Any
 
 from ovlab.specs.events import Begun, Counts, RunHeader, Status, Step
 from ovlab.store.record import EvaluationRecord, TrainingRecord
@@ -42,30 +44,10 @@ class Observers(Observer):
     def __init__(self, observers: Sequence[Observer]) -> None:
         self.observers = tuple(observers)
 
-    def on_start(self, run: RunHeader) -> None:
+    def _tell(self, name: str, *event: Any) -> None:
         for observer in self.observers:
-            observer.on_start(run)
+            getattr(observer, name)(*event)
 
-    def on_begin(self, begun: Begun) -> None:
-        for observer in self.observers:
-            observer.on_begin(begun)
 
-    def on_step(self, step: Step) -> None:
-        for observer in self.observers:
-            observer.on_step(step)
-
-    def on_checkpoint(self, step: int, path: Path) -> None:
-        for observer in self.observers:
-            observer.on_checkpoint(step, path)
-
-    def on_counts(self, counts: Counts) -> None:
-        for observer in self.observers:
-            observer.on_counts(counts)
-
-    def on_record(self, record: TrainingRecord | EvaluationRecord) -> None:
-        for observer in self.observers:
-            observer.on_record(record)
-
-    def on_end(self, status: Status, reason: str) -> None:
-        for observer in self.observers:
-            observer.on_end(status, reason)
+for _name in [name for name in vars(Observer) if name.startswith("on_")]:
+    setattr(Observers, _name, partialmethod(Observers._tell, _name))

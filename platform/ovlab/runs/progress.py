@@ -3,16 +3,15 @@
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from typing import NamedTuple, Protocol, runtime_checkable
+from contextlib import ExitStack, contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as RichProgress
 
 from ovlab.runs.observer import Observer
 from ovlab.specs.events import Begun, Counts, Status, Step
-from ovlab.specs.wording import clock, percent
+from ovlab.specs.wording import clock
 from ovlab.store.record import EvaluationRecord, TrainingRecord
 
 # Seconds between two plain lines, and over which the speed is averaged.
@@ -20,11 +19,55 @@ PLAIN_INTERVAL = 10.0
 SPEED_WINDOW = 30.0
 
 
-@runtime_checkable
-class Progress(Protocol):
-    """What a loop tells: `done` of its total, and the latest figures that it knows."""
+class Progress:
+    """Turns bare updates into figures: remembers a window of them for the speed, and the last loss. `show` is given
+    what is done, and the figures as text."""
 
-    def update(self, done: int, *, loss: float | None = None, miou: float | None = None) -> None: ...
+    def __init__(
+        self, total: int, images_per_unit: int, show: Callable[[int, str], object], clock: Callable[[], float]
+    ) -> None:
+        self.total, self.images_per_unit, self.show, self.clock = total, images_per_unit, show, clock
+        self.window: deque[tuple[float, int]] = deque()
+        self.loss: float | None = None
+
+    def update(self, done: int, loss: float | None = None) -> None:
+        """`done` of the total are. The first call says where the loop starts, so that a resumed run does not count what
+        was done before."""
+        now = self.clock()
+        self.window.append((now, done))
+        while len(self.window) > 2 and now - self.window[0][0] > SPEED_WINDOW:
+            self.window.popleft()
+        self.loss = self.loss if loss is None else loss
+        self.show(done, ", ".join(self._figures(done)))
+
+    def _figures(self, done: int) -> Iterator[str]:
+        if self.loss is not None:
+            yield f"loss {self.loss:.4g}"
+        (start, first), (now, last) = self.window[0], self.window[-1]
+        if last > first and now > start:
+            speed = (last - first) / (now - start)
+            yield f"{speed * self.images_per_unit:.3g} images/s"
+            yield f"ETA {clock((self.total - done) / speed)}"
+
+
+class _PlainLines:
+    """One line every PLAIN_INTERVAL seconds, and one at the end."""
+
+    def __init__(self, title: str, total: int, console: Console, clock: Callable[[], float]) -> None:
+        self.title, self.total, self.console, self.clock = title, total, console, clock
+        self.printed_at = clock()
+        self.unprinted: str | None = None
+
+    def show(self, done: int, figures: str) -> None:
+        self.unprinted = f"{self.title} {done}/{self.total}" + (f", {figures}" if figures else "")
+        if self.clock() - self.printed_at >= PLAIN_INTERVAL:
+            self.print_last()
+
+    def print_last(self) -> None:
+        if self.unprinted is not None:
+            # No markup, no wrapping: a log line stays one line.
+            self.console.print(self.unprinted, markup=False, soft_wrap=True)
+            self.printed_at, self.unprinted = self.clock(), None
 
 
 @contextmanager
@@ -37,101 +80,31 @@ def open_progress(
     console: Console | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Progress]:
-    """A progress line for `total` units (steps, images), of `images_per_unit` images each.
-
-    The first `update` says where the loop starts, so that a resumed run does not count what was done before. It is
-    written to `console`, the standard error stream by default, so that standard output stays for results.
-    """
+    """A progress line for `total` units (steps, images), of `images_per_unit` images each. It is written to `console`,
+    the standard error stream by default, so that standard output stays for results."""
     console = Console(stderr=True) if console is None else console
-    measure = _Figures(title, total, unit, images_per_unit, clock)
-    if not console.is_terminal:
-        plain = _PlainLines(measure, console)
-        try:
-            yield plain
-        finally:
-            plain.print_last()
+    if console.is_terminal:
+        figures = TextColumn("{task.fields[figures]}")
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), figures
+        with RichProgress(*columns, console=console) as display:
+            task = display.add_task(f"{title} ({unit})", total=total, figures="")
+
+            def show(done: int, figures: str) -> None:
+                display.update(task, completed=done, figures=figures)
+
+            yield Progress(total, images_per_unit, show, clock)
         return
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[figures]}")
-    with RichProgress(*columns, console=console) as display:
-        yield _LiveLine(measure, display, display.add_task(f"{title} ({unit})", total=total, figures=""))
-
-
-class _Latest(NamedTuple):
-    done: int
-    figures: str
-
-
-class _Figures:
-    """Turns bare updates into text; remembers a window of them for the speed, and the last loss and mIoU."""
-
-    def __init__(self, title: str, total: int, unit: str, images_per_unit: int, clock: Callable[[], float]) -> None:
-        self.title, self.total, self.unit = title, total, unit
-        self.images_per_unit = images_per_unit
-        self.clock = clock
-        self.window: deque[tuple[float, int]] = deque()
-        self.loss: float | None = None
-        self.miou: float | None = None
-
-    def add(self, done: int, loss: float | None, miou: float | None) -> _Latest:
-        now = self.clock()
-        self.window.append((now, done))
-        while len(self.window) > 2 and now - self.window[0][0] > SPEED_WINDOW:
-            self.window.popleft()
-        self.loss = self.loss if loss is None else loss
-        self.miou = self.miou if miou is None else miou
-        return _Latest(done, ", ".join(self._parts(done)))
-
-    def _parts(self, done: int) -> Iterator[str]:
-        if self.loss is not None:
-            yield f"loss {self.loss:.4g}"
-        if self.miou is not None:
-            yield f"mIoU {percent(self.miou)} %"
-        (start, first), (now, last) = self.window[0], self.window[-1]
-        if last > first and now > start:
-            speed = (last - first) / (now - start)
-            yield f"{speed * self.images_per_unit:.3g} images/s"
-            yield f"ETA {clock((self.total - done) / speed)}"
-
-
-class _PlainLines:
-    """One line every PLAIN_INTERVAL seconds, and one at the end."""
-
-    def __init__(self, figures: _Figures, console: Console) -> None:
-        self.figures, self.console = figures, console
-        self.printed_at = figures.clock()
-        self.unprinted: _Latest | None = None
-
-    def update(self, done: int, *, loss: float | None = None, miou: float | None = None) -> None:
-        self.unprinted = self.figures.add(done, loss, miou)
-        if self.figures.clock() - self.printed_at >= PLAIN_INTERVAL:
-            self.print_last()
-
-    def print_last(self) -> None:
-        if self.unprinted is None:
-            return
-        figures, latest = self.figures, self.unprinted
-        line = f"{figures.title}: {figures.unit} {latest.done}/{figures.total}"
-        # No markup, no wrapping: a log line stays one line.
-        self.console.print(f"{line}, {latest.figures}" if latest.figures else line, markup=False, soft_wrap=True)
-        self.printed_at, self.unprinted = figures.clock(), None
-
-
-class _LiveLine:
-    """One line of a rich display, redrawn in place."""
-
-    def __init__(self, figures: _Figures, display: RichProgress, task: TaskID) -> None:
-        self.figures, self.display, self.task = figures, display, task
-
-    def update(self, done: int, *, loss: float | None = None, miou: float | None = None) -> None:
-        latest = self.figures.add(done, loss, miou)
-        self.display.update(self.task, completed=latest.done, figures=latest.figures)
+    plain = _PlainLines(f"{title}: {unit}", total, console, clock)
+    try:
+        yield Progress(total, images_per_unit, plain.show, clock)
+    finally:
+        plain.print_last()
 
 
 class ProgressLine(Observer):
     """A line for the training of a run, and one for all of its evaluations that begin together."""
 
-    def __init__(self, open_line: Callable[..., AbstractContextManager[Progress]] = open_progress) -> None:
-        self.open_line = open_line
+    def __init__(self) -> None:
         self.lines = ExitStack()
         self.line: Progress | None = None
         self.total = self.num_done = 0
@@ -144,7 +117,7 @@ class ProgressLine(Observer):
 
     def on_step(self, step: Step) -> None:
         if self.line is not None:
-            self.line.update(step.step, loss=step.loss)
+            self.line.update(step.step, step.loss)
 
     def on_counts(self, counts: Counts) -> None:
         if self.line is None:
@@ -164,7 +137,7 @@ class ProgressLine(Observer):
     def _open(self, title: str, total: int, unit: str, images_per_unit: int) -> Progress:
         self._close()
         self.line = self.lines.enter_context(
-            self.open_line(title, total=total, unit=unit, images_per_unit=images_per_unit)
+            open_progress(title, total=total, unit=unit, images_per_unit=images_per_unit)
         )
         return self.line
 

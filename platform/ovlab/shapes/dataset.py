@@ -1,19 +1,25 @@
 """The shapes suite as data sets: pictures that are painted when they are asked for, with exact labels.
 
+A split is also what `ovlab.datasets.prepare` takes (an OriginalSplit), for a cluster or to look into.
+
 Nothing is stored and nothing is downloaded; the same index gives the same bytes on every machine. What each set is for
 and what it names stands in shapes_benchmarks.py.
 """
 
 import difflib
+import io
 import operator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Bool
+from PIL import Image
 
 from ovlab.datasets.label_space import LabelSpace
 from ovlab.datasets.manifest import names_digest
+from ovlab.datasets.original import OriginalPair
 from ovlab.datasets.sample import Sample
 from ovlab.shapes.render import render
 from ovlab.shapes.sampling import draw_scene
@@ -34,6 +40,7 @@ class ShapesDataset:
     benchmark: ShapesBenchmark
     split: str
     num_samples: int
+    notes: ClassVar[tuple[str, ...]] = ()
 
     @property
     def name(self) -> str:
@@ -86,6 +93,17 @@ class ShapesDataset:
         recipe = self._recipe
         rendering = render(draw_scene(recipe.distribution, recipe.seed, index))
         return Sample(_sample_id(index), rendering.image, self.benchmark.label_of[rendering.surface])
+
+    @property
+    def expected_count(self) -> int:
+        return self.num_samples
+
+    def read(self, sample_id: str) -> OriginalPair:
+        """The photograph is PNG, so that nothing is lost."""
+        sample = self[int(sample_id)]
+        content = io.BytesIO()
+        Image.fromarray(sample.image).save(content, format="PNG")
+        return OriginalPair(sample_id, content.getvalue(), sample.label)
 
     @property
     def _recipe(self) -> Split:

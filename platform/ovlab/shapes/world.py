@@ -91,15 +91,14 @@ def world_name(world_id: int) -> str:
 
 def colour_shape_name(world_id: int) -> str:
     """The name without the texture, "red star"; stuff keeps its own."""
-    if world_id < NUM_COMPOSITIONS:
-        composition = COMPOSITIONS[world_id]
-        return f"{COLOURS[composition.colour]} {SHAPES[composition.shape]}"
-    return world_name(world_id)
+    return _without(world_id, word=1)
 
 
 def texture_shape_name(world_id: int) -> str:
     """The name without the colour, "striped star"; stuff keeps its own."""
-    if world_id < NUM_COMPOSITIONS:
-        composition = COMPOSITIONS[world_id]
-        return f"{TEXTURES[composition.texture]} {SHAPES[composition.shape]}"
-    return world_name(world_id)
+    return _without(world_id, word=0)
+
+
+def _without(world_id: int, word: int) -> str:
+    words = world_name(world_id).split()
+    return " ".join(words[:word] + words[word + 1 :]) if world_id < NUM_COMPOSITIONS else words[0]

@@ -15,6 +15,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,41 +68,33 @@ class Journal:
         self._file: LocalFile | BucketFile | None = None
         self._over = threading.Event()
         upload_interval()
-        try:
+        with self._losing(Exception):  # as in `write`
             self._file = self._open()
-        except Exception as error:  # as in `write`
-            self._lose(error)
         self._beats = threading.Thread(target=self._beat, name="journal beat", daemon=True)
         self._beats.start()
 
     def write(self, event: Event) -> None:
         """Tell the event, as of now."""
-        try:
+        with self._losing(Exception):  # whatever it is, it may not reach the work
             if self._file is None:
                 raise OSError("it is not open")
             self._file.append(pack_line(event, time.time()))
-        except Exception as error:  # whatever it is, it may not reach the work
-            self._lose(error)
 
     def flush(self) -> None:
         """Give a sign of life, and wait until all that was told is in the store, or it turns out to be away."""
         self.write(Beat())
-        try:
+        with self._losing(InputError, OSError):
             if self._file is not None:
                 self._file.flush()
-        except (InputError, OSError) as error:
-            self._lose(error)
 
     def close(self) -> None:
         """Beat no more. What a bucket that is away does not take now is sent by the next process of this machine."""
         self._over.set()
         self._beats.join()
         file, self._file = self._file, None
-        try:
+        with self._losing(InputError, OSError):
             if file is not None:
                 file.close()
-        except (InputError, OSError) as error:
-            self._lose(error)
 
     def __enter__(self) -> "Journal":
         return self
@@ -135,11 +128,15 @@ class Journal:
         while not self._over.wait(BEAT_SECONDS):
             self.write(Beat(metrics=measure()))
 
-    def _lose(self, error: Exception) -> None:
-        self.num_lost += 1
-        if self.num_lost == 1:
-            place = self._folder.locate(_folder_of(self._run))
-            _log.warning("%s: cannot keep what the run tells (%s); it goes on without.", place, one_line(error))
+    @contextmanager
+    def _losing(self, *errors: type[Exception]) -> Iterator[None]:
+        try:
+            yield
+        except errors as error:
+            self.num_lost += 1
+            if self.num_lost == 1:
+                place = self._folder.locate(_folder_of(self._run))
+                _log.warning("%s: cannot keep what the run tells (%s); it goes on without.", place, one_line(error))
 
 
 def open_journal(store: Store, header: RunHeader, *, attempt: str | None = None) -> Journal:

@@ -3,7 +3,6 @@
 Every command that asks for the same tables, suite and limits goes on with the same sweep.
 """
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,7 +12,7 @@ from ovlab.specs.events import RunHeader
 from ovlab.specs.fingerprint import fingerprint
 from ovlab.tracking.params import flat_params
 from ovlab.tracking.provenance import Source, provenance
-from ovlab.tracking.tags import CHILDREN, run_tags
+from ovlab.tracking.tags import Child, children_tag, run_tags
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,11 +55,11 @@ class Plan:
     def header(self, source: Source) -> RunHeader:
         """The sweep as a run, which names its children."""
         children = [
-            {
-                "name": run.name,
-                "training": run.training.fingerprint,
-                "evaluations": {part.benchmark: part.fingerprint for part in run.evaluations},
-            }
+            Child(
+                name=run.name,
+                training=run.training.fingerprint,
+                evaluations={part.benchmark: part.fingerprint for part in run.evaluations},
+            )
             for run in self.runs
         ]
         return RunHeader(
@@ -74,6 +73,6 @@ class Plan:
                 "ovlab.seeds": ", ".join(
                     sorted({str(run.training.seed) for run in self.runs if run.training.seed is not None})
                 ),
-                CHILDREN: json.dumps(children),
+                **children_tag(children),
             },
         )

@@ -6,9 +6,8 @@ The files beside this one import it before anything of MLflow, which reads some 
 import logging
 import os
 import re
-from collections.abc import Callable
-from functools import wraps
-from typing import ParamSpec, TypeVar
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 # MLflow asks its own questions again and again for up to an hour; here whoever publishes asks again.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
@@ -44,8 +43,6 @@ _REASON_LENGTH = 300
 _OTHER_SCHEMA = re.compile(r"found version (\w+), but expected")
 # What went wrong, somewhere in the exceptions that each library on the way has wrapped around it.
 _NETWORK = re.compile(r"(?:\[Errno -?\d+\]|Read timed out|Remote end closed|Connection reset)[^'\")]*")
-_Arguments = ParamSpec("_Arguments")
-_Result = TypeVar("_Result")
 
 
 class Unavailable(Exception):
@@ -56,20 +53,17 @@ class Refused(Exception):
     """The server will never take this. One line that says why."""
 
 
-def answered(call: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
-    """`call` with MLflow's errors as Refused, where no later attempt would help, and Unavailable."""
-
-    @wraps(call)
-    def translated(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
-        try:
-            return call(*args, **kwargs)
-        except MlflowException as error:
-            raise (Refused if error.error_code in _FINAL else Unavailable)(_cause(error)) from error
-        # The network, the disk, a database that is away or none, a driver that is not installed, no address.
-        except (OSError, SQLAlchemyError, ImportError, ValueError) as error:
-            raise Unavailable(_cause(error)) from error
-
-    return translated
+@contextmanager
+def answered() -> Iterator[None]:
+    """MLflow's errors in the block, or in the function below it, as Refused, where no later attempt would help, and
+    Unavailable."""
+    try:
+        yield
+    except MlflowException as error:
+        raise (Refused if error.error_code in _FINAL else Unavailable)(_cause(error)) from error
+    # The network, the disk, a database that is away or none, a driver that is not installed, no address.
+    except (OSError, SQLAlchemyError, ImportError, ValueError) as error:
+        raise Unavailable(_cause(error)) from error
 
 
 def prepare_schema(uri: str) -> None:
@@ -78,19 +72,14 @@ def prepare_schema(uri: str) -> None:
     Raises Unavailable where there is no such server.
     """
     try:
-        _prepare_schema(uri)
+        with answered(), sole_creator(uri) as new:
+            if new is not None:
+                # Beside its place, because MLflow cannot go on with tables that a kill left half made.
+                with writing(new) as partial:
+                    MlflowClient(f"sqlite:///{partial}").search_experiments(max_results=1)
+            MlflowClient(uri).search_experiments(max_results=1)
     except Refused as error:
         raise Unavailable(str(error)) from error
-
-
-@answered
-def _prepare_schema(uri: str) -> None:
-    with sole_creator(uri) as new:
-        if new is not None:
-            # Beside its place, because MLflow cannot go on with tables that a kill left half made.
-            with writing(new) as partial:
-                MlflowClient(f"sqlite:///{partial}").search_experiments(max_results=1)
-        MlflowClient(uri).search_experiments(max_results=1)
 
 
 def _cause(error: Exception) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from ovlab.tracking.mlflow_client import MlflowClient, Unavailable, answered, prepare_schema
 
 # isort: split
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 
 from ovlab.specs.events import Status
 from ovlab.tracking import mlflow_limits
@@ -38,30 +38,42 @@ class MlflowServer:
 
     def answers(self) -> bool:
         try:
-            answered(self.client.search_experiments)(max_results=1)
+            with answered():
+                self.client.search_experiments(max_results=1)
         except Unavailable:
             return False
         return True
 
-    @answered
+    @answered()
     def find(self, experiment: str, run: str) -> str | None:
         """None for a run that was never told. Raises Refused for one that a person deleted."""
         found = self._index.find(experiment, run)
         return None if found is None else found.info.run_id
 
-    @answered
+    @answered()
     def open(self, experiment: str, run: str, name: str, time: int) -> str:
         """Find the run, or make it as begun at `time`, in ms since 1970."""
         found = self._index.find(experiment, run) or self._index.create(experiment, run, name, time)
         return found.info.run_id
 
-    @answered
+    @answered()
     def describe(self, id: str, params: Mapping[str, str], tags: Mapping[str, str]) -> None:
         """Params are written once; others in a later attempt are told in a tag."""
-        self._write_params(self.client.get_run(id), params)
-        self._write_tags(id, tags)
+        known = self.client.get_run(id).data.params
+        wanted = {
+            key: value
+            for batch in mlflow_limits.text_batches(params, max_value=mlflow_limits.MAX_PARAM_VALUE)
+            for key, value in batch.items()
+        }
+        new = {key: value for key, value in wanted.items() if key not in known}
+        for batch in mlflow_limits.text_batches(new, max_value=mlflow_limits.MAX_PARAM_VALUE):
+            self.client.log_batch(id, params=[Param(key, value) for key, value in batch.items()])
+        changed = [
+            f"{key}: {known[key]} then, {value} now" for key, value in wanted.items() if known.get(key, value) != value
+        ]
+        self.tags(id, {PARAMS_CONFLICT: "; ".join(changed), **tags} if changed else tags)
 
-    @answered
+    @answered()
     def metrics(self, id: str, points: Sequence[MetricPoint]) -> None:
         metrics = [
             Metric(mlflow_limits.valid_key(point.key), point.value, point.time, point.step)
@@ -71,15 +83,16 @@ class MlflowServer:
         for batch in mlflow_limits.batches(metrics, mlflow_limits.MAX_METRICS):
             self.client.log_batch(id, metrics=batch)
 
-    @answered
+    @answered()
     def tags(self, id: str, values: Mapping[str, str]) -> None:
-        self._write_tags(id, values)
+        for batch in mlflow_limits.text_batches(values, max_value=mlflow_limits.MAX_TAG_VALUE):
+            self.client.log_batch(id, tags=[RunTag(key, value) for key, value in batch.items()])
 
-    @answered
+    @answered()
     def artifact(self, id: str, path: Path, folder: str) -> None:
         self.client.log_artifact(id, str(path), folder or None)
 
-    @answered
+    @answered()
     def table(self, id: str, name: str, columns: Mapping[str, Sequence[object]]) -> None:
         # The form that MLflow's page draws as a table.
         content = {"columns": list(columns), "data": [list(row) for row in zip(*columns.values(), strict=True)]}
@@ -89,7 +102,7 @@ class MlflowServer:
         if all(entry["path"] != name for entry in listed):
             self.client.set_tag(id, tag, json.dumps([*listed, {"path": name, "type": "table"}]))
 
-    @answered
+    @answered()
     def dataset(self, id: str, dataset: TrackedDataset) -> None:
         entity = Dataset(
             name=dataset.name,
@@ -101,39 +114,17 @@ class MlflowServer:
         context = InputTag("mlflow.data.context", dataset.context)
         self.client.log_inputs(id, datasets=[DatasetInput(entity, [context])])
 
-    @answered
+    @answered()
     def model(self, id: str, model: TrackedModel) -> None:
         log_model_once(self.client, self.client.get_run(id), model)
 
-    @answered
+    @answered()
     def running(self, id: str) -> None:
         if self.client.get_run(id).info.status != "RUNNING":
             self.client.update_run(id, status="RUNNING")
 
-    @answered
+    @answered()
     def ended(self, id: str, status: Status, reason: str, time: int) -> None:
         """At `time`, in ms since 1970."""
-        self._write_tags(id, {REASON: reason})
+        self.tags(id, {REASON: reason})
         self.client.set_terminated(id, status=status, end_time=time)
-
-    def _write_params(self, found: Run, params: Mapping[str, str]) -> None:
-        known = found.data.params
-        wanted = {
-            key: value
-            for batch in mlflow_limits.text_batches(params, max_value=mlflow_limits.MAX_PARAM_VALUE)
-            for key, value in batch.items()
-        }
-        new = {key: value for key, value in wanted.items() if key not in known}
-        for batch in mlflow_limits.text_batches(new, max_value=mlflow_limits.MAX_PARAM_VALUE):
-            self.client.log_batch(found.info.run_id, params=[Param(key, value) for key, value in batch.items()])
-        changed = [
-            f"{key}: {known[key]} then, {value} now"
-            for key, value in wanted.items()
-            if key in known and known[key] != value
-        ]
-        if changed:
-            self._write_tags(found.info.run_id, {PARAMS_CONFLICT: "; ".join(changed)})
-
-    def _write_tags(self, id: str, tags: Mapping[str, str]) -> None:
-        for batch in mlflow_limits.text_batches(tags, max_value=mlflow_limits.MAX_TAG_VALUE):
-            self.client.log_batch(id, tags=[RunTag(key, value) for key, value in batch.items()])

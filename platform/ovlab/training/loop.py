@@ -72,24 +72,16 @@ class TrainingInput:
     dataset: SegmentationDataset
 
 
-def _hear_nothing(*_: object) -> None:
-    pass
-
-
-def _go_on() -> bool:
-    return False
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hooks:
     """Called with the updates that were done before, once nothing is left that could be refused; after each update; and
     after each checkpoint with the updates done and its file. An exception ends the run there, to be continued by the
     next call. `stop` is asked after each update; when it says yes, the state is saved."""
 
-    on_begin: Callable[[int], None] = _hear_nothing
-    on_step: Callable[[Step], None] = _hear_nothing
-    on_checkpoint: Callable[[int, Path], None] = _hear_nothing
-    stop: Callable[[], bool] = _go_on
+    on_begin: Callable[[int], None] = lambda num_done: None
+    on_step: Callable[[Step], None] = lambda step: None
+    on_checkpoint: Callable[[int, Path], None] = lambda num_done, file: None
+    stop: Callable[[], bool] = lambda: False
 
 
 def train(

@@ -1,20 +1,11 @@
-import argparse
 from dataclasses import replace
 
-import pytest
 import torch
 from torch import nn
 
 from logoseg.network import LoGoSeg
 from logoseg.presets import tiny
 from ovlab.benchmarks import head_speed as head
-from ovlab.specs.errors import InputError
-
-
-def parse(*options: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    head.add_arguments(parser)
-    return parser.parse_args(options)
 
 
 def test_count_flops_counts_products_in_place_and_convolutions() -> None:
@@ -48,16 +39,3 @@ def test_decoder_call_repeats_the_decoder_of_the_head() -> None:
         found = head.decoder_call(network, call)()
 
         torch.testing.assert_close(found, call())
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--repeats", "0"], "--repeats must be at least 1, got 0"),
-        (["--class-cap", "-1"], "--class-cap must be at least 1, got -1"),
-        (["--num-classes", "20", "0"], "--num-classes must be at least 1, got 0"),
-    ],
-)
-def test_bench_head_impossible_number_is_refused(options: list[str], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        head.run(parse(*options))

@@ -2,11 +2,9 @@
 
 import argparse
 
-import pytest
 import torch
 
 from ovlab.benchmarks import postprocess_speed as postprocess
-from ovlab.specs.errors import InputError
 
 
 def arguments(*options: str) -> argparse.Namespace:
@@ -45,9 +43,3 @@ def test_smooth_scores_are_smoother_than_noise() -> None:
     smooth, noise = (make((20, 96, 96)) for make in (postprocess.smooth_scores, postprocess.noise_scores))
 
     assert roughness(smooth) < roughness(noise) / 10
-
-
-@pytest.mark.parametrize("option", ["--classes", "--threads", "--repeats"])
-def test_run_count_below_one_is_refused(option: str) -> None:
-    with pytest.raises(InputError, match=f"{option} must be at least 1, got 0"):
-        postprocess.run(arguments(option, "0"))

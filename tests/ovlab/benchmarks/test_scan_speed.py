@@ -61,12 +61,6 @@ def test_run_quadratic_backward_left_out_has_no_number(monkeypatch: pytest.Monke
     assert asked_for["forward + backward s"] > 0
 
 
-@pytest.mark.parametrize("options", [["--lengths", "0"], ["--threads", "0"], ["--dim", "-1"], ["--repeats", "0"]])
-def test_run_size_below_one_is_refused(options: list[str]) -> None:
-    with pytest.raises(InputError, match=f"bench scan: {options[0]} must be at least 1"):
-        scan.run(arguments(*options))
-
-
 def test_run_without_mambapy_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scan.importlib.util, "find_spec", lambda name: None)
 

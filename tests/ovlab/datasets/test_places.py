@@ -9,7 +9,6 @@ from ovlab.datasets.original import FolderSplit
 from ovlab.datasets.places import VARIABLE, open_named, parse_places
 from ovlab.datasets.prepare import prepare
 from ovlab.shapes.dataset import open_shapes
-from ovlab.shapes.split import ShapesSplit
 from ovlab.specs.errors import InputError
 
 
@@ -55,7 +54,7 @@ def test_open_named_place_of_another_set_is_refused(make_download: Callable[...,
 
 def test_open_named_shapes_set_with_a_place_is_read_there(tmp_path: Path) -> None:
     painted = open_shapes("shapes-pas-20", "val", num_samples=3)
-    prepare(ShapesSplit(painted), str(tmp_path / "out"))
+    prepare(painted, str(tmp_path / "out"))
 
     found = open_named("shapes-pas-20", "val", {"shapes-pas-20": str(tmp_path / "out")})
 

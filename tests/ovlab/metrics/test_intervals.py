@@ -6,9 +6,9 @@ import pytest
 from image_tables import tables_of
 from ovlab.benchmarks.synthetic_counts import synthetic_runs
 from ovlab.metrics.counting import SparseCounts
-from ovlab.metrics.intervals import image_intervals, interval_about
+from ovlab.metrics.intervals import Interval, interval_about, within_0_and_1
 from ovlab.metrics.per_image import PerImageCounts
-from ovlab.metrics.resampling import resample
+from ovlab.metrics.resampling import Resamples, resample
 from ovlab.specs.errors import InputError
 
 NUM_SETS = 200
@@ -33,9 +33,10 @@ def test_interval_of_a_score_stays_a_fraction() -> None:
     images = [(str(index), SparseCounts(*(np.array(column) for column in ([0], [0], [9])))) for index in range(9)]
     images.append(("wrong", SparseCounts(*(np.array(column) for column in ([0], [1], [1])))))
 
-    interval = image_intervals(tables_of(images, 2)).scores["pixel_accuracy"].interval
+    interval = interval_of(resample(tables_of(images, 2)), "pixel_accuracy")
 
-    assert interval.high == 1.0  # 81 of 82 pixels, in some resamples all of them
+    assert interval.high > 1.0  # 81 of 82 pixels, in some resamples all of them, and the middle is the score
+    assert within_0_and_1(interval) == Interval(interval.low, 1.0)
 
 
 def test_level_outside_of_0_and_1_is_refused() -> None:
@@ -47,23 +48,21 @@ def test_interval_holds_its_score_and_shrinks_with_the_images() -> None:
     (many,) = synthetic_runs(1600, 10)
     quarter = drawn(many, np.arange(100))
 
-    wide, narrow = image_intervals(quarter), image_intervals(many)
+    few_samples, many_samples = resample(quarter), resample(many)
 
-    for name, score in narrow.scores.items():
-        assert score.interval is not None
-        assert score.interval.low < score.value < score.interval.high
-        other = wide.scores[name].interval
-        assert other is not None
+    for name, value in many_samples.full.items():
+        wide, narrow = interval_of(few_samples, name), interval_of(many_samples, name)
+        assert narrow.low < value < narrow.high
         # Sixteen times the images: a quarter of the width.
-        assert 2.5 < (other.high - other.low) / (score.interval.high - score.interval.low) < 6
+        assert 2.5 < (wide.high - wide.low) / (narrow.high - narrow.low) < 6
 
 
 def test_interval_of_equal_images_has_no_width() -> None:
     (counts,) = synthetic_runs(20, 10)
 
-    score = image_intervals(drawn(counts, np.zeros(30, int))).scores["miou"]
+    samples = resample(drawn(counts, np.zeros(30, int)))
 
-    assert score.interval == pytest.approx((score.value, score.value))
+    assert interval_of(samples, "miou") == pytest.approx((samples.full["miou"], samples.full["miou"]))
 
 
 def test_interval_with_common_classes_covers_the_truth() -> None:
@@ -81,6 +80,12 @@ def test_interval_with_rare_classes_covers_the_truth_and_other_intervals_do_not(
     assert LOWEST < share["in use"] < HIGHEST
     assert share["percentile"] < LOWEST
     assert share["reflected"] < LOWEST
+
+
+def interval_of(samples: Resamples, name: str) -> Interval:
+    interval = interval_about(samples.full[name], samples.scores[name])
+    assert interval is not None
+    return interval
 
 
 def coverage(population: PerImageCounts, num_images: int, names: tuple[str, ...]) -> dict[str, dict[str, float]]:

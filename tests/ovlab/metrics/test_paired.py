@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from ovlab.benchmarks.synthetic_counts import synthetic_runs
-from ovlab.metrics.intervals import image_intervals, interval_about
+from ovlab.metrics.intervals import interval_about
 from ovlab.metrics.paired import PairedDifference, compare_runs, p_value, superiority
 from ovlab.metrics.per_image import PerImageCounts
+from ovlab.metrics.resampling import resample
 from ovlab.specs.errors import InputError
 
 NUM_SETS = 200
@@ -110,7 +111,8 @@ def test_small_gain_on_the_same_images_is_found_where_both_intervals_overlap() -
 
     score = compare_runs(first, second).scores["miou"]
 
-    alone = [image_intervals(run).scores["miou"].interval for run in (first, second)]
+    samples = [resample(run) for run in (first, second)]
+    alone = [interval_about(sample.full["miou"], sample.scores["miou"]) for sample in samples]
     assert alone[0].high > alone[1].low  # side by side, the two could be equal
     assert score.interval.low > 0
     assert score.p_value < 0.01

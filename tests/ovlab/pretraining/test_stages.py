@@ -16,13 +16,6 @@ from ovlab.specs.training import ScheduleSpec
 CPU = torch.device("cpu")
 
 
-class Silent:
-    """A progress line that shows nothing."""
-
-    def update(self, done: int, *, loss: float | None = None, miou: float | None = None) -> None:
-        pass
-
-
 def small(clip: str = "shapes-convnext-s") -> PretrainingSpec:
     stage = ScheduleSpec(steps=2, batch_size=4, learning_rate=1e-3)
     return replace(SMALL_CLIPS[clip](), mosaics=stage, close_ups=stage, contrastive=stage)
@@ -31,7 +24,7 @@ def small(clip: str = "shapes-convnext-s") -> PretrainingSpec:
 def run(spec: PretrainingSpec, folder: Path, num_updates: int | None = None) -> Path | None:
     answers = iter([False] * (num_updates - 1) + [True]) if num_updates else None
     stop = (lambda: next(answers)) if answers else (lambda: False)
-    return pretrain(spec, folder, device=CPU, progress=Silent(), stop=stop)
+    return pretrain(spec, folder, device=CPU, progress=lambda done, loss: None, stop=stop)
 
 
 @pytest.mark.parametrize("num_updates", [1, 2, 5])

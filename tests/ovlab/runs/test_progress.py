@@ -45,13 +45,13 @@ def test_progress_of_a_resumed_loop_does_not_count_what_was_done_before(seconds:
     assert lines(console) == ["train: step 9010/10000, 0.5 images/s, ETA 0:33:00"]
 
 
-def test_progress_keeps_the_last_loss_and_miou(seconds: list[float]) -> None:
+def test_progress_keeps_the_last_loss(seconds: list[float]) -> None:
     console = Console(file=io.StringIO(), width=200)
     with open_progress("train", total=9, unit="step", console=console, clock=lambda: seconds[0]) as progress:
         progress.update(1, loss=0.25)
-        progress.update(2, miou=0.123)
+        progress.update(2)
 
-    assert lines(console) == ["train: step 2/9, loss 0.25, mIoU 12.3 %"]
+    assert lines(console) == ["train: step 2/9, loss 0.25"]
 
 
 def test_progress_of_a_loop_that_never_ran_prints_nothing() -> None:

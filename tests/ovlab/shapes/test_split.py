@@ -11,13 +11,12 @@ from ovlab.datasets.sharded import open_shards
 from ovlab.datasets.verify import verify
 from ovlab.shapes.dataset import open_shapes
 from ovlab.shapes.shapes_benchmarks import SHAPES_NAMES
-from ovlab.shapes.split import ShapesSplit
 
 
 @pytest.mark.parametrize("name", SHAPES_NAMES)
 def test_prepared_shapes_set_passes_every_check_and_reads_back_pixel_by_pixel(tmp_path: Path, name: str) -> None:
     painted = open_shapes(name, "val", num_samples=12)
-    prepare(ShapesSplit(painted), str(tmp_path / name), num_samples_per_shard=8)
+    prepare(painted, str(tmp_path / name), num_samples_per_shard=8)
 
     found = verify(str(tmp_path / name))
 
@@ -31,7 +30,7 @@ def test_prepared_shapes_set_passes_every_check_and_reads_back_pixel_by_pixel(tm
 @pytest.mark.parametrize("name", ["shapes-pas-20b", "shapes-a-150"])
 def test_prepared_shapes_set_asks_for_the_same_names(tmp_path: Path, name: str) -> None:
     painted = open_shapes(name, "val", num_samples=2)
-    prepare(ShapesSplit(painted), str(tmp_path / name))
+    prepare(painted, str(tmp_path / name))
 
     asked, expected = (dataset.label_space("first") for dataset in (open_shards(str(tmp_path / name)), painted))
 

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from dashboard_panels import HEARTBEAT_AGE
 from ovlab.ray.gauges import ENDED, LAST_SIGN
-from ovlab.ray.panels import HEALTH
 
 PROMTOOL = shutil.which("promtool")
-(AGE,) = (panel.expression for panel in HEALTH.panels if panel.title == "Heartbeat age")
 
 # Every 10 s a value; a sign of life is its own time. After a minute the gauge is exported no longer.
 SIGNS = "0+10x6"
@@ -38,7 +37,7 @@ def test_heartbeat_age_is_that_of_runs_that_should_be_at_work(tmp_path: Path) ->
     ]
     ages = {"silent": 240, "begun-again": 240, "at-work": 0}
     expected = [{"labels": f'{{run="{run}"}}', "value": age} for run, age in ages.items()]
-    asked = {"expr": AGE.replace("$run", ".*"), "eval_time": "5m", "exp_samples": expected}
+    asked = {"expr": HEARTBEAT_AGE.expression.replace("$run", ".*"), "eval_time": "5m", "exp_samples": expected}
     tests = {"tests": [{"interval": "10s", "input_series": series, "promql_expr_test": [asked]}]}
     (tmp_path / "test.yml").write_text(json.dumps(tests))  # JSON is YAML
 
