@@ -1,4 +1,4 @@
-"""Dense features of towers of convolutions in stages: the head is applied at every position of the last map (sheet 5.3).
+"""Dense features of towers of convolutions: the head is applied at every position of the last map (sheet 5.3).
 
 Axes: B images, C joint CLIP width, K channels of the last stage, h x w positions.
 """

@@ -12,6 +12,7 @@ from typing import Any
 import open_clip
 import torch
 from jaxtyping import Int64
+from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH, HFTokenizer
 from torch import Tensor
 
 from logoseg.model_error import ModelError
@@ -24,7 +25,7 @@ Tokenizer = Callable[[Sequence[str]], Int64[Tensor, "prompts length"]]
 
 def build_tokenizer(text_config: dict[str, Any]) -> Tokenizer:
     """The tokenizer that belongs to the `text_cfg` of an open_clip model; a reduced one where it names a word list."""
-    context_length = text_config.get("context_length", open_clip.tokenizer.DEFAULT_CONTEXT_LENGTH)
+    context_length = text_config.get("context_length", DEFAULT_CONTEXT_LENGTH)
     options = text_config.get("tokenizer_kwargs") or {}
     if "hf_tokenizer_name" in text_config:
         return DownloadedTokenizer(text_config["hf_tokenizer_name"], context_length, options)
@@ -40,7 +41,7 @@ def known_words(name: str) -> tuple[str, ...]:
 
 
 class DownloadedTokenizer:
-    """One of the Hugging Face hub, as SigLIP has; fetched at the first text, so that a model is built without network."""
+    """One of the Hugging Face hub, as SigLIP has. It is fetched at the first text: a model is built without network."""
 
     def __init__(self, name: str, context_length: int, options: dict[str, Any]) -> None:
         self._name = name
@@ -54,10 +55,11 @@ class DownloadedTokenizer:
     @cached_property
     def _tokenizer(self) -> Tokenizer:
         try:
-            return open_clip.HFTokenizer(self._name, context_length=self._context_length, **self._options)
-        except ImportError:
+            return HFTokenizer(self._name, context_length=self._context_length, **self._options)
+        except ImportError as error:
+            package = error.name or "transformers"
             raise ModelError(
-                f"The tokenizer {self._name} needs transformers, which is not installed: `pip install transformers`."
+                f"The tokenizer {self._name} needs {package}, which is not installed: `pip install {package}`."
             ) from None
         except OSError as error:
             raise ModelError(f"The tokenizer {self._name} cannot be fetched ({first_line(error)}).") from None

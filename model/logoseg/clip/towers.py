@@ -15,10 +15,9 @@ from logoseg.clip.tokenizer import build_tokenizer
 from logoseg.config import ClipConfig
 from logoseg.model_error import ModelError
 
-
 SUPPORTED = (
-    "open_clip's own ViT (OpenAI, LAION, DFN, CLIPA ...), timm's ConvNeXt, ViT (SigLIP, SigLIP2, ViTamin, MobileCLIP-B), "
-    "EVA (EVA01, EVA02, PE-Core) and FastViT (MobileCLIP)"
+    "open_clip's own ViT (OpenAI, LAION, DFN, CLIPA ...), and timm's ConvNeXt, ViT (SigLIP, SigLIP2, ViTamin, "
+    "MobileCLIP-B), EVA (EVA01, EVA02, PE-Core) and FastViT (MobileCLIP)"
 )
 
 

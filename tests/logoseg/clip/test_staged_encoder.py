@@ -40,7 +40,7 @@ def test_convnext_maps_have_the_strides_of_their_stages() -> None:
 
 def small_fastvit() -> FastVit:
     torch.manual_seed(0)
-    trunk = FastVit(layers=(1, 1, 1, 1), embed_dims=(8, 16, 24, 32), mlp_ratios=(2, 2, 2, 2), num_classes=12)
+    trunk = FastVit(layers=(1, 1, 1, 1), embed_dims=(8, 16, 32, 64), mlp_ratios=(2, 2, 2, 2), num_classes=12)
     for name, buffer in trunk.named_buffers():  # statistics of a training
         if name.endswith("running_mean"):
             nn.init.normal_(buffer, std=0.1)

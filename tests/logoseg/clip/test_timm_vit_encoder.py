@@ -16,9 +16,7 @@ from logoseg.clip.timm_vit_encoder import TimmVitImageEncoder
 from logoseg.config import ClipConfig
 from small_clips import normalised
 
-CONFIG = ClipConfig(
-    name="x", image_size=32, middle_layer=1, guidance_layers=(0, 1), tuning="frozen", residual="token"
-)
+CONFIG = ClipConfig(name="x", image_size=32, middle_layer=1, guidance_layers=(0, 1), tuning="frozen", residual="token")
 SMALL = {"patch_size": 8, "embed_dim": 16, "depth": 3, "num_heads": 2, "num_classes": 12}
 EVA02 = SMALL | {"qkv_fused": False, "swiglu_mlp": True, "scale_mlp": True, "scale_attn_inner": True}
 ROPE = {"use_rot_pos_emb": True, "ref_feat_shape": (4, 4)}
@@ -104,7 +102,7 @@ def test_value_path_is_the_last_block_in_which_every_token_attends_to_itself(nam
     images = torch.rand(2, 3, 32, 32)
     itself = torch.eye(17, dtype=torch.bool)
     block = trunk.blocks[-1]
-    whole, block.forward = block.forward, lambda x, **options: whole(x, **options, attn_mask=itself)
+    whole, block.forward = block.forward, lambda x, **given: whole(x, **given | {"attn_mask": itself})
     tokens = trunk.head(trunk.fc_norm(trunk.forward_features(normalised(images))))[:, 1:]
     block.forward = whole
 
