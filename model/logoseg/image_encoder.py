@@ -50,7 +50,7 @@ def _tune(encoder: nn.Module, config: ClipConfig) -> None:
     """Let only the weights of `config.tuning` learn (A23)."""
     if config.tuning == "query_value" and not isinstance(encoder, VitImageEncoder):
         raise ModelError(
-            "ClipConfig.tuning = 'query_value' is defined for a ViT only, one of open_clip's own; use 'all' or 'frozen'."
+            "ClipConfig.tuning = 'query_value' is defined for a ViT only, of open_clip's own; use 'all' or 'frozen'."
         )
     for name, parameter in encoder.named_parameters():
         tuned = config.tuning == "all" or name.endswith(("query_weight", "value_weight"))
