@@ -10,7 +10,9 @@ def small_vit(**vision: object) -> open_clip.CLIP:
     """open_clip's own: three blocks, 4 x 4 tokens at 32 px."""
     torch.manual_seed(0)
     shape = {"image_size": 32, "patch_size": 8, "width": 16, "head_width": 8, "layers": 3}
-    return open_clip.CLIP(12, shape | vision, TEXT)
+    clip = open_clip.CLIP(12, shape | vision, TEXT)
+    clip.tokenize = open_clip.SimpleTokenizer(context_length=TEXT["context_length"])
+    return clip
 
 
 def small_convnext(proj: str) -> open_clip.CLIP:
