@@ -7,12 +7,13 @@ Axes: B images, L tokens with those of no place first, M width of a token, C joi
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from timm.layers import RotaryEmbeddingCat
-from timm.models.eva import Eva, EvaBlockPostNorm
+from timm.models.eva import Eva, EvaBlock, EvaBlockPostNorm
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -99,12 +100,16 @@ def _branches(block: Any) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor]
     """What a block adds to its tokens, by attention of each token to itself, and by the MLP."""
     if isinstance(block, EvaBlockPostNorm):
         return lambda x: block.norm1(_each_alone(block.attn, x)), lambda x: block.norm2(block.mlp(x))
-    if hasattr(block, "ls1"):
-        return lambda x: block.ls1(_each_alone(block.attn, block.norm1(x))), lambda x: block.ls2(
-            block.mlp(block.norm2(x))
-        )
-    gamma_1, gamma_2 = (1 if gamma is None else gamma for gamma in (block.gamma_1, block.gamma_2))
-    return lambda x: gamma_1 * _each_alone(block.attn, block.norm1(x)), lambda x: gamma_2 * block.mlp(block.norm2(x))
+    if isinstance(block, EvaBlock):
+        scales = [
+            nn.Identity() if gamma is None else partial(torch.mul, gamma) for gamma in (block.gamma_1, block.gamma_2)
+        ]
+    else:
+        scales = [block.ls1, block.ls2]
+    return (
+        lambda x: scales[0](_each_alone(block.attn, block.norm1(x))),
+        lambda x: scales[1](block.mlp(block.norm2(x))),
+    )
 
 
 def _each_alone(attention: nn.Module, tokens: Float[Tensor, "B T M"]) -> Float[Tensor, "B T M2"]:
