@@ -1,6 +1,5 @@
 """LoGoSeg's weights on disk: one safetensors file that also holds the configuration and the class names."""
 
-import dataclasses
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from logoseg.clip.released_weights import first_non_finite, load_strictly
-from logoseg.config import ModelConfig, model_config_from_dict
+from logoseg.config import ModelConfig, model_config_from_dict, model_config_to_dict
 from logoseg.model_error import ModelError
 from logoseg.network import LoGoSeg
 from logoseg.weights_file import file_kind, first_line, kind_of, read_safetensors
@@ -32,7 +31,7 @@ def save_weights(model: nn.Module, config: ModelConfig, class_names: Sequence[st
 
     Raises ModelError, and writes nothing, for a weight that holds NaN or infinity.
     """
-    description = {"format": FORMAT, "config": dataclasses.asdict(config), "class_names": list(class_names)}
+    description = {"format": FORMAT, "config": model_config_to_dict(config), "class_names": list(class_names)}
     write_described(model.state_dict(), {_KEY: description}, path)
 
 

@@ -4,7 +4,7 @@ The numbers A1-A27 in the comments are the gaps of the paper; model/README.md sa
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from logoseg.model_error import ModelError
@@ -51,6 +51,10 @@ class ClipConfig:
     # How pixels become tokens: CLIP's one strided convolution, or a stack of 3 x 3 convolutions, which learns from
     # little data. The released weights have "patch".
     stem: Literal["patch", "convolutions"] = "patch"
+    # open_clip's tag of released weights. Normalisation, activation and the positional grid, which is then kept as it
+    # was trained and resized for each input, follow from it. None: OpenAI's normalisation, and a grid of `image_size`.
+    # Left out of fingerprints and files where it is None: there were records before there was this field.
+    pretrained: str | None = field(default=None, metadata={"added_later": True})
 
     def __post_init__(self) -> None:
         require_range("ClipConfig.image_size", self.image_size, SMALLEST_SIDE, LARGEST_SIDE)
@@ -131,8 +135,18 @@ class ModelConfig:
         return self.region_grid if self.region_alignment else 1
 
 
+def model_config_to_dict(config: ModelConfig) -> dict[str, Any]:
+    """Plain values for JSON. A field of `clip` that was added later is left out where it is None, so that the file of a
+    model that has no need of it stays the same."""
+    values = asdict(config)
+    for later in (one.name for one in fields(config.clip) if "added_later" in one.metadata):
+        if values["clip"][later] is None:
+            del values["clip"][later]
+    return values
+
+
 def model_config_from_dict(values: Mapping[str, Any]) -> ModelConfig:
-    """The configuration that `dataclasses.asdict` took apart, also after a detour through JSON.
+    """The configuration that `model_config_to_dict` took apart, also after a detour through JSON.
 
     Raises TypeError for an unknown or missing field and ModelError for a value that is not allowed.
     """

@@ -19,7 +19,8 @@ from logoseg.clip.towers import build_clip
 from logoseg.config import Activation, ModelConfig
 from logoseg.decoder import ClassVolumeDecoder, PixelEmbeddingDecoder
 from logoseg.fusion import CrossModalFusion, PlainProjection
-from logoseg.image_encoder import ImageFeatures, build_image_encoder
+from logoseg.image_encoder import build_image_encoder
+from logoseg.image_features import ImageFeatures
 from logoseg.prior import ObjectPrior
 
 # The logit of a class that is padding or beyond the class cap: its sigmoid is 0 in float32.

@@ -7,7 +7,11 @@ from logoseg.config import ClipConfig, ModelConfig
 
 def vit_b16() -> ModelConfig:
     """CLIP ViT-B/16 at 384 px, 24 x 24 tokens (Tables 1-5)."""
-    clip = ClipConfig(name="ViT-B-16-quickgelu", image_size=384, middle_layer=7, guidance_layers=(3, 7))
+    # The only one of the paper whose positional grid is not that of its size. The others have no need of the tag, and
+    # their identities stand.
+    clip = ClipConfig(
+        name="ViT-B-16-quickgelu", pretrained="openai", image_size=384, middle_layer=7, guidance_layers=(3, 7)
+    )
     return ModelConfig(clip=clip)
 
 

@@ -12,7 +12,7 @@ from logoseg.model_error import ModelError
 
 # Pixels a token of the ConvNeXts: of the released ones, and of our own (logoseg.clip.small_convnext).
 _CONVNEXT, _OWN_CONVNEXT = 32, 8
-_VIT = re.compile(r"ViT-[A-Za-z0-9]+-(\d+)")
+_VIT = re.compile(r"(?:ViT|EVA0\d|PE-Core|MobileCLIP2)-[A-Za-z0-9]+-(\d+)")
 
 
 @runtime_checkable

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import open_clip
@@ -16,11 +17,14 @@ from safetensors.torch import save_file
 
 from logoseg.checkpoint import load_weights, save_weights
 from logoseg.clip.released_weights import load_clip, read_clip_state
+from logoseg.clip.shipped import shipped_clip
 from logoseg.clip.towers import build_clip
-from logoseg.config import ClipConfig, ModelConfig
+from logoseg.config import ClipConfig, ModelConfig, model_config_from_dict, model_config_to_dict
 from logoseg.image_encoder import build_image_encoder
 from logoseg.model_error import ModelError
 from logoseg.network import LoGoSeg
+from logoseg.presets import shapes_vit_s, vit_b16
+from logoseg.weights_file import read_safetensors
 
 NAMES = ("road", "tree")
 
@@ -289,17 +293,74 @@ def test_load_clip_any_released_format_gives_the_same_features(
 
 
 @torch.no_grad()
-def test_load_clip_at_another_size_resizes_the_positional_grid(small_clip: torch.nn.Module, tmp_path: Path) -> None:
+def test_load_clip_with_a_tag_keeps_the_grid_that_was_trained(small_clip: torch.nn.Module, tmp_path: Path) -> None:
+    path = write(small_clip, "open_clip state dict", tmp_path)
+    config = replace(CLIP, pretrained="openai")
+
+    loaded = load_clip(config, path)
+
+    assert torch.equal(loaded.visual.positional_embedding, small_clip.visual.positional_embedding)
+    assert build_image_encoder(loaded, config)(torch.rand(1, 3, 64, 64)).dense.shape == (1, 16, 4, 4)
+
+
+@pytest.mark.parametrize("changes", [{"image_size": 64}, {"image_size": 32, "name": "ViT-B-16"}])
+def test_load_clip_of_released_weights_without_the_tag_they_need_names_the_tags(
+    small_clip: torch.nn.Module, tmp_path: Path, changes: dict[str, Any]
+) -> None:
     path = write(small_clip, "open_clip state dict", tmp_path)
 
-    loaded = load_clip(CLIP, path)
+    with pytest.raises(ModelError, match=r"^ClipConfig\.pretrained is not given: .*has openai, .* grid follow\.$"):
+        load_clip(replace(CLIP, **changes), path)
 
-    old, new = small_clip.visual.positional_embedding, loaded.visual.positional_embedding
-    assert new.shape == (1 + 4 * 4, 32)
+
+@torch.no_grad()
+def test_load_clip_of_the_package_at_another_size_resizes_the_positional_grid() -> None:
+    config = shapes_vit_s().clip
+    path = shipped_clip(config)
+    assert path is not None
+
+    old, new = (load_clip(replace(config, image_size=size), path).visual.positional_embedding for size in (96, 64))
+
+    assert new.shape == (1 + 8 * 8, 128)
     assert torch.equal(new[0], old[0])
-    # bicubic resizing by two keeps the mean of a grid up to its borders
+    # bicubic resizing keeps the mean of a grid up to its borders
     torch.testing.assert_close(new[1:].mean(dim=0), old[1:].mean(dim=0), rtol=0, atol=0.02)
-    assert build_image_encoder(loaded, CLIP)(torch.rand(1, 3, 64, 64)).dense.shape == (1, 16, 4, 4)
+
+
+@torch.no_grad()
+def test_load_clip_with_a_text_tower_of_its_own_reads_files_of_both_layouts(tmp_path: Path) -> None:
+    config = replace(CLIP, name="MobileCLIP2-S0", pretrained="dfndr2b", image_size=256)
+    clip = build_clip(config)
+    state = {name: tensor.clone() for name, tensor in clip.state_dict().items()}
+    flat = {name.removeprefix("text."): tensor for name, tensor in state.items()}
+
+    for number, layout in enumerate((state, flat)):
+        save_file(layout, tmp_path / f"{number}.safetensors")
+        loaded = load_clip(config, tmp_path / f"{number}.safetensors").state_dict()
+        assert all(torch.equal(loaded[name], state[name]) for name in state)
+
+
+def test_weights_file_of_before_there_were_tags_loads_with_its_resized_grid(
+    small_clip: torch.nn.Module, micro_config: ModelConfig, tmp_path: Path
+) -> None:
+    config = replace(micro_config, clip=CLIP, decoder="class_volume")  # at 64 px, where the tower was trained at 32
+    path = tmp_path / "weights.safetensors"
+
+    save_weights(LoGoSeg(config), config, NAMES, path)
+    loaded = load_weights(path).model
+
+    assert "pretrained" not in json.loads(read_safetensors(path)[1]["logoseg"])["config"]["clip"]
+    assert loaded.config.clip.pretrained is None
+    assert loaded.image_encoder.positional_embedding.shape == (1 + 4 * 4, 32)
+
+
+def test_weights_file_with_a_tag_keeps_it(tmp_path: Path) -> None:
+    config = vit_b16()
+
+    again = model_config_from_dict(json.loads(json.dumps(model_config_to_dict(config))))
+
+    assert again == config
+    assert again.clip.pretrained == "openai"
 
 
 def test_read_clip_state_torchscript_archive_is_read(small_clip: torch.nn.Module, tmp_path: Path) -> None:

@@ -31,6 +31,14 @@ def test_token_stride_of_released_towers_gives_the_grid_of_the_paper() -> None:
         assert clip.image_size // (token_stride(clip.name) or 0) == 24
 
 
+@pytest.mark.parametrize(
+    ("name", "patch"),
+    [("ViT-B-16-SigLIP-384", 16), ("EVA02-L-14-336", 14), ("PE-Core-bigG-14-448", 14), ("MobileCLIP2-L-14", 14)],
+)
+def test_token_stride_of_other_vits_is_their_patch(name: str, patch: int) -> None:
+    assert token_stride(name) == patch
+
+
 def test_token_stride_of_an_unknown_tower_refuses_nothing() -> None:
     model = PRESETS["tiny"]()
 

@@ -9,10 +9,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from open_clip import CLIP
-from open_clip.factory import resize_pos_embed, resize_text_pos_embed
+from open_clip import CLIP, CustomTextCLIP
+from open_clip.convert import convert_state_dict
+from open_clip.factory import convert_to_custom_text_state_dict, resize_pos_embed, resize_text_pos_embed
 from torch import Tensor, nn
 
+from logoseg.clip.pretrained_tag import tags
+from logoseg.clip.shipped import RELEASED, is_own
 from logoseg.clip.towers import build_clip
 from logoseg.config import ClipConfig
 from logoseg.model_error import ModelError
@@ -31,22 +34,42 @@ _NUMBERS: list[Any] = [
     np.dtype,
     *(type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64, np.int32, np.bool_)),
 ]
+_POSITIONS = "visual.positional_embedding"
 _UNKNOWN_TYPE = re.compile(r"GLOBAL ([\w.]+)")
 
 
-def load_clip(config: ClipConfig, path: Path) -> CLIP:
+def load_clip(config: ClipConfig, path: Path) -> CLIP | CustomTextCLIP:
     """A CLIP model with released weights: OpenAI's archive or state dict, or open_clip's.
 
-    The positional grid is resized bicubically to `config.image_size`. Raises ModelError naming a key that does not fit.
+    The positional grid stays as it was trained where `config.pretrained` names the weights: the image encoder resizes
+    it, once, for each input. That of a CLIP of the package is resized to `config.image_size` here. Raises ModelError
+    naming a key that does not fit, and for released weights that need a tag and have none.
     """
     clip = build_clip(config)
-    state = read_clip_state(path)
-    resize_pos_embed(state, clip)
+    state = convert_state_dict(clip, read_clip_state(path))
+    if isinstance(clip, CustomTextCLIP) and "positional_embedding" in state:  # a file of open_clip's first years
+        state = convert_to_custom_text_state_dict(state)
+    if is_own(config):
+        resize_pos_embed(state, clip)
+    elif config.pretrained is None:
+        _require_no_tag(config, clip, state)
     resize_text_pos_embed(state, clip)
-    if "logit_scale" in state:
-        state["logit_scale"] = state["logit_scale"].reshape(clip.logit_scale.shape)
+    for name in ("logit_scale", "logit_bias"):
+        if name in state and getattr(clip, name) is not None:
+            state[name] = state[name].reshape(getattr(clip, name).shape)
     load_strictly(clip, state, path)
     return clip
+
+
+def _require_no_tag(config: ClipConfig, clip: Any, state: Mapping[str, Tensor]) -> None:
+    """Raises ModelError unless the weights are among those of the paper, at the size at which they were trained."""
+    grid = state.get(_POSITIONS)
+    is_resized = grid is not None and grid.shape != clip.state_dict().get(_POSITIONS, grid).shape
+    if config.name not in RELEASED or is_resized:
+        raise ModelError(
+            f"ClipConfig.pretrained is not given: the tag of these weights of {config.name} (open_clip has "
+            f"{tags(config.name)}), from which normalisation, activation and positional grid follow."
+        )
 
 
 def read_clip_state(path: Path) -> dict[str, Tensor]:

@@ -22,7 +22,7 @@ _PROMPTS_AT_ONCE = 256
 class TextEncoder(nn.Module):
     """The text tower of an open_clip model. It never learns."""
 
-    def __init__(self, clip: open_clip.CLIP) -> None:
+    def __init__(self, clip: open_clip.CLIP | open_clip.CustomTextCLIP) -> None:
         super().__init__()
         self.clip: Any = clip
         self.clip.visual = nn.Identity()
@@ -33,7 +33,7 @@ class TextEncoder(nn.Module):
     def forward(self, class_names: Sequence[Sequence[str]], templates: Sequence[str]) -> Float[Tensor, "N P C"]:
         """T as unit vectors. Each class is one or more synonyms, whose unit vectors are averaged for each template."""
         prompts = [template.format(name) for names in class_names for name in names for template in templates]
-        device = self.clip.positional_embedding.device
+        device = self.clip.logit_scale.device
         embeddings = [
             F.normalize(
                 self.clip.encode_text(self.tokenize(prompts[start : start + _PROMPTS_AT_ONCE]).to(device)), dim=-1

@@ -5,16 +5,18 @@ each listed word and gives it a small number; the end of a text stays the larges
 """
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 import open_clip
 import torch
 from jaxtyping import Int64
+from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH, HFTokenizer
 from torch import Tensor
 
 from logoseg.model_error import ModelError
+from logoseg.weights_file import first_line
 
 _WORD_LISTS = Path(__file__).parent / "clip_configs"
 
@@ -23,17 +25,44 @@ Tokenizer = Callable[[Sequence[str]], Int64[Tensor, "prompts length"]]
 
 def build_tokenizer(text_config: dict[str, Any]) -> Tokenizer:
     """The tokenizer that belongs to the `text_cfg` of an open_clip model; a reduced one where it names a word list."""
-    context_length = text_config["context_length"]
-    words = (text_config.get("tokenizer_kwargs") or {}).get("words")
-    if words is None:
-        return open_clip.SimpleTokenizer(context_length=context_length)
-    return ReducedTokenizer(known_words(words), context_length)
+    context_length = text_config.get("context_length", DEFAULT_CONTEXT_LENGTH)
+    options = text_config.get("tokenizer_kwargs") or {}
+    if "hf_tokenizer_name" in text_config:
+        return DownloadedTokenizer(text_config["hf_tokenizer_name"], context_length, options)
+    if "words" in options:
+        return ReducedTokenizer(known_words(options["words"]), context_length)
+    return open_clip.SimpleTokenizer(context_length=context_length, **options)
 
 
 @lru_cache
 def known_words(name: str) -> tuple[str, ...]:
     """The words of a list in clip_configs/, one a line."""
     return tuple((_WORD_LISTS / f"{name}.txt").read_text(encoding="utf-8").split())
+
+
+class DownloadedTokenizer:
+    """One of the Hugging Face hub, as SigLIP has. It is fetched at the first text: a model is built without network."""
+
+    def __init__(self, name: str, context_length: int, options: dict[str, Any]) -> None:
+        self._name = name
+        self._context_length = context_length
+        self._options = options
+
+    def __call__(self, texts: Sequence[str]) -> Int64[Tensor, "prompts length"]:
+        """Raises ModelError where transformers is not installed, or the tokenizer neither cached nor to be reached."""
+        return self._tokenizer(list(texts))
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        try:
+            return HFTokenizer(self._name, context_length=self._context_length, **self._options)
+        except ImportError as error:
+            package = error.name or "transformers"
+            raise ModelError(
+                f"The tokenizer {self._name} needs {package}, which is not installed: `pip install {package}`."
+            ) from None
+        except OSError as error:
+            raise ModelError(f"The tokenizer {self._name} cannot be fetched ({first_line(error)}).") from None
 
 
 class ReducedTokenizer:

@@ -9,33 +9,52 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 import logoseg.clip.small_convnext  # noqa: F401  timm knows them by name from here on
+from logoseg.clip.pretrained_tag import pretrained_tag
 from logoseg.clip.shipped import CLIP_CONFIGS
 from logoseg.clip.tokenizer import build_tokenizer
 from logoseg.config import ClipConfig
 from logoseg.model_error import ModelError
 
+SUPPORTED = (
+    "open_clip's own ViT (OpenAI, LAION, DFN, CLIPA ...), and timm's ConvNeXt, ViT (SigLIP, SigLIP2, ViTamin, "
+    "MobileCLIP-B), EVA (EVA01, EVA02, PE-Core) and FastViT (MobileCLIP)"
+)
 
-def build_clip(config: ClipConfig) -> open_clip.CLIP:
-    """An open_clip model in float32 with random weights, its positional grid sized for `config.image_size`.
+
+def build_clip(config: ClipConfig) -> open_clip.CLIP | open_clip.CustomTextCLIP:
+    """An open_clip model in float32 with random weights. Its positional grid is the one that was trained where
+    `config.pretrained` names weights, otherwise sized for `config.image_size`.
 
     Its attribute `tokenize` is the tokenizer that its text tower was made for.
 
-    Raises ModelError when the name is unknown.
+    Raises ModelError when the name or the tag is unknown, and for a model that is more than an image and a text tower.
     """
     open_clip.add_model_config(CLIP_CONFIGS)
     if config.name not in open_clip.list_models():
         own = ", ".join(sorted(path.stem for path in CLIP_CONFIGS.glob("*.json")))
         raise ModelError(f"ClipConfig.name is {config.name!r}: neither an open_clip model nor one of {own}.")
     model_config = open_clip.get_model_config(config.name)
-    model_config["vision_cfg"]["image_size"] = config.image_size
+    if "multimodal_cfg" in model_config:
+        raise unsupported(config.name, "a CoCa: it pools by queries of its own")
+    if "hf_model_name" in model_config["text_cfg"]:
+        raise unsupported(config.name, f"its text tower, {model_config['text_cfg']['hf_model_name']}, is downloaded")
+    if config.pretrained is None:
+        model_config["vision_cfg"]["image_size"] = config.image_size
+    model_config["quick_gelu"] = model_config.get("quick_gelu", False) or pretrained_tag(config).quick_gelu
     # A randomly dropped path would make the loss depend on how a batch is split over workers.
     model_config["vision_cfg"].pop("timm_drop_path", None)
-    clip = open_clip.CLIP(**model_config)
+    has_text_tower = model_config.pop("custom_text", False)
+    clip = (open_clip.CustomTextCLIP if has_text_tower else open_clip.CLIP)(**model_config)
     clip.tokenize = build_tokenizer(model_config["text_cfg"])
     if config.stem == "convolutions":
         visual = clip.visual
         visual.conv1 = ConvolutionStem(width=visual.conv1.out_channels, patch_size=visual.patch_size[0])
     return clip
+
+
+def unsupported(name: str, reason: str) -> ModelError:
+    """That a model gives no dense tokens, and which do."""
+    return ModelError(f"{name} is not supported ({reason}). Supported image towers: {SUPPORTED}.")
 
 
 class ConvolutionStem(nn.Module):

@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from logoseg.clip.towers import build_clip
 from logoseg.config import ModelConfig
-from logoseg.image_encoder import ImageFeatures
+from logoseg.image_features import ImageFeatures
 from logoseg.network import LoGoSeg
 from logoseg.presets import vit_b16
 from ovlab.benchmarks.measure import Measurement, measure
@@ -52,7 +52,8 @@ def run(arguments: argparse.Namespace) -> Report:
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
     image = torch.rand(1, 3, VOLUME.clip.image_size, VOLUME.clip.image_size)
-    encode = partial(build_clip(VOLUME.clip).get_submodule("visual").eval(), image)
+    # open_clip's own tower takes images of the size of its positional grid alone.
+    encode = partial(build_clip(replace(VOLUME.clip, pretrained=None)).get_submodule("visual").eval(), image)
     networks = {config: LoGoSeg(config).eval() for config in (VOLUME, EMBEDDING)}
     rows: list[dict[str, Value]] = []
     with torch.inference_mode():

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from logoseg.clip.released_weights import first_non_finite
 from logoseg.clip.towers import build_clip
-from logoseg.image_encoder import ImageNormalisation
+from logoseg.image_features import ImageNormalisation
 from ovlab.files.whole_file import remove_partials, writing
 from ovlab.pretraining.lessons import attribute_batch, caption_batch
 from ovlab.pretraining.located_words import located_loss

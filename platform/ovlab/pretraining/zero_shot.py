@@ -9,7 +9,7 @@ import torch
 from open_clip import CLIP
 from torch.nn import functional as F
 
-from logoseg.image_encoder import ImageNormalisation
+from logoseg.image_features import ImageNormalisation
 from ovlab.shapes.captions import with_article
 from ovlab.shapes.close_ups import close_up
 from ovlab.shapes.world import COMPOSITIONS

@@ -1,5 +1,8 @@
 """Words to numbers, with a short list of words."""
 
+import sys
+
+import open_clip
 import pytest
 
 from logoseg.clip.tokenizer import ReducedTokenizer, build_tokenizer, known_words
@@ -47,6 +50,33 @@ def test_build_tokenizer_without_a_word_list_is_open_clips_own() -> None:
     tokens = build_tokenizer({"context_length": 77})(["zebra"])
 
     assert tokens.max() == 49407
+
+
+@pytest.mark.parametrize(("name", "length"), [("ViT-B-16", 77), ("PE-Core-T-16-384", 32)])
+def test_build_tokenizer_has_the_context_of_the_model(name: str, length: int) -> None:
+    tokens = build_tokenizer(open_clip.get_model_config(name)["text_cfg"])(["zebra", "a " * 100])
+
+    assert tokens.shape == (2, length)
+
+
+def test_build_tokenizer_of_siglip_is_built_without_network_and_asks_for_transformers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "transformers", None)  # as if it were not installed
+    tokenize = build_tokenizer(open_clip.get_model_config("ViT-B-16-SigLIP")["text_cfg"])
+
+    with pytest.raises(ModelError, match=r"^The tokenizer timm/ViT-B-16-SigLIP needs transformers, .* install [^\n]*$"):
+        tokenize(["zebra"])
+
+
+def test_build_tokenizer_that_cannot_be_fetched_says_so_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(*_: object, **__: object) -> None:
+        raise OSError("We couldn't connect.\nCheck your connection.")
+
+    monkeypatch.setattr("logoseg.clip.tokenizer.HFTokenizer", offline)
+
+    with pytest.raises(ModelError, match=r"timm/ViT-B-16-SigLIP2 cannot be fetched \(We couldn't connect\)\.$"):
+        build_tokenizer(open_clip.get_model_config("ViT-B-16-SigLIP2")["text_cfg"])(["zebra"])
 
 
 def test_shapes_clip_embedding_has_a_row_for_every_token() -> None:

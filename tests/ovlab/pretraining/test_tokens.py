@@ -5,7 +5,8 @@ import torch
 from torch.nn import functional as F
 
 from logoseg.clip.towers import build_clip
-from logoseg.image_encoder import ImageNormalisation, build_image_encoder
+from logoseg.image_encoder import build_image_encoder
+from logoseg.image_features import ImageNormalisation
 from logoseg.presets import shapes_convnext_s, shapes_vit_s
 from ovlab.pretraining.tokens import read_tokens
 
