@@ -1,0 +1,109 @@
+"""What each rival is: plain values without torch, in the paper's sizes and in those of the shapes suite.
+
+Values of CAT-Seg (Cho et al., CVPR 2024), SED (Xie et al., CVPR 2024) and SAN (Xu et al., TPAMI 2023) are those of
+their released configurations. The stand-ins have half of every width, as they have half the token grid.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from logoseg import presets
+from logoseg.config import ClipConfig, require_range
+from logoseg.model_error import ModelError
+from logoseg.prompts import PAPER
+
+# A GroupNorm of the decoders has groups of this many channels.
+GROUP_CHANNELS = 16
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CatSegConfig:
+    """CAT-Seg: a cosine volume, aggregated over positions and over classes."""
+
+    clip: ClipConfig
+    prompt_templates: tuple[str, ...] = PAPER
+    # Of the volume, of the guidance by image and by text.
+    dim: int = 128
+    num_layers: int = 2
+    num_heads: int = 4
+    # Side in tokens of the windows; every second block shifts them by half.
+    window: int = 12
+    # The attention over classes sees the map reduced by this factor, in training only.
+    training_pooling: int = 2
+    # So many classes at most, and, by learned padding, at least.
+    num_classes: int = 256
+    # CLIP's two guidance maps: by how much they are up-sampled to be 2 and 4 times the token grid, and to how many
+    # channels.
+    guidance_upsampling: tuple[int, int] = (2, 4)
+    guidance_channels: tuple[int, int] = (256, 128)
+    # The same, as they enter the decoder.
+    guidance_dims: tuple[int, int] = (32, 16)
+    decoder_dims: tuple[int, int] = (64, 32)
+
+    def __post_init__(self) -> None:
+        _require_positive(self, "dim", "num_layers", "num_heads", "window", "training_pooling", "num_classes")
+        _require_heads("CatSegConfig", self.dim, self.num_heads)
+        _require_groups("CatSegConfig", self.decoder_dims)
+
+
+def cat_seg_vit_b16() -> CatSegConfig:
+    """4.67 million weights on CLIP ViT-B/16 at 384 px."""
+    return CatSegConfig(clip=presets.vit_b16().clip)
+
+
+def cat_seg_vit_l14() -> CatSegConfig:
+    """On CLIP ViT-L/14 at 336 px."""
+    return CatSegConfig(clip=presets.vit_l14().clip)
+
+
+def cat_seg_shapes_vit_s() -> CatSegConfig:
+    """On the stand-in for ViT-B/16: its blocks a third and two thirds of the way guide."""
+    return _small_cat_seg(replace(presets.shapes_vit_s().clip, guidance_layers=(0, 2)))
+
+
+def cat_seg_shapes_vit_l() -> CatSegConfig:
+    """On the stand-in for ViT-L/14."""
+    return _small_cat_seg(replace(presets.shapes_vit_l().clip, guidance_layers=(1, 3)))
+
+
+def cat_seg_shapes_convnext_s() -> CatSegConfig:
+    """On the stand-in for ConvNeXt-B, whose stages have 2 and 4 times the token grid already and guide as they are."""
+    return replace(_small_cat_seg(presets.shapes_convnext_s().clip), guidance_upsampling=(1, 1))
+
+
+def cat_seg_shapes_convnext_l() -> CatSegConfig:
+    """On the stand-in for ConvNeXt-L."""
+    return replace(_small_cat_seg(presets.shapes_convnext_l().clip), guidance_upsampling=(1, 1))
+
+
+def _small_cat_seg(clip: ClipConfig) -> CatSegConfig:
+    return CatSegConfig(
+        clip=clip, dim=64, window=6, guidance_channels=(64, 32), guidance_dims=(16, 8), decoder_dims=(32, 16)
+    )
+
+
+def _require_positive(config: object, *names: str) -> None:
+    for name in names:
+        require_range(f"{type(config).__name__}.{name}", getattr(config, name), 1, 4096)
+
+
+def _require_heads(owner: str, dim: int, num_heads: int) -> None:
+    if dim % num_heads:
+        raise ModelError(f"{owner}: the width must be a multiple of num_heads = {num_heads}, got {dim}.")
+
+
+def _require_groups(owner: str, dims: tuple[int, ...]) -> None:
+    if any(dim < 1 or dim % GROUP_CHANNELS for dim in dims):
+        raise ModelError(f"{owner}.decoder_dims must be multiples of {GROUP_CHANNELS}, got {dims}.")
+
+
+PRESETS: dict[str, dict[str, Callable[[], CatSegConfig]]] = {
+    "cat-seg": {
+        "vit-b16": cat_seg_vit_b16,
+        "vit-l14": cat_seg_vit_l14,
+        "shapes-vit-s": cat_seg_shapes_vit_s,
+        "shapes-vit-l": cat_seg_shapes_vit_l,
+        "shapes-convnext-s": cat_seg_shapes_convnext_s,
+        "shapes-convnext-l": cat_seg_shapes_convnext_l,
+    },
+}
