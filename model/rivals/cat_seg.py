@@ -36,11 +36,12 @@ from rivals.cost_volume import (
     chosen_classes,
     cosine_volume,
     guided,
+    learning,
     outputs_of,
     stretched,
 )
 from rivals.official import (
-    DECODER_NAMES,
+    COST_VOLUME_NAMES,
     Replacement,
     joined_attention,
     official_clip,
@@ -147,11 +148,11 @@ class CatSeg(nn.Module):
 
     def parameter_groups(self) -> list[tuple[str, list[nn.Parameter], float]]:
         """What learns: name, weights, factor of the learning rate."""
-        towers = {"image_encoder": self.image_encoder, "text_encoder": self.text_encoder}
-        scaled = [
-            (name, [w for w in tower.parameters() if w.requires_grad], _CLIP_SCALE) for name, tower in towers.items()
+        return [
+            ("image_encoder", learning(self.image_encoder), _CLIP_SCALE),
+            ("text_encoder", learning(self.text_encoder), _CLIP_SCALE),
+            ("head", [*self.upsample_guidance.parameters(), *self.aggregator.parameters()], 1.0),
         ]
-        return [*scaled, ("head", [*self.upsample_guidance.parameters(), *self.aggregator.parameters()], 1.0)]
 
 
 class Aggregator(nn.Module):
@@ -337,21 +338,13 @@ _OFFICIAL_NAMES: tuple[Replacement, ...] = (
     (r"^.*\.attn_mask$", ""),
     (r"\.swin_block\.block_([12])\.", lambda found: f".blocks.{int(found[1]) - 1}."),
     (r"\.swin_block\.guidance_norm\.", ".norm_appearance."),
-    (r"\.attention\.attention\.", ".class_attention."),
-    (r"\.attention\.padding_tokens$", ".class_attention.padding"),
-    (r"\.attention\.", ".class_attention."),
-    (r"\.(attn\.)?q\.", ".query."),
-    (r"\.(attn\.)?k\.", ".key."),
-    (r"\.(attn\.)?v\.", ".value."),
     (r"\.attn\.proj\.", ".out."),
-    (r"\.norm([12])\.", r".norm_\1."),
+    (r"\.attn\.", "."),
     (r"\.mlp\.fc([12])\.", lambda found: f".mlp.{2 * int(found[1]) - 2}."),
-    (r"\.MLP\.", ".mlp."),
-    (r"\.conv1\.", ".embed_volume."),
+    (r"\.padding_tokens$", ".padding"),
     (r"\.guidance_projection\.0\.", ".project_appearance."),
     (r"\.text_guidance_projection\.0\.", ".project_text."),
-    (r"\.decoder_guidance_projection\.(.)\.0\.", r".project_guidance.\1."),
-    *DECODER_NAMES,
+    *COST_VOLUME_NAMES,
     (r"^aggregator\.head\.", "aggregator.to_logit."),
 )
 

@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 from logoseg import presets
 from logoseg.config import ClipConfig, require_range
 from logoseg.model_error import ModelError
-from logoseg.prompts import PAPER
+from logoseg.prompts import IMAGENET, PAPER
 
+# Those whose every word the text towers of the shapes suite know.
+SHAPES_TEMPLATES = (*PAPER, "a photo of a {}.", "a photo of the {}.", "There is a {} in the scene")
 # A GroupNorm of the decoders has groups of this many channels.
 GROUP_CHANNELS = 16
 
@@ -82,6 +84,72 @@ def _small_cat_seg(clip: ClipConfig) -> CatSegConfig:
     )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SedConfig:
+    """SED: a cosine volume of a ConvNeXt, decoded stage by stage, with a guess at the classes after each."""
+
+    clip: ClipConfig
+    # Each is a channel of the volume.
+    prompt_templates: tuple[str, ...] = IMAGENET
+    dim: int = 128
+    num_heads: int = 4
+    # Of the depthwise convolution that stands for attention over positions.
+    kernel_size: int = 9
+    # The attention over classes sees the map reduced by this factor, in training only.
+    training_pooling: int = 2
+    # One decoder stage each, which doubles the map: CLIP's guiding stage (-1 is the stem), deepest first, its channels
+    # in the decoder, and those of the result.
+    guidance_stages: tuple[int, ...] = (2, 1, 0)
+    guidance_dims: tuple[int, ...] = (32, 16, 8)
+    decoder_dims: tuple[int, ...] = (64, 32, 16)
+    # In prediction, a class goes on to the next stage if it is among the so many likeliest of one position at least.
+    early_rejection: int | None = None
+
+    def __post_init__(self) -> None:
+        _require_positive(self, "dim", "num_heads", "kernel_size", "training_pooling")
+        if self.early_rejection is not None:
+            _require_positive(self, "early_rejection")
+        for dim in (self.dim, *self.decoder_dims[:-1]):
+            _require_heads("SedConfig", dim, self.num_heads)
+        _require_groups("SedConfig", self.decoder_dims)
+        if not len(self.guidance_stages) == len(self.guidance_dims) == len(self.decoder_dims):
+            raise ModelError("SedConfig: guidance_stages, guidance_dims and decoder_dims need one value a stage each.")
+        if sorted(set(self.guidance_stages), reverse=True) != list(self.guidance_stages):
+            raise ModelError(f"SedConfig.guidance_stages must be deepest first, got {self.guidance_stages}.")
+
+
+def sed_convnext_b() -> SedConfig:
+    """1.38 million weights on CLIP ConvNeXt-B at 768 px."""
+    return SedConfig(clip=presets.convnext_b().clip)
+
+
+def sed_convnext_l() -> SedConfig:
+    """On CLIP ConvNeXt-L at 768 px."""
+    return SedConfig(clip=presets.convnext_l().clip)
+
+
+def sed_shapes_convnext_s() -> SedConfig:
+    """On the stand-in for ConvNeXt-B, whose map of 12 x 12 has two finer ones before it: two stages."""
+    return _small_sed(presets.shapes_convnext_s().clip)
+
+
+def sed_shapes_convnext_l() -> SedConfig:
+    """On the stand-in for ConvNeXt-L."""
+    return _small_sed(presets.shapes_convnext_l().clip)
+
+
+def _small_sed(clip: ClipConfig) -> SedConfig:
+    return SedConfig(
+        clip=clip,
+        prompt_templates=SHAPES_TEMPLATES,
+        dim=64,
+        kernel_size=5,
+        guidance_stages=(0, -1),
+        guidance_dims=(16, 8),
+        decoder_dims=(32, 16),
+    )
+
+
 def _require_positive(config: object, *names: str) -> None:
     for name in names:
         require_range(f"{type(config).__name__}.{name}", getattr(config, name), 1, 4096)
@@ -97,7 +165,7 @@ def _require_groups(owner: str, dims: tuple[int, ...]) -> None:
         raise ModelError(f"{owner}.decoder_dims must be multiples of {GROUP_CHANNELS}, got {dims}.")
 
 
-PRESETS: dict[str, dict[str, Callable[[], CatSegConfig]]] = {
+PRESETS: dict[str, dict[str, Callable[[], CatSegConfig | SedConfig]]] = {
     "cat-seg": {
         "vit-b16": cat_seg_vit_b16,
         "vit-l14": cat_seg_vit_l14,
@@ -105,5 +173,11 @@ PRESETS: dict[str, dict[str, Callable[[], CatSegConfig]]] = {
         "shapes-vit-l": cat_seg_shapes_vit_l,
         "shapes-convnext-s": cat_seg_shapes_convnext_s,
         "shapes-convnext-l": cat_seg_shapes_convnext_l,
+    },
+    "sed": {
+        "convnext-b": sed_convnext_b,
+        "convnext-l": sed_convnext_l,
+        "shapes-convnext-s": sed_shapes_convnext_s,
+        "shapes-convnext-l": sed_shapes_convnext_l,
     },
 }

@@ -22,8 +22,17 @@ State = dict[str, Tensor]
 Config = TypeVar("Config")
 # A pattern, and what stands in place of what it finds.
 Replacement = tuple[str, str | Callable[[re.Match[str]], str]]
-# Of the guided up-sampling that CAT-Seg and SED share.
-DECODER_NAMES: tuple[Replacement, ...] = (
+# What CAT-Seg and SED share: attention over classes, and the convolutions after an up-sampling.
+COST_VOLUME_NAMES: tuple[Replacement, ...] = (
+    (r"\.attention\.attention\.", ".class_attention."),
+    (r"\.attention\.", ".class_attention."),
+    (r"\.q\.", ".query."),
+    (r"\.k\.", ".key."),
+    (r"\.v\.", ".value."),
+    (r"\.norm([12])\.", r".norm_\1."),
+    (r"\.MLP\.", ".mlp."),
+    (r"\.conv1\.", ".embed_volume."),
+    (r"\.decoder_guidance_projection\.(.)\.0\.", r".project_guidance.\1."),
     (r"\.decoder([123])\.", lambda found: f".decoder.{int(found[1]) - 1}."),
     (r"\.conv\.double_conv\.0\.", ".merge."),
     (r"\.conv\.double_conv\.1\.", ".merge_norm."),
