@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from logoseg import presets
 from logoseg.config import ClipConfig, require_range
 from logoseg.model_error import ModelError
-from logoseg.prompts import IMAGENET, PAPER
+from logoseg.prompts import IMAGENET, PAPER, VILD
 
 # Those whose every word the text towers of the shapes suite know.
 SHAPES_TEMPLATES = (*PAPER, "a photo of a {}.", "a photo of the {}.", "There is a {} in the scene")
@@ -150,6 +150,81 @@ def _small_sed(clip: ClipConfig) -> SedConfig:
     )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SanConfig:
+    """SAN: a small ViT beside CLIP proposes masks, and tells CLIP's own last blocks where to look for each."""
+
+    # `clip.image_size` is the side at which CLIP sees an image of `image_size`.
+    clip: ClipConfig
+    prompt_templates: tuple[str, ...] = VILD
+    image_size: int = 640
+    patch_size: int = 16
+    dim: int = 240
+    num_blocks: int = 8
+    num_heads: int = 6
+    num_queries: int = 100
+    mask_dim: int = 256
+    # CLIP's tokens after so many of its blocks join those of the adapter before its first block, after its first, ...
+    # After the last of them CLIP is split.
+    fused_layers: tuple[int, ...] = (0, 3, 6, 9)
+    # The adapter's blocks after which masks are told apart in training; the last is the one that predicts.
+    supervised_blocks: tuple[int, ...] = (7, 8)
+    # At which masks are compared in training.
+    num_points: int = 112 * 112
+
+    def __post_init__(self) -> None:
+        names = ("image_size", "patch_size", "dim", "num_blocks", "num_heads", "num_queries", "mask_dim")
+        _require_positive(self, *names)
+        require_range("SanConfig.num_points", self.num_points, 1, 2**20)
+        _require_heads("SanConfig", self.dim, self.num_heads)
+        if self.image_size % self.patch_size:
+            raise ModelError(
+                f"SanConfig.image_size must be a multiple of patch_size = {self.patch_size}, got {self.image_size}."
+            )
+        if not self.supervised_blocks or self.supervised_blocks[-1] != self.num_blocks:
+            raise ModelError(
+                f"SanConfig.supervised_blocks must end with {self.num_blocks}, the last, got {self.supervised_blocks}."
+            )
+        if not 1 <= len(self.fused_layers) <= self.num_blocks:
+            raise ModelError(f"SanConfig.fused_layers must be 1 to {self.num_blocks} layers, got {self.fused_layers}.")
+
+
+def san_vit_b16() -> SanConfig:
+    """8.4 million weights beside CLIP ViT-B/16 at half of 640 px."""
+    return SanConfig(clip=replace(presets.vit_b16().clip, image_size=320))
+
+
+def san_vit_l14() -> SanConfig:
+    """Beside CLIP ViT-L/14 at 0.7 of 640 px."""
+    return SanConfig(clip=replace(presets.vit_l14().clip, image_size=448), fused_layers=(0, 6, 12, 18))
+
+
+def san_shapes_vit_s() -> SanConfig:
+    """Beside the stand-in for ViT-B/16, on tokens half as large as CLIP's, as in the paper."""
+    return _small_san(presets.shapes_vit_s().clip, fused_layers=(0, 1, 2, 3))
+
+
+def san_shapes_vit_l() -> SanConfig:
+    """Beside the stand-in for ViT-L/14."""
+    return _small_san(presets.shapes_vit_l().clip, fused_layers=(0, 1, 3, 4))
+
+
+def _small_san(clip: ClipConfig, *, fused_layers: tuple[int, ...]) -> SanConfig:
+    return SanConfig(
+        clip=clip,
+        prompt_templates=SHAPES_TEMPLATES,
+        image_size=96,
+        patch_size=4,
+        dim=96,
+        num_blocks=6,
+        num_queries=32,
+        mask_dim=128,
+        fused_layers=fused_layers,
+        supervised_blocks=(5, 6),
+        num_points=1024,
+    )
+
+
 def _require_positive(config: object, *names: str) -> None:
     for name in names:
         require_range(f"{type(config).__name__}.{name}", getattr(config, name), 1, 4096)
@@ -165,7 +240,7 @@ def _require_groups(owner: str, dims: tuple[int, ...]) -> None:
         raise ModelError(f"{owner}.decoder_dims must be multiples of {GROUP_CHANNELS}, got {dims}.")
 
 
-PRESETS: dict[str, dict[str, Callable[[], CatSegConfig | SedConfig]]] = {
+PRESETS: dict[str, dict[str, Callable[[], CatSegConfig | SedConfig | SanConfig]]] = {
     "cat-seg": {
         "vit-b16": cat_seg_vit_b16,
         "vit-l14": cat_seg_vit_l14,
@@ -179,5 +254,11 @@ PRESETS: dict[str, dict[str, Callable[[], CatSegConfig | SedConfig]]] = {
         "convnext-l": sed_convnext_l,
         "shapes-convnext-s": sed_shapes_convnext_s,
         "shapes-convnext-l": sed_shapes_convnext_l,
+    },
+    "san": {
+        "vit-b16": san_vit_b16,
+        "vit-l14": san_vit_l14,
+        "shapes-vit-s": san_shapes_vit_s,
+        "shapes-vit-l": san_shapes_vit_l,
     },
 }

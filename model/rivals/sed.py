@@ -74,7 +74,7 @@ class Sed(nn.Module):
         """
         super().__init__()
         clip = build_clip(config.clip) if clip is None else clip
-        trunk = getattr(clip.visual, "trunk", None)
+        trunk: Any = getattr(clip.visual, "trunk", None)
         if not hasattr(trunk, "stages") or not hasattr(trunk, "stem"):
             raise ModelError(f"SED is guided by the stages of a ConvNeXt; {config.clip.name} has none.")
         self.config = config
