@@ -11,8 +11,9 @@ from image_tables import tables_of
 from ovlab.cli import main
 from ovlab.datasets.catalog import seen_classes
 from ovlab.metrics.counting import BoundaryCounts, SparseCounts
-from ovlab.metrics.evaluation_counts import ImageCounts
+from ovlab.metrics.evaluation_counts import ImageCounts, sum_counts
 from ovlab.metrics.paired import compare_runs
+from ovlab.metrics.summary import summary
 from ovlab.specs.evaluation import EvaluationSpec, Scoring, evaluation_fingerprint, protocol_hash, scoring_hash, whole
 from ovlab.store.count_shards import commit_shard, plan_shards
 from ovlab.store.record import Attempt, ClassFigures, EvaluationRecord, cost_of
@@ -62,15 +63,17 @@ def put(
     attempt = Attempt(
         id="1", began=time, updated=time, status="finished", device="cpu", num_gpus=0, seconds=1.0, kept_seconds=1.0
     )
-    empty = ClassFigures(name="", iou=None, accuracy=None, num_gt_pixels=0, num_pred_pixels=0)
+    figures = summary(
+        sum_counts([image.counts for image in images], NUM_CLASSES), [str(index) for index in range(NUM_CLASSES)]
+    )
     store.put_evaluation(
         EvaluationRecord(
             fingerprint=fingerprint,
             evaluation=spec,
             protocol_hash=protocol_hash(protocol),
             scoring_hash=scoring_hash(protocol),
-            figures={"num_images": len(images)},
-            classes=tuple(replace(empty, name=str(index)) for index in range(NUM_CLASSES)),
+            figures={name: value for name, value in figures.items() if name != "classes"},
+            classes=tuple(ClassFigures(**values) for values in figures["classes"]),
             num_shards=1,
             cost=cost_of([attempt]),
             finished=time,

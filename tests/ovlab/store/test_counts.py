@@ -104,6 +104,7 @@ def test_reading_counts_imports_neither_pandas_nor_torch() -> None:
         "import sys\n"
         "import numpy as np\n"
         "from ovlab.store.count_shards import *\n"
+        "from ovlab.store.counts import unpack_counts\n"
         "from ovlab.metrics.counting import SparseCounts\n"
         "one = np.ones(1, np.uint16)\n"
         "content = pack_counts([ImageCounts('a', SparseCounts(one, one, np.ones(1, np.int64)))])\n"
