@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
 
 from logoseg.clip.released_weights import first_non_finite, load_strictly
 from logoseg.config import ModelConfig, model_config_from_dict
 from logoseg.model_error import ModelError
 from logoseg.network import LoGoSeg
-from logoseg.weights_file import file_kind, first_line, kind_of, read_safetensors
+from logoseg.weights_file import file_kind, first_line, kind_of, read_safetensors, tensors_digest
 
 FORMAT = "logoseg-1"
 _KEY = "logoseg"
@@ -37,6 +37,7 @@ def save_weights(model: nn.Module, config: ModelConfig, class_names: Sequence[st
     diverged = first_non_finite(tensors)
     if diverged is not None:
         raise ModelError(f"{path}: not written: {diverged} holds NaN or infinity.")
+    description["sha256"] = _digest(tensors, description)
     # One key, because safetensors writes several in any order and equal weights must be equal files.
     content = save(tensors, metadata={_KEY: json.dumps(description, sort_keys=True)})
     partial = path.with_name(path.name + ".partial")
@@ -54,13 +55,9 @@ def load(path: str | Path) -> LoGoSeg:
 
 
 def load_weights(path: Path) -> Weights:
-    """The network that `save_weights` wrote. Raises ModelError for a file that is missing, something else or of NaN."""
-    if not path.is_file():
-        raise ModelError(f"{path}: no such file. Give a run folder or a weights.safetensors that `ovlab train` wrote.")
-    if file_kind(path) != "safetensors":
-        raise ModelError(f"{path}: a file of torch.save, no LoGoSeg weights. Give the weights.safetensors of a run.")
-    state, metadata = read_safetensors(path)
-    description = _described(path, metadata)
+    """The network that `save_weights` wrote. Raises ModelError for a file that is missing, damaged, something else or
+    of NaN."""
+    state, description = _read(path)
     try:
         config, class_names = model_config_from_dict(description["config"]), description["class_names"]
     except (KeyError, AttributeError, TypeError, ValueError) as error:
@@ -69,7 +66,33 @@ def load_weights(path: Path) -> Weights:
         raise ModelError(f"{path}: its class names are {kind_of(class_names)}, not a list of words.")
     model = LoGoSeg(config)
     load_strictly(model, state, path)
+    _require_whole(path, state, description)
     return Weights(model.eval(), tuple(class_names))
+
+
+def require_whole(path: Path) -> None:
+    """Raise ModelError unless the file holds what `save_weights` wrote into it."""
+    _require_whole(path, *_read(path))
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    if not path.is_file():
+        raise ModelError(f"{path}: no such file. Give a run folder or a weights.safetensors that `ovlab train` wrote.")
+    if file_kind(path) != "safetensors":
+        raise ModelError(f"{path}: a file of torch.save, no LoGoSeg weights. Give the weights.safetensors of a run.")
+    state, metadata = read_safetensors(path)
+    return state, _described(path, metadata)
+
+
+def _require_whole(path: Path, state: Mapping[str, Tensor], description: Mapping[str, Any]) -> None:
+    # Files of before have no sha256.
+    if description.get("sha256", digest := _digest(state, description)) != digest:
+        raise ModelError(f"{path}: damaged (its sha256 is not that of its weights); copy or train it again.")
+
+
+def _digest(tensors: Mapping[str, Tensor], description: Mapping[str, Any]) -> str:
+    rest = {name: value for name, value in description.items() if name != "sha256"}
+    return tensors_digest(tensors, json.dumps(rest, sort_keys=True))
 
 
 def _described(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:

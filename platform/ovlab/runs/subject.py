@@ -13,6 +13,7 @@ from logoseg.dense_clip import DenseClip as DenseClipNetwork
 from logoseg.network import LoGoSeg
 from logoseg.presets import PRESETS
 from ovlab.files.cache import weights_cache_folder
+from ovlab.files.sealed import DamagedError
 from ovlab.runs.clip_files import missing
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import DenseClip
@@ -44,10 +45,15 @@ def find_subject(name: str, clip_file: Path | None = None, store: Store | None =
     file = weights_file(run).resolve()
     digest = file_sha256(file)
     places = [store] if store is not None else []
-    for place in [*places, open_store(name)] if run.is_dir() else places:
+    own = [open_store(name)] if run.is_dir() else []
+    for place in places + own:
         for record in place.trainings():
             if record.weights.sha256 == digest:
                 return Subject(record.fingerprint, record.training.spec.model, partial(open_stored, place, record))
+    if any(record for place in own for record in place.trainings()):
+        raise DamagedError(
+            f"{file}: not the weights in which a training of {run} ended. Without it, those in trainings/ are read."
+        )
     return Subject(digest, load_weights(file).model.config, partial(_open_file, file))
 
 

@@ -8,6 +8,7 @@ weights are not written, since the same command builds them again; `frozen_diges
 
 import hashlib
 import logging
+import pickle
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,8 @@ from ovlab.specs.training import TrainingSpec
 FORMAT = "ovlab-training-1"
 # The one before the last is there in case the disk has damaged the last.
 NUM_KEPT = 2
+# In place of .pt.
+DAMAGED = ".damaged"
 
 _log = logging.getLogger(__name__)
 
@@ -82,20 +85,24 @@ def save_state(folder: Path, state: TrainingState) -> Path:
 
 
 def load_newest_state(folder: Path) -> TrainingState | None:
-    """The newest readable state in `folder`; None when it holds none at all.
+    """The newest sound state in `folder`; None when it holds none.
 
-    A damaged file is passed over with a warning. Raises InputError when all of them are damaged.
+    Damaged files are set aside and named in one warning.
     """
     remove_partials(folder)
-    paths = _newest_first(folder)
-    for path in paths:
+    state, problems = None, []
+    for path in _newest_first(folder):
         try:
-            return _read(path)
-        except (OSError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
-            _log.warning("%s: damaged (%s); trying the one before it.", path, str(error).splitlines()[0])
-    if paths:
-        raise InputError(f"{folder}: no checkpoint can be read. Delete the folder to train from the start.")
-    return None
+            state = _read(path)
+            break
+        except (OSError, RuntimeError, ValueError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError) as error:
+            problems.append(f"{path} ({str(error).splitlines()[0] if str(error) else type(error).__name__})")
+            # Otherwise it would be taken for newer than those to come.
+            path.rename(path.with_suffix(DAMAGED))
+    if problems:
+        then = "begins from the start" if state is None else f"goes on from step {state.step}"
+        _log.warning("damaged: %s; the training %s.", ", ".join(problems), then)
+    return state
 
 
 def seed_step(seed: int, step: int) -> None:
