@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from ovlab.files.sealed import append_seal, require_sealed
 from ovlab.files.whole_file import remove_partials, writing
 from ovlab.specs.errors import InputError
 from ovlab.specs.fingerprint import fingerprint
@@ -77,8 +78,10 @@ def save_state(folder: Path, state: TrainingState) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{state.step:08d}.pt"
     # Given a name instead of a file, torch writes it into the file, and no two would be equal.
-    with writing(path) as partial, partial.open("wb") as file:
-        torch.save({"format": FORMAT, **state._asdict()}, file)
+    with writing(path) as partial:
+        with partial.open("wb") as file:
+            torch.save({"format": FORMAT, **state._asdict()}, file)
+        append_seal(partial)
     for old in _newest_first(folder)[NUM_KEPT:]:
         old.unlink()
     return path
@@ -128,10 +131,11 @@ def _newest_first(folder: Path) -> list[Path]:
 
 
 def _read(path: Path) -> TrainingState:
-    with zipfile.ZipFile(path) as archive:  # torch.load does not look at the checksums
-        damaged = archive.testzip()
-    if damaged is not None:
-        raise ValueError(f"the checksum of {damaged} does not match")
+    if not require_sealed(path):
+        with zipfile.ZipFile(path) as archive:  # torch.load does not look at the checksums
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise ValueError(f"the checksum of {damaged} does not match")
     content = torch.load(path, map_location="cpu", weights_only=True)
     if content.pop("format", None) != FORMAT:
         raise ValueError(f"not of the format {FORMAT}")
