@@ -393,7 +393,10 @@ def test_report_of_a_changed_store_says_so_or_is_the_same(
             raise InputError("said in one line")
         return out
 
-    paths = [path for path in sorted((tmp_path / "store").glob(pattern)) if "2dcbafbb453d" in path.read_text("latin1")]
-    found = sweep(pattern, paths[0] if paths else next((tmp_path / "store").glob(pattern)), report, num_positions=4)
+    store = open_store(str(tmp_path / "store"))
+    ours = [record for record in store.evaluations() if record.evaluation.subject.startswith("2dcbafbb453d")]
+    place = "*/{}*/" + pattern.split("/", 2)[2]
+    run = ours[0].evaluation.subject if pattern.startswith("trainings") else ours[0].fingerprint
+    found = sweep(pattern, a_file(tmp_path / "store", place.format(run)), report, num_positions=8)
 
     show(f"report, {pattern}", found)

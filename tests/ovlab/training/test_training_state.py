@@ -198,3 +198,18 @@ def test_frozen_digest_changes_with_frozen_weights_only(model: nn.Module) -> Non
     with torch.no_grad():
         model[2].bias[1] += 1
     assert frozen_digest(model) != before
+
+
+def test_state_of_before_there_was_a_seal_is_read_unless_a_checksum_does_not_hold(
+    tmp_path: Path, state: TrainingState, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = save_state(tmp_path, state)
+    older, trailer = path.read_bytes()[:-72], path.read_bytes()[-72:]
+    assert trailer.startswith(b"\nsha256 ")
+    path.write_bytes(older)
+    assert load_newest_state(tmp_path).step == 7
+
+    path.write_bytes(flip_a_bit_of_a_weight(older, state))
+
+    assert load_newest_state(tmp_path) is None
+    assert "the checksum of" in caplog.text
