@@ -85,8 +85,8 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _require_whole(path: Path, state: Mapping[str, Tensor], description: Mapping[str, Any]) -> None:
-    # Files of before have no sha256.
-    if description.get("sha256", digest := _digest(state, description)) != digest:
+    digest = _digest(state, description)
+    if description.get("sha256", digest) != digest:  # files of before have none
         raise ModelError(f"{path}: damaged (its sha256 is not that of its weights); copy or train it again.")
 
 

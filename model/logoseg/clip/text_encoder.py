@@ -63,12 +63,9 @@ def cached_text(
     is damaged, compute it."""
     key = hashlib.sha256(repr((encoder.digest(), [tuple(n) for n in class_names], tuple(templates))).encode())
     path = cache_folder / f"{key.hexdigest()[:32]}.safetensors"
-    try:
-        tensors, metadata = read_safetensors(path)
-        if metadata["sha256"] == tensors_digest(tensors, key.hexdigest()):
-            return tensors["text"].to(next(encoder.parameters()).device)
-    except (OSError, ModelError, KeyError):
-        pass
+    kept = _kept_text(path, key.hexdigest())
+    if kept is not None:
+        return kept.to(next(encoder.parameters()).device)
     text = encoder(class_names, templates)
     tensors = {"text": text.cpu()}
     cache_folder.mkdir(parents=True, exist_ok=True)
@@ -76,3 +73,12 @@ def cached_text(
     save_file(tensors, partial, metadata={"sha256": tensors_digest(tensors, key.hexdigest())})
     partial.replace(path)  # another process may have been faster: both files are equal
     return text
+
+
+def _kept_text(path: Path, key: str) -> Tensor | None:
+    """None where there is none, or what is there is damaged or of other words."""
+    try:
+        tensors, metadata = read_safetensors(path)
+    except (OSError, ModelError):
+        return None
+    return tensors["text"] if metadata.get("sha256") == tensors_digest(tensors, key) else None

@@ -47,7 +47,7 @@ def append_seal(path: Path) -> None:
         file.write(_TRAILER + seal)
 
 
-def require_sealed(path: Path) -> bool:
+def is_sealed(path: Path) -> bool:
     """Whether the file has a seal, as files of before have none. Raises DamagedError for one that is broken."""
     size = path.stat().st_size - _TRAILER_SIZE
     with path.open("rb") as file:

@@ -6,7 +6,6 @@ the seed and the step alone, so neither a restart nor anything that runs between
 weights are not written, since the same command builds them again; `frozen_digest` proves it.
 """
 
-import hashlib
 import logging
 import pickle
 import zipfile
@@ -19,7 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ovlab.files.sealed import append_seal, require_sealed
+from logoseg.weights_file import tensors_digest
+from ovlab.files.sealed import append_seal, is_sealed
 from ovlab.files.whole_file import remove_partials, writing
 from ovlab.specs.errors import InputError
 from ovlab.specs.fingerprint import fingerprint
@@ -115,11 +115,7 @@ def seed_step(seed: int, step: int) -> None:
 
 def frozen_digest(model: nn.Module) -> str:
     """sha256 of the names and values of the weights that do not learn, as 64 hexadecimal digits."""
-    digest = hashlib.sha256()
-    for name, weight in sorted(_frozen(model)):
-        digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
-        digest.update(weight.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+    return tensors_digest(dict(_frozen(model)), "")
 
 
 def _frozen(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
@@ -131,7 +127,7 @@ def _newest_first(folder: Path) -> list[Path]:
 
 
 def _read(path: Path) -> TrainingState:
-    if not require_sealed(path):
+    if not is_sealed(path):
         with zipfile.ZipFile(path) as archive:  # torch.load does not look at the checksums
             damaged = archive.testzip()
         if damaged is not None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ovlab.files.sealed import DamagedError, append_seal, pack_sealed, require_sealed, unpack_sealed
+from ovlab.files.sealed import DamagedError, append_seal, is_sealed, pack_sealed, unpack_sealed
 
 CONTENT = {"miou": 1 / 3, "classes": ["sky", "tree, oak"], "none": None}
 
@@ -37,14 +37,14 @@ def test_sealed_file_with_any_byte_changed_is_refused_or_taken_for_one_without_a
     path.write_bytes(b"some content")
     append_seal(path)
     content = path.read_bytes()
-    assert require_sealed(path)
+    assert is_sealed(path)
     outcomes = []
     for position in range(len(content)):
         changed = bytearray(content)
         changed[position] ^= 1
         path.write_bytes(changed)
         try:
-            outcomes.append(require_sealed(path))
+            outcomes.append(is_sealed(path))
         except DamagedError:
             outcomes.append(True)
     # What precedes the digits marks the seal: without it, the content is what it was.
@@ -55,4 +55,4 @@ def test_sealed_file_with_any_byte_changed_is_refused_or_taken_for_one_without_a
 def test_file_without_a_seal_is_told_apart(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "file").write_bytes(content)
 
-    assert not require_sealed(tmp_path / "file")
+    assert not is_sealed(tmp_path / "file")
