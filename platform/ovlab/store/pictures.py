@@ -73,7 +73,8 @@ def put_picture(store: Store, fingerprint: str, content: bytes) -> str:
 
 def put_pictures(store: Store, fingerprint: str, pictures: Pictures) -> None:
     """Write the index, after all its files."""
-    store.folder.write(_place(fingerprint, "index.json"), pack_sealed(FORMAT, json.loads(spec_to_json(pictures))))
+    content = {"evaluation": fingerprint, **json.loads(spec_to_json(pictures))}
+    store.folder.write(_place(fingerprint, "index.json"), pack_sealed(FORMAT, content))
 
 
 def pictures_of(store: Store, fingerprint: str) -> Pictures | None:
@@ -84,10 +85,15 @@ def pictures_of(store: Store, fingerprint: str) -> Pictures | None:
         return None
     place = store.folder.locate(name)
     try:
-        if json.loads(content).keys() != {"pictures"}:  # indices of before had no seal
-            content = json.dumps(unpack_sealed(FORMAT, content, place=place)).encode()
-        return spec_from_json(Pictures, content.decode(), place=place)
-    except (InputError, ValueError, AttributeError) as error:
+        fields = json.loads(content)
+        if fields.keys() != {"pictures"}:  # indices of before had no seal
+            fields = unpack_sealed(FORMAT, content, place=place)
+            if fields.pop("evaluation") != fingerprint:
+                raise DamagedError(f"{place}: damaged, it is the index of another evaluation.")
+        return spec_from_json(Pictures, json.dumps(fields), place=place)
+    except DamagedError:
+        raise
+    except (InputError, ValueError, AttributeError, KeyError) as error:
         raise DamagedError(f"{place}: damaged, no pictures can be shown ({error}).") from None
 
 

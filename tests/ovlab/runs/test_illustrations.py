@@ -151,3 +151,7 @@ def test_index_with_another_number_is_refused_and_one_of_before_there_were_seals
 
     with pytest.raises(DamagedError, match=r"index\.json: damaged"):
         pictures_of(store, record.fingerprint)
+
+    store.folder.write(place.replace(record.fingerprint, "f" * 64), sealed)
+    with pytest.raises(DamagedError, match=r"index\.json: damaged, it is the index of another evaluation"):
+        pictures_of(store, "f" * 64)
