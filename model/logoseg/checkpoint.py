@@ -13,7 +13,7 @@ from logoseg.clip.released_weights import first_non_finite, load_strictly
 from logoseg.config import ModelConfig, model_config_from_dict, model_config_to_dict
 from logoseg.model_error import ModelError
 from logoseg.network import LoGoSeg
-from logoseg.weights_file import file_kind, first_line, kind_of, read_safetensors
+from logoseg.weights_file import file_kind, first_line, kind_of, read_safetensors, tensors_digest
 
 FORMAT = "logoseg-1"
 _KEY = "logoseg"
@@ -42,13 +42,9 @@ def load(path: str | Path) -> LoGoSeg:
 
 
 def load_weights(path: Path) -> Weights:
-    """The network that `save_weights` wrote. Raises ModelError for a file that is missing, something else or of NaN."""
-    if not path.is_file():
-        raise ModelError(f"{path}: no such file. Give a run folder or a weights.safetensors that `ovlab train` wrote.")
-    if file_kind(path) != "safetensors":
-        raise ModelError(f"{path}: a file of torch.save, no LoGoSeg weights. Give the weights.safetensors of a run.")
-    state, metadata = read_safetensors(path)
-    description = _described(path, metadata)
+    """The network that `save_weights` wrote. Raises ModelError for a file that is missing, damaged, something else or
+    of NaN."""
+    state, description = read_described(path, _KEY, FORMAT)
     try:
         config, class_names = model_config_from_dict(description["config"]), description["class_names"]
     except (KeyError, AttributeError, TypeError, ValueError) as error:
@@ -57,11 +53,13 @@ def load_weights(path: Path) -> Weights:
         raise ModelError(f"{path}: its class names are {kind_of(class_names)}, not a list of words.")
     model = LoGoSeg(config)
     load_strictly(model, state, path)
+    require_whole(path, state, description)
     return Weights(model.eval(), tuple(class_names))
 
 
 def write_described(state: Mapping[str, Tensor], description: Mapping[str, Any], path: Path) -> None:
-    """Write weights and what they are, plain values under one key, into a safetensors file, atomically.
+    """Write weights and what they are, plain values under one key, into a safetensors file, atomically. The sha256 of
+    both is put beside the values.
 
     Raises ModelError, and writes nothing, for a weight that holds NaN or infinity.
     """
@@ -71,7 +69,7 @@ def write_described(state: Mapping[str, Tensor], description: Mapping[str, Any],
         raise ModelError(f"{path}: not written: {diverged} holds NaN or infinity.")
     # One key, because safetensors writes several in any order and equal weights must be equal files.
     ((key, value),) = description.items()
-    content = save(tensors, metadata={key: json.dumps(value, sort_keys=True)})
+    content = save(tensors, metadata={key: json.dumps({**value, "sha256": _digest(tensors, value)}, sort_keys=True)})
     partial = path.with_name(path.name + ".partial")
     with partial.open("wb") as file:
         file.write(content)
@@ -80,14 +78,46 @@ def write_described(state: Mapping[str, Tensor], description: Mapping[str, Any],
     partial.replace(path)
 
 
-def _described(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
-    """What `save_weights` wrote beside the weights."""
+def read_described(path: Path, key: str, format: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The weights that `write_described` wrote, and what it said of them under `key`, of that `format`.
+
+    Raises ModelError for a file that is missing, or something else; `require_whole` says whether it is damaged.
+    """
+    if not path.is_file():
+        raise ModelError(f"{path}: no such file. Give a run folder or a weights.safetensors that `ovlab train` wrote.")
+    if file_kind(path) != "safetensors":
+        raise ModelError(f"{path}: a file of torch.save, no LoGoSeg weights. Give the weights.safetensors of a run.")
+    state, metadata = read_safetensors(path)
+    description = _parsed(path, metadata.get(key, "{}"))
+    if description.get("format") != format:
+        raise ModelError(f"{path}: its format is {description.get('format')!r}, not {format!r}: no LoGoSeg weights.")
+    return state, description
+
+
+def require_whole(path: Path, state: Mapping[str, Tensor], description: Mapping[str, Any]) -> None:
+    """Raise ModelError unless the weights and what is said of them are those that were written together."""
+    digest = _digest(state, description)
+    if description.get("sha256", digest) != digest:  # files of before have none
+        raise ModelError(f"{path}: damaged (its sha256 is not that of its weights); copy or train it again.")
+
+
+def require_whole_file(path: Path) -> None:
+    """The same of a file, whatever its format."""
+    state, metadata = read_safetensors(path)
+    for value in metadata.values():
+        require_whole(path, state, _parsed(path, value))
+
+
+def _digest(tensors: Mapping[str, Tensor], description: Mapping[str, Any]) -> str:
+    rest = {name: value for name, value in description.items() if name != "sha256"}
+    return tensors_digest(tensors, json.dumps(rest, sort_keys=True))
+
+
+def _parsed(path: Path, text: str) -> dict[str, Any]:
     try:
-        description = json.loads(metadata.get(_KEY, "{}"))
+        description = json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
         raise ModelError(f"{path}: its description is no JSON ({first_line(error)}); no LoGoSeg weights.") from None
     if not isinstance(description, dict):
         raise ModelError(f"{path}: its description is {kind_of(description)}; no LoGoSeg weights.")
-    if description.get("format") != FORMAT:
-        raise ModelError(f"{path}: its format is {description.get('format')!r}, not {FORMAT!r}: no LoGoSeg weights.")
     return description

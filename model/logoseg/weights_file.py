@@ -1,10 +1,13 @@
 """What a file of weights is, told by its first bytes: files are renamed, and what was downloaded may have ended early,
 or be the pointer or the page that stood in place of the file."""
 
+import hashlib
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -61,6 +64,16 @@ def read_metadata(path: Path) -> dict[str, str]:
             return file.metadata() or {}
     except SafetensorError as error:
         raise ModelError(f"{path}: a safetensors file that is cut off or damaged ({error}); {_AGAIN}.") from None
+
+
+def tensors_digest(tensors: Mapping[str, Tensor], said: str) -> str:
+    """sha256 over names, types, shapes and values, and over what is said of them, as 64 hexadecimal digits: safetensors
+    have no checksum of their own."""
+    digest = hashlib.sha256(said.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def kind_of(value: Any) -> str:

@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import save as safetensors_save
 from safetensors.torch import save_file
 
-from logoseg.checkpoint import load_weights, save_weights
+from logoseg.checkpoint import load_weights, require_whole, save_weights
 from logoseg.clip.released_weights import load_clip, read_clip_state
 from logoseg.clip.shipped import shipped_clip
 from logoseg.clip.towers import build_clip
@@ -405,3 +405,28 @@ def test_load_clip_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None
 def test_build_clip_unknown_name_lists_our_own() -> None:
     with pytest.raises(ModelError, match=r"'ViT-X'.*logoseg-tiny"):
         build_clip(replace(CLIP, name="ViT-X"))
+
+
+def test_weights_with_a_changed_value_name_or_word_are_refused(micro_network: LoGoSeg, tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    save_weights(micro_network, micro_network.config, NAMES, path)
+    content = path.read_bytes()
+    last = bytes([content[-1] ^ 1])
+    for changed in (content[:-1] + last, content.replace(NAMES[0].encode(), b"x" * len(NAMES[0]), 1)):
+        path.write_bytes(changed)
+        for read in (load_weights, require_whole):
+            with pytest.raises(ModelError, match=r"weights\.safetensors: damaged \(its sha256"):
+                read(path)
+
+
+def test_weights_of_before_there_was_a_sha256_are_read(micro_network: LoGoSeg, tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    save_weights(micro_network, micro_network.config, NAMES, path)
+    with safe_open(path, "pt") as file:
+        description = json.loads(file.metadata()["logoseg"])
+    del description["sha256"]
+    tensors = {name: tensor.contiguous() for name, tensor in micro_network.state_dict().items()}
+    save_file(tensors, path, metadata={"logoseg": json.dumps(description)})
+
+    require_whole(path)
+    assert load_weights(path).class_names == tuple(NAMES)

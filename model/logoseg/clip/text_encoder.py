@@ -12,9 +12,12 @@ from typing import Any
 import open_clip
 import torch
 from jaxtyping import Float
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from logoseg.model_error import ModelError
+from logoseg.weights_file import read_safetensors, tensors_digest
 
 _PROMPTS_AT_ONCE = 256
 
@@ -56,14 +59,26 @@ class TextEncoder(nn.Module):
 def cached_text(
     encoder: Any, class_names: Sequence[Sequence[str]], templates: Sequence[str], cache_folder: Path
 ) -> Float[Tensor, "N P C"]:
-    """T from `cache_folder` if it was computed before with the same weights, names and templates; else compute it."""
+    """T from `cache_folder` if it was computed before with the same weights, names and templates; else, or where that
+    is damaged, compute it."""
     key = hashlib.sha256(repr((encoder.digest(), [tuple(n) for n in class_names], tuple(templates))).encode())
     path = cache_folder / f"{key.hexdigest()[:32]}.safetensors"
-    if path.exists():
-        return load_file(path)["text"].to(next(encoder.parameters()).device)
+    kept = _kept_text(path, key.hexdigest())
+    if kept is not None:
+        return kept.to(next(encoder.parameters()).device)
     text = encoder(class_names, templates)
+    tensors = {"text": text.cpu()}
     cache_folder.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(f".{uuid.uuid4().hex}.partial")
-    save_file({"text": text.cpu()}, partial)
+    save_file(tensors, partial, metadata={"sha256": tensors_digest(tensors, key.hexdigest())})
     partial.replace(path)  # another process may have been faster: both files are equal
     return text
+
+
+def _kept_text(path: Path, key: str) -> Tensor | None:
+    """None where there is none, or what is there is damaged or of other words."""
+    try:
+        tensors, metadata = read_safetensors(path)
+    except (OSError, ModelError):
+        return None
+    return tensors["text"] if metadata.get("sha256") == tensors_digest(tensors, key) else None

@@ -19,7 +19,7 @@ from ovlab.specs.resolved import ResolvedTraining, training_fingerprint
 from ovlab.specs.suite import EVALUATION_SPLIT, SHAPES
 from ovlab.specs.table import Table, Variation
 from ovlab.store.count_shards import plan_shards
-from ovlab.store.counts import pack_counts
+from ovlab.store.counts import counts_digest, pack_counts, unpack_columns
 from ovlab.store.record import Attempt, ClassFigures, EvaluationRecord, StoredFile, TrainingRecord, cost_of, pack_record
 from ovlab.store.store import RECORD, evaluation_folder, training_folder
 
@@ -103,8 +103,11 @@ def _evaluate(folder: Path, training: str, name: str, protocol: Protocol) -> Non
     by_id = {image.id: image for image in images}
     shards = plan_shards(list(by_id))
     place = folder / evaluation_folder(fingerprint)
+    digests = {}
     for shard in shards:
-        _put(place / "counts" / shard.file, pack_counts([by_id[image] for image in shard.ids]))
+        content = pack_counts([by_id[image] for image in shard.ids])
+        digests[shard.file] = counts_digest(unpack_columns(content, place=shard.file))
+        _put(place / "counts" / shard.file, content)
     counts = sum_counts([image.counts for image in images], len(benchmark.class_names))
     figures = summary(counts, benchmark.class_names, np.array(benchmark.seen))
     record = EvaluationRecord(
@@ -118,6 +121,7 @@ def _evaluate(folder: Path, training: str, name: str, protocol: Protocol) -> Non
         cost=_COST,
         finished=_TIME,
         provenance={},
+        count_digests=digests,
     )
     _put(place / RECORD, pack_record(record))
 

@@ -4,14 +4,13 @@
     <split>/images/<stem>.jpg             or .jpeg or .png
     <split>/labels/<stem>.png             8 or 16 bits: the class index of every pixel; a palette's colours do not count
 
-Opening compares names only; sizes and values are checked when a pair is read.
+Opening compares names only; sizes and values are checked when a pair is read. Its identity follows from the bytes.
 
 Photographs become 8-bit RGB: grey is repeated, CMYK is converted by Pillow without a colour profile, an alpha channel
 is dropped. An EXIF orientation is applied only where the label has the size of the turned photograph and not that of
 the stored one; in doubt the label is taken to be drawn on the stored pixels, as most tools do.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,6 +26,7 @@ from ovlab.datasets.class_list import ClassList, read_class_list
 from ovlab.datasets.label_space import LabelSpace
 from ovlab.datasets.manifest import names_digest
 from ovlab.datasets.sample import IGNORE_INDEX, Sample
+from ovlab.files.content_digests import content_digests
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import SynonymRule
 from ovlab.specs.fingerprint import fingerprint
@@ -62,15 +62,18 @@ class FolderDataset:
 
     @cached_property
     def digest(self) -> str:
-        """Over names and the sizes of the files, which is as much as can be known without reading them."""
-        sizes = [[path.stat().st_size for path in pair] for pair in self.pairs]
+        """Over names and the bytes of all files. Raises InputError for a file that cannot be read."""
+        try:
+            contents = content_digests([path for pair in self.pairs for path in pair])
+        except OSError as error:
+            raise InputError(f"{error.filename}: cannot be read ({error.strerror}).") from None
         return fingerprint(
             {
                 "kind": "folder",
                 "sample_ids": names_digest(self.sample_ids),
                 "class_names": names_digest(self.class_names),
                 "ignore_index": self.classes.ignore_index,
-                "sizes": hashlib.sha256(repr(sizes).encode()).hexdigest(),
+                "contents": names_digest(contents),
             }
         )
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 from jaxtyping import Bool
 
 from ovlab.datasets.catalog import named_labels
+from ovlab.datasets.encoding import sample_digest
 from ovlab.datasets.label_space import LabelSpace
 from ovlab.datasets.manifest import IndexEntry, Manifest, load_index, load_manifest, names_digest
 from ovlab.datasets.sample import Sample
@@ -32,7 +33,7 @@ class ShardedDataset:
     """A prepared split as a SegmentationDataset. `dataset[i]` reads and decodes the bytes of sample i alone.
 
     Safe in several threads. Pickled and forked copies open their own files. A checksum that does not hold raises
-    InputError naming shard and row.
+    InputError naming shard and row, and so does a sample that is not the one of the index.
     """
 
     def __init__(self, folder: Folder, manifest: Manifest) -> None:
@@ -86,7 +87,12 @@ class ShardedDataset:
         return self.manifest.num_samples
 
     def __getitem__(self, index: int) -> Sample:
-        return self.row(index).decode()
+        row = self.row(index)
+        sample, entry = row.decode(), self.index[index]
+        # A page bears a checksum, but not which row it is of.
+        if (row.id, sample_digest(row.image, sample.label)) != (entry.id, entry.digest):
+            raise InputError(f"{self.folder}, sample {entry.id}: damaged. `ovlab data verify` says where.")
+        return sample
 
     def row(self, index: int) -> Row:
         """Sample `index` as it is stored, with nothing decoded. Raises IndexError outside 0 .. len - 1."""

@@ -21,3 +21,8 @@ def text_cache_folder() -> Path:
 def weights_cache_folder() -> Path:
     """Copies of weights that lie in a store, named after their sha256."""
     return cache_folder() / "weights"
+
+
+def digests_cache_folder() -> Path:
+    """The sha256 of files of one's own, named after their paths."""
+    return cache_folder() / "digests"

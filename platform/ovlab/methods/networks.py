@@ -6,19 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from torch import nn
+from torch import Tensor, nn
 
-from logoseg.checkpoint import load_weights, save_weights, write_described
+from logoseg.checkpoint import load_weights, read_described, require_whole, save_weights, write_described
 from logoseg.clip.released_weights import load_strictly
 from logoseg.config import ModelConfig
-from logoseg.model_error import ModelError
 from logoseg.network import LoGoSeg
-from logoseg.weights_file import file_kind, read_metadata, read_safetensors
+from logoseg.weights_file import file_kind, read_metadata
 from ovlab.methods.registry import method_class, own_config
 from ovlab.methods.segmenter import require_attributes
 from ovlab.specs.method import MethodConfig, Model
 from ovlab.specs.serialization import spec_from_json
-from ovlab.specs.wording import one_line
 
 FORMAT = "ovlab-method-1"
 _KEY = "ovlab"
@@ -52,32 +50,25 @@ class Network(NamedTuple):
 
 def model_of(path: Path) -> Model:
     """What the file says its weights are of. Raises ModelError for a file that is none of ours."""
-    config = _method_config(path)
-    return load_weights(path).model.config if config is None else config
+    return _of_method(path)[1] if _is_of_method(path) else load_weights(path).model.config
 
 
 def read_network(path: Path, files: Mapping[str, str]) -> Network:
     """The network that `write_network` wrote. Raises ModelError for another file, and InputError as `method_class`."""
-    config = _method_config(path)
-    if config is None:
+    if not _is_of_method(path):
         network = load_weights(path).model
         return Network(network.config, network)
-    network = build_network(config, None, files)
-    load_strictly(network, read_safetensors(path)[0], path)
-    return Network(config, network.eval())
+    state, model = _of_method(path)
+    network = build_network(model, None, files)
+    load_strictly(network, state, path)
+    return Network(model, network.eval())
 
 
-def _method_config(path: Path) -> MethodConfig | None:
-    """None for a file that says nothing of another method than LoGoSeg."""
-    if not path.is_file() or file_kind(path) != "safetensors":
-        return None
-    metadata = read_metadata(path)
-    if _KEY not in metadata:
-        return None
-    try:
-        description = json.loads(metadata[_KEY])
-        if description["format"] != FORMAT:
-            raise ModelError(f"{path}: its format is {description['format']!r}, not {FORMAT!r}.")
-        return spec_from_json(MethodConfig, json.dumps(description["config"]), place=str(path))
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path}: its description is none of a method ({one_line(error)}).") from None
+def _is_of_method(path: Path) -> bool:
+    return path.is_file() and file_kind(path) == "safetensors" and _KEY in read_metadata(path)
+
+
+def _of_method(path: Path) -> tuple[dict[str, Tensor], MethodConfig]:
+    state, description = read_described(path, _KEY, FORMAT)
+    require_whole(path, state, description)
+    return state, spec_from_json(MethodConfig, json.dumps(description["config"]), place=str(path))

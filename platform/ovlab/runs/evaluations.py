@@ -5,6 +5,7 @@ missing. The record is made from the counts in the store, never from those in me
 the files beside it.
 """
 
+import logging
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
@@ -24,10 +25,14 @@ from ovlab.specs.errors import InputError, WorkError
 from ovlab.specs.evaluation import PREDICTION_VERSION, protocol_hash, scoring_hash
 from ovlab.specs.events import Begun, Counts
 from ovlab.specs.wording import first_names
-from ovlab.store.count_shards import CountShard, commit_shard, committed_shards
-from ovlab.store.record import ClassFigures, EvaluationRecord
-from ovlab.store.store import Store
+from ovlab.store.count_shards import CountShard, commit_shard, committed_shards, discard_counts
+from ovlab.store.counts import counts_digest
+from ovlab.store.pairs import stored_counts
+from ovlab.store.record import ClassFigures, DamagedError, EvaluationRecord
+from ovlab.store.store import RECORD, Store, evaluation_folder
 from ovlab.tracking.provenance import provenance
+
+_log = logging.getLogger(__name__)
 
 
 def ensure_evaluations(
@@ -36,14 +41,15 @@ def ensure_evaluations(
     context: RunContext,
     executor: Executor,
 ) -> list[EvaluationRecord]:
-    """The records of evaluations of one subject or several, in the order of `jobs`, after making the missing ones.
+    """The records of evaluations of one subject or several, in the order of `jobs`, after making the missing ones and
+    those whose counts are no longer those of the record.
 
     `open_model`: see Work. No network is opened where no image is to be counted and all pictures are there. Raises
     InputError where the data of a job are not those of its spec, WorkError naming images that went in and did not come
     out, and whatever the executor raises, Stopped among it.
     """
     asked = {job.fingerprint: job for job in jobs}
-    records = {name: record for name in asked if (record := context.store.evaluation(name)) is not None}
+    records = {name: record for name in asked if (record := _sound_record(context.store, name)) is not None}
     missing = [job for name, job in asked.items() if name not in records]
     for job in missing:
         require_same_data(job)
@@ -82,6 +88,22 @@ def missing_shards(store: Store, job: EvaluationJob) -> tuple[CountShard, ...]:
     shards = job.shards()
     there = committed_shards(store, job.fingerprint, shards)
     return tuple(shard for shard in shards if shard not in there)
+
+
+def _sound_record(store: Store, fingerprint: str) -> EvaluationRecord | None:
+    """The record in the store. One that is parted from its counts is named in a warning and removed, with the counts
+    that it was not made of: the evaluation goes on as one that was killed before its end."""
+    record = store.evaluation(fingerprint)
+    if record is None:
+        return None
+    try:
+        stored_counts(store, record)
+    except DamagedError as error:
+        _log.warning("%s", error)
+        discard_counts(store, fingerprint, record.count_digests or {})
+        store.folder.remove(f"{evaluation_folder(fingerprint)}/{RECORD}")
+        return None
+    return record
 
 
 def _make(
@@ -175,7 +197,8 @@ def _put_record(job: EvaluationJob, context: RunContext) -> EvaluationRecord:
             f"{job.spec.benchmark}: {len(missing)} of {len(shards)} shards are not in the store, first {missing[0]}; "
             f"the same command counts them."
         )
-    counts = sum_counts((image.counts for images in there.values() for image in images), len(labels.scored))
+    images = (image for counts in there.values() for image in counts.images())
+    counts = sum_counts((image.counts for image in images), len(labels.scored))
     scores = summary(counts, labels.scored, labels.seen)
     classes = tuple(ClassFigures(**entry) for entry in scores.pop("classes"))
     return store.put_evaluation(
@@ -192,5 +215,6 @@ def _put_record(job: EvaluationJob, context: RunContext) -> EvaluationRecord:
             provenance=asdict(provenance(context.source)),
             seen=None if labels.seen is None else tuple(labels.seen.tolist()),
             untrained=job.untrained,
+            count_digests={shard.file: counts_digest(there[shard]) for shard in shards},
         )
     )

@@ -4,6 +4,7 @@ The first are the same for every run, so that runs can be looked at side by side
 """
 
 import io
+import logging
 import math
 from collections.abc import Callable, Sequence
 
@@ -21,9 +22,20 @@ from ovlab.runs.context import RunContext
 from ovlab.runs.device import is_here, named_device
 from ovlab.runs.work import EvaluationJob
 from ovlab.store.pairs import stored_tables
-from ovlab.store.pictures import Choice, Picture, PictureClass, Pictures, pictures_of, put_picture, put_pictures
+from ovlab.store.pictures import (
+    Choice,
+    Picture,
+    PictureClass,
+    Pictures,
+    pictures_of,
+    put_picture,
+    put_pictures,
+    read_pictures,
+)
 from ovlab.store.record import DamagedError, EvaluationRecord
 from ovlab.store.store import Store
+
+_log = logging.getLogger(__name__)
 
 NUM_FIRST = 4
 NUM_EXTREMES = 3
@@ -40,15 +52,16 @@ def keep_pictures(
     num_first: int = NUM_FIRST,
     num_extremes: int = NUM_EXTREMES,
 ) -> Pictures:
-    """The pictures of `record`, drawn in this process unless the store has them. `job` is what it is the record of,
-    `open_model` its subject, which is not called for pictures that are there. Raises DamagedError where its counts
-    cannot be read."""
+    """The pictures of `record`, drawn in this process unless the store has them all, sound. `job` is what it is the
+    record of, `open_model` its subject, which is not called for pictures that are there. Raises DamagedError where its
+    counts cannot be read."""
     store = context.store
     try:
         there = pictures_of(store, record.fingerprint)
-    except DamagedError:
+    except DamagedError as error:
+        _log.warning("%s They are drawn again.", error)
         there = None
-    if there is not None:
+    if there is not None and len(read_pictures(store, record.fingerprint, list(there.files))) == len(there.files):
         return there
     # The GPUs of a cluster have counted; this machine may have none.
     device = named_device(context.device)

@@ -15,6 +15,7 @@ from logoseg.clip.shipped import shipped_clip
 from logoseg.dense_clip import DenseClip as DenseClipNetwork
 from logoseg.presets import PRESETS
 from ovlab.files.cache import weights_cache_folder
+from ovlab.files.sealed import DamagedError
 from ovlab.methods.networks import build_network, model_of, read_network
 from ovlab.methods.registry import NO_FILES, named_method, of_network, released_network
 from ovlab.runs.clip_files import missing
@@ -62,11 +63,16 @@ def find_subject(
     file = weights_file(run).resolve()
     digest = file_sha256(file)
     places = [store] if store is not None else []
-    for place in [*places, open_store(name)] if run.is_dir() else places:
+    own = [open_store(name)] if run.is_dir() else []
+    for place in places + own:
         for record in place.trainings():
             if record.weights.sha256 == digest:
                 opener = partial(open_stored, place, record, method_files)
                 return Subject(record.fingerprint, record.training.spec.model, opener)
+    if any(record for place in own for record in place.trainings()):
+        raise DamagedError(
+            f"{file}: not the weights in which a training of {run} ended. Without it, those in trainings/ are read."
+        )
     return Subject(digest, model_of(file), partial(_open_file, file, method_files))
 
 

@@ -80,6 +80,7 @@ def fetch_newest_checkpoint(store: Store, fingerprint: str, folder: Path) -> Pat
                 _download(store, f"{there}/{name}", digest, partial)
         except DamagedError as error:
             _log.warning("%s Trying the one before it.", error)
+            store.folder.remove(f"{there}/{name}")  # it would be taken for newer than those to come
         else:
             return path
     return None

@@ -4,6 +4,7 @@ import io
 
 from PIL import Image
 
+from ovlab.files.sealed import DamagedError
 from ovlab.store.pictures import KINDS, pictures_of, read_pictures
 from ovlab.store.store import Store
 
@@ -13,12 +14,15 @@ _GAP = 4
 
 
 def contact_sheet(store: Store, fingerprint: str) -> Image.Image | None:
-    """None where no pictures were kept. Raises DamagedError where their index cannot be read."""
+    """None where no pictures were kept. Raises DamagedError where their index or one of them is damaged or missing."""
     index = pictures_of(store, fingerprint)
     if index is None or not index.pictures:
         return None
     contents = read_pictures(store, fingerprint, list(index.files))
-    rows = [[_open(contents.get(picture.files[kind])) for kind in KINDS] for picture in index.pictures]
+    if len(contents) < len(index.files):
+        lacking = len(index.files) - len(contents)
+        raise DamagedError(f"evaluation {fingerprint[:12]}: {lacking} of its pictures are damaged or missing.")
+    rows = [[_open(contents[picture.files[kind]]) for kind in KINDS] for picture in index.pictures]
     heights = [max(panel.height for panel in row) for row in rows]
     sheet = Image.new("RGB", (len(KINDS) * (_WIDTH + _GAP) - _GAP, sum(heights) + _GAP * (len(rows) - 1)), "white")
     top = 0
@@ -29,9 +33,7 @@ def contact_sheet(store: Store, fingerprint: str) -> Image.Image | None:
     return sheet
 
 
-def _open(content: bytes | None) -> Image.Image:
-    if content is None:
-        return Image.new("RGB", (_WIDTH, 1), "white")
+def _open(content: bytes) -> Image.Image:
     picture = Image.open(io.BytesIO(content)).convert("RGB")
     size = (_WIDTH, round(_WIDTH * picture.height / picture.width))
     # The scenes of the miniature are smaller, and their pixels are to be seen.

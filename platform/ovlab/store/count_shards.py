@@ -5,14 +5,14 @@ two that count the same one end with one file.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
 from ovlab.metrics.evaluation_counts import ImageCounts
 from ovlab.specs.errors import InputError, WorkError
 from ovlab.specs.wording import first_names
-from ovlab.store.counts import CountColumns, concatenated, pack_counts, unpack_columns, unpack_counts
+from ovlab.store.counts import CountColumns, concatenated, counts_digest, pack_counts, unpack_columns
 from ovlab.store.record import DamagedError
 from ovlab.store.store import Store, evaluation_folder
 
@@ -60,9 +60,7 @@ def commit_shard(store: Store, fingerprint: str, shard: CountShard, images: Sequ
     store.folder.create(_name(fingerprint, shard), pack_counts([counted[name] for name in shard.ids]))
 
 
-def committed_shards(
-    store: Store, fingerprint: str, shards: Sequence[CountShard]
-) -> dict[CountShard, list[ImageCounts]]:
+def committed_shards(store: Store, fingerprint: str, shards: Sequence[CountShard]) -> dict[CountShard, CountColumns]:
     """The counts of those shards that are committed.
 
     A file that is damaged, or of other images, is named in a warning and removed, so that it is counted again.
@@ -71,28 +69,44 @@ def committed_shards(
     committed = {}
     for name, content in store.folder.read_existing(names).items():
         try:
-            images = unpack_counts(content, place=store.folder.locate(name))
-            if tuple(image.id for image in images) != names[name].ids:
+            counts = unpack_columns(content, place=store.folder.locate(name))
+            if counts.ids != names[name].ids:
                 raise DamagedError(f"{store.folder.locate(name)}: holds other images than its shard.")
         except DamagedError as error:
             _log.warning("%s It is counted again.", error)
             store.folder.remove(name)
         else:
-            committed[names[name]] = images
+            committed[names[name]] = counts
     return committed
 
 
-def columns_of(store: Store, fingerprint: str) -> CountColumns:
-    """The counts of every image of a finished evaluation, sorted by id. Raises DamagedError naming a damaged file."""
+def stored_shards(store: Store, fingerprint: str) -> dict[str, CountColumns]:
+    """The counts of each file of a finished evaluation, in order. Raises DamagedError naming a damaged file."""
     folder = f"{evaluation_folder(fingerprint)}/counts"
-    names = [f"{folder}/{name}" for name in sorted(store.folder.sizes(folder))]
-    contents = store.folder.read_many(names)
-    return concatenated(
-        [
-            unpack_columns(content, place=store.folder.locate(name))
-            for name, content in zip(names, contents, strict=True)
-        ]
-    )
+    names = sorted(store.folder.sizes(folder))
+    contents = store.folder.read_many(f"{folder}/{name}" for name in names)
+    return {
+        name: unpack_columns(content, place=store.folder.locate(f"{folder}/{name}"))
+        for name, content in zip(names, contents, strict=True)
+    }
+
+
+def columns_of(store: Store, fingerprint: str) -> CountColumns:
+    """The counts of every image of a finished evaluation, sorted by id. Errors as `stored_shards`."""
+    return concatenated(list(stored_shards(store, fingerprint).values()))
+
+
+def discard_counts(store: Store, fingerprint: str, digests: Mapping[str, str]) -> None:
+    """Remove every file of counts but those of which `digests` has the `counts_digest`, so that it is counted again."""
+    folder = f"{evaluation_folder(fingerprint)}/counts"
+    for file in store.folder.sizes(folder):
+        name = f"{folder}/{file}"
+        try:
+            digest = counts_digest(unpack_columns(store.folder.read(name), place=store.folder.locate(name)))
+        except DamagedError:
+            digest = None
+        if digest != digests.get(file, ""):
+            store.folder.remove(name)
 
 
 def _name(fingerprint: str, shard: CountShard) -> str:

@@ -8,9 +8,13 @@ counted, there are four columns more:
     boundary_label: list of uint16    boundary_hits, boundary_gt, boundary_pred: list of int64
 
 Row i, position k: so many pixels of class `boundary_label` near a contour, in both maps, in each of the two.
+
+Beside them stands the sha256 of the numbers themselves: the checksums of pages know nothing of what lies between.
 """
 
+import hashlib
 import io
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple
@@ -26,6 +30,7 @@ from ovlab.metrics.evaluation_counts import ImageCounts
 from ovlab.store.record import DamagedError
 
 _Dtypes = Mapping[str, type[np.generic]]
+_DIGEST = "sha256"
 _DTYPES: _Dtypes = {"gt": np.uint16, "pred": np.uint16, "count": np.int64}
 _BOUNDARY_DTYPES: _Dtypes = {
     "boundary_label": np.uint16,
@@ -36,7 +41,7 @@ _BOUNDARY_DTYPES: _Dtypes = {
 
 
 def pack_counts(images: Sequence[ImageCounts]) -> bytes:
-    """The bytes of one file, with a checksum on every page."""
+    """The bytes of one file, with a checksum on every page, and `counts_digest`."""
     columns = {"id": string_column([image.id for image in images])}
     for name, dtype in _DTYPES.items():
         columns[name] = list_column([getattr(image.counts, name) for image in images], dtype)
@@ -46,7 +51,11 @@ def pack_counts(images: Sequence[ImageCounts]) -> bytes:
             columns[name] = list_column(lists, dtype)
     table = pa.table(columns)
     buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd", store_schema=False, write_page_checksum=True)
+    with pq.ParquetWriter(
+        buffer, table.schema, compression="zstd", store_schema=False, write_page_checksum=True
+    ) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({_DIGEST: counts_digest(_counts_in(table))})
     return buffer.getvalue()
 
 
@@ -89,18 +98,27 @@ def unpack_columns(content: bytes, *, place: str) -> CountColumns:
     """The very numbers that were packed. Raises DamagedError, naming `place`, for other bytes."""
     try:
         file = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
-        table = file.read(use_threads=False)  # a shard is small: threads cost more than they save
-        _require_type(table, "id", pa.string())
-        lengths, (gt, pred, count) = _columns(table, _DTYPES)
-        boundary = None
-        if "boundary_label" in table.column_names:
-            boundary_lengths, columns = _columns(table, _BOUNDARY_DTYPES)
-            boundary = BoundaryColumns(boundary_lengths, BoundaryCounts(*columns))
-        ids = tuple(table.column("id").to_pylist())
+        counts = _counts_in(file.read(use_threads=False))  # a shard is small: threads cost more than they save
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise DamagedError(f"{place}: damaged, no counts can be read ({reason}).") from None
-    return CountColumns(ids, lengths, gt, pred, count, boundary)
+    # Files of before have none.
+    digest = (file.metadata.metadata or {}).get(_DIGEST.encode())
+    if digest is not None and digest != counts_digest(counts).encode():
+        raise DamagedError(f"{place}: damaged (its sha256 is not that of its counts).")
+    return counts
+
+
+def counts_digest(counts: CountColumns) -> str:
+    """sha256 over ids and numbers, as 64 hexadecimal digits: equal for equal counts, however they are packed."""
+    digest = hashlib.sha256(json.dumps(counts.ids).encode())
+    columns = [counts.lengths, counts.gt, counts.pred, counts.count]
+    if counts.boundary is not None:
+        columns += [counts.boundary.lengths, *counts.boundary.counts]
+    for column in columns:
+        digest.update(f"{len(column)} ".encode())
+        digest.update(np.ascontiguousarray(column, np.int64).data)
+    return digest.hexdigest()
 
 
 def concatenated(parts: Sequence[CountColumns]) -> CountColumns:
@@ -127,6 +145,16 @@ def _parts(lengths: Integer[np.ndarray, "I"]) -> Iterator[slice]:
     """Where each image is."""
     ends = np.cumsum(lengths)
     return map(slice, ends - lengths, ends)
+
+
+def _counts_in(table: pa.Table) -> CountColumns:
+    _require_type(table, "id", pa.string())
+    lengths, (gt, pred, count) = _columns(table, _DTYPES)
+    boundary = None
+    if "boundary_label" in table.column_names:
+        boundary_lengths, columns = _columns(table, _BOUNDARY_DTYPES)
+        boundary = BoundaryColumns(boundary_lengths, BoundaryCounts(*columns))
+    return CountColumns(tuple(table.column("id").to_pylist()), lengths, gt, pred, count, boundary)
 
 
 def _columns(table: pa.Table, dtypes: _Dtypes) -> tuple[Integer[np.ndarray, "I"], list[np.ndarray]]:

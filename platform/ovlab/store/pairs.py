@@ -6,15 +6,18 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ovlab.metrics.evaluation_counts import sum_counts
 from ovlab.metrics.per_image import PerImageCounts, boundary_tables, per_image_counts
+from ovlab.metrics.summary import summary
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import EvaluationSpec, meaning_hash
 from ovlab.specs.wording import first_names
-from ovlab.store.count_shards import columns_of
-from ovlab.store.counts import CountColumns
-from ovlab.store.record import DamagedError, EvaluationRecord
+from ovlab.store.count_shards import stored_shards
+from ovlab.store.counts import CountColumns, concatenated, counts_digest
+from ovlab.store.record import ClassFigures, DamagedError, EvaluationRecord
 from ovlab.store.store import Store
 
+_AGAIN = "the command that made it counts them again"
 # Digits by which a message names a run.
 SHORT = 12
 
@@ -92,15 +95,38 @@ def common_cells(
 
 
 def stored_counts(store: Store, record: EvaluationRecord) -> CountColumns:
-    """The counts of every image. Raises DamagedError where they are not those of as many images as the record says."""
-    counts = columns_of(store, record.fingerprint)
+    """The counts of every image. Raises DamagedError where they are not those that the record was made of."""
+    shards = stored_shards(store, record.fingerprint)
+    counts = concatenated(list(shards.values()))
     expected = record.figures.get("num_images", len(counts.ids))
     if len(counts.ids) != expected:
         raise DamagedError(
             f"evaluation {record.fingerprint[:SHORT]}: counts of {len(counts.ids)} images are stored, "
-            f"not of {expected}; remove its record and evaluate again."
+            f"not of {expected}; {_AGAIN}."
         )
+    if record.count_digests is None and not _follows(record, counts):
+        raise DamagedError(
+            f"evaluation {record.fingerprint[:SHORT]}: the scores of its record are not those of its counts; {_AGAIN}."
+        )
+    found = {file: counts_digest(columns) for file, columns in shards.items()}
+    for file, digest in (record.count_digests or {}).items():
+        if found.get(file) != digest:
+            raise DamagedError(
+                f"evaluation {record.fingerprint[:SHORT]}: {file} holds other counts than its record; {_AGAIN}."
+            )
     return counts
+
+
+def _follows(record: EvaluationRecord, counts: CountColumns) -> bool:
+    """Whether the scores of the record are those of the counts, to the bit."""
+    try:
+        totals = sum_counts((image.counts for image in counts.images()), record.num_classes)
+    except IndexError:  # of more classes
+        return False
+    found = summary(totals, [one.name for one in record.classes], record.seen_classes)
+    classes = tuple(ClassFigures(**one) for one in found.pop("classes"))
+    # A score of a person's own may be unknown here.
+    return classes == record.classes and all(found.get(name, value) == value for name, value in record.figures.items())
 
 
 def stored_tables(store: Store, record: EvaluationRecord) -> PerImageCounts:

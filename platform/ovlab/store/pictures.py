@@ -1,24 +1,30 @@
 """A few pictures of an evaluation in the store, for people: photograph, ground truth, prediction, difference.
 
     evaluations/<fingerprint>/pictures/<sha256>.webp    the pictures, by what is in them
-    evaluations/<fingerprint>/pictures/index.json       written last: which images they show
+    evaluations/<fingerprint>/pictures/index.json       written last: which images they show, under a seal
 
 Equal pictures have equal names: photograph and ground truth are those of every other run on the benchmark.
 """
 
 import hashlib
+import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from ovlab.files.sealed import DamagedError, pack_sealed, unpack_sealed
 from ovlab.specs.errors import InputError
 from ovlab.specs.serialization import spec_from_json, spec_to_json
-from ovlab.store.record import DamagedError
 from ovlab.store.store import Store, evaluation_folder
+
+FORMAT = "ovlab-pictures-1"
 
 KINDS = ("image", "truth", "prediction", "difference")
 
 Choice = Literal["first", "worst", "best"]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,14 +66,15 @@ class Pictures:
 
 def put_picture(store: Store, fingerprint: str, content: bytes) -> str:
     """Write one picture; returns its name."""
-    name = f"{hashlib.sha256(content).hexdigest()}.webp"
-    store.folder.create(_place(fingerprint, name), content)
+    name = f"{_digest(content)}.webp"
+    store.folder.write(_place(fingerprint, name), content)
     return name
 
 
 def put_pictures(store: Store, fingerprint: str, pictures: Pictures) -> None:
     """Write the index, after all its files."""
-    store.folder.write(_place(fingerprint, "index.json"), spec_to_json(pictures).encode())
+    content = {"evaluation": fingerprint, **json.loads(spec_to_json(pictures))}
+    store.folder.write(_place(fingerprint, "index.json"), pack_sealed(FORMAT, content))
 
 
 def pictures_of(store: Store, fingerprint: str) -> Pictures | None:
@@ -76,16 +83,33 @@ def pictures_of(store: Store, fingerprint: str) -> Pictures | None:
     content = store.folder.read_existing([name]).get(name)
     if content is None:
         return None
+    place = store.folder.locate(name)
     try:
-        return spec_from_json(Pictures, content.decode(), place=store.folder.locate(name))
-    except (InputError, ValueError) as error:
-        raise DamagedError(f"{store.folder.locate(name)}: damaged, no pictures can be shown ({error}).") from None
+        fields = json.loads(content)
+        if fields.keys() != {"pictures"}:  # indices of before had no seal
+            fields = unpack_sealed(FORMAT, content, place=place)
+            if fields.pop("evaluation") != fingerprint:
+                raise DamagedError(f"{place}: damaged, it is the index of another evaluation.")
+        return spec_from_json(Pictures, json.dumps(fields), place=place)
+    except DamagedError:
+        raise
+    except (InputError, ValueError, AttributeError, KeyError) as error:
+        raise DamagedError(f"{place}: damaged, no pictures can be shown ({error}).") from None
 
 
 def read_pictures(store: Store, fingerprint: str, names: list[str]) -> dict[str, bytes]:
-    """The files among `names` that are there, by name."""
+    """The files among `names` that are there, by name. A damaged one is left out and named in a warning."""
     places = {_place(fingerprint, name): name for name in names}
-    return {places[place]: content for place, content in store.folder.read_existing(places).items()}
+    found = {places[place]: content for place, content in store.folder.read_existing(places).items()}
+    damaged = [name for name, content in found.items() if name != f"{_digest(content)}.webp"]
+    for name in damaged:
+        place = store.folder.locate(_place(fingerprint, name))
+        _log.warning("%s: damaged (its sha256 is not its name); it is left out.", place)
+    return {name: content for name, content in found.items() if name not in damaged}
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _place(fingerprint: str, name: str) -> str:

@@ -4,7 +4,6 @@ A record is sealed with the sha256 of its content, so that a changed byte is not
 own folder in the store: a store that is copied elsewhere keeps its meaning.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,9 +11,10 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 from jaxtyping import Bool
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
 from ovlab.datasets.catalog import seen_classes
+from ovlab.files.sealed import DamagedError, pack_sealed, unpack_sealed
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import EvaluationSpec, Untrained
 from ovlab.specs.fingerprint import ADDED_LATER
@@ -24,10 +24,6 @@ from ovlab.specs.serialization import spec_from_json, spec_to_json
 FORMAT = "ovlab-record-1"
 # Of older records; it never was the id of a tracking server.
 _DROPPED = ("mlflow_run_id",)
-
-
-class DamagedError(InputError):
-    """What lies in the store is not what was written there. One line that names the file."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,7 +105,7 @@ class EvaluationRecord:
     """A finished evaluation. `figures` are those of `ovlab.metrics.summary`, without the classes: "miou" and so on,
     fractions and whole numbers, None where nothing was counted. seen: for each class, whether training has named it;
     None where that is not known, and in records of before it was written down. untrained: the subject, where it is no
-    training."""
+    training. count_digests: `counts_digest` of each file of its counts; None in records of before."""
 
     fingerprint: str
     evaluation: EvaluationSpec
@@ -123,6 +119,7 @@ class EvaluationRecord:
     provenance: Mapping[str, Any]
     seen: tuple[bool, ...] | None = None
     untrained: Untrained | None = field(default=None, metadata=ADDED_LATER)
+    count_digests: Mapping[str, str] | None = field(default=None, metadata=ADDED_LATER)
 
     @property
     def num_classes(self) -> int:
@@ -160,12 +157,10 @@ def cost_of(attempts: Sequence[Attempt]) -> Cost:
 
 def pack_record(record: TrainingRecord | EvaluationRecord) -> bytes:
     """The bytes of record.json. Raises InputError for provenance that JSON cannot hold."""
-    content = json.loads(spec_to_json(record))
     try:
-        seal = _seal(content)
+        return pack_sealed(FORMAT, json.loads(spec_to_json(record)))
     except (TypeError, ValueError) as error:
         raise InputError(f"record {record.fingerprint[:12]}: cannot be written as JSON ({error}).") from None
-    return (json.dumps({"format": FORMAT, "sha256": seal, "record": content}, indent=1) + "\n").encode()
 
 
 def unpack_record(kind: type[Record], content: bytes, *, place: str, fingerprint: str) -> Record:
@@ -173,16 +168,10 @@ def unpack_record(kind: type[Record], content: bytes, *, place: str, fingerprint
 
     Raises DamagedError for bytes that are not such a record, a seal that is broken, and a record of another run.
     """
+    sealed = unpack_sealed(FORMAT, content, place=place)
     try:
-        sealed = from_json(content)
-        if sealed["format"] != FORMAT:
-            raise DamagedError(f"{place}: of the format {sealed['format']!r}, not {FORMAT!r}.")
-        if _seal(sealed["record"]) != sealed["sha256"]:
-            raise DamagedError(f"{place}: damaged (its sha256 is not that of its content).")
-        fields = {key: value for key, value in dict(sealed["record"]).items() if key not in _DROPPED}
+        fields = {key: value for key, value in dict(sealed).items() if key not in _DROPPED}
         record = spec_from_json(kind, to_json(fields).decode(), place=place)
-    except DamagedError:
-        raise
     except InputError as error:
         raise DamagedError(f"{error} It was written by another version.") from None
     except (ValueError, KeyError, TypeError) as error:
@@ -190,8 +179,3 @@ def unpack_record(kind: type[Record], content: bytes, *, place: str, fingerprint
     if record.fingerprint != fingerprint:
         raise DamagedError(f"{place}: is the record of {record.fingerprint[:12]}, not of {fingerprint[:12]}.")
     return record
-
-
-def _seal(content: Any) -> str:
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()

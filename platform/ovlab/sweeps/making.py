@@ -9,6 +9,8 @@ from ovlab.runs.journaling import sigterm_raises, verdict
 from ovlab.runs.planned import PlannedRun
 from ovlab.specs.events import Ended
 from ovlab.store.journal import end_silent, open_journal
+from ovlab.store.pairs import stored_counts
+from ovlab.store.record import DamagedError
 from ovlab.store.store import Store
 from ovlab.sweeps.sweep import Plan
 
@@ -34,14 +36,27 @@ def make_sweep(plan: Plan, context: RunContext, executor: Executor) -> list[Fail
 
 
 def to_make(plan: Plan, store: Store) -> tuple[PlannedRun, ...]:
-    """The runs that are missing, and those that are whole but were killed before they could say so: they may lack
-    pictures, and nobody was told of their last records."""
-    untold = (
+    """The runs that are missing; those that are whole but were killed before they could say so: they may lack
+    pictures, and nobody was told of their last records; and those of which counts are damaged."""
+    again = (
         run
         for run in plan.runs
-        if run.status == "done" and run.training.fingerprint and not is_told(store, run.training.fingerprint)
+        if run.status == "done"
+        and run.training.fingerprint
+        and not (is_told(store, run.training.fingerprint) and _has_its_counts(store, run))
     )
-    return (*plan.missing, *untold)
+    return (*plan.missing, *again)
+
+
+def _has_its_counts(store: Store, run: PlannedRun) -> bool:
+    for part in run.evaluations:
+        record = None if part.fingerprint is None else store.evaluation(part.fingerprint)
+        try:
+            if record is not None:
+                stored_counts(store, record)
+        except DamagedError:  # named by whoever counts again
+            return False
+    return True
 
 
 def _end(plan: Plan, failures: list[Failure]) -> Ended:

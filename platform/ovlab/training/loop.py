@@ -12,6 +12,7 @@ Axes: N classes, P prompts, C joint CLIP width.
 """
 
 import hashlib
+import logging
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
@@ -25,7 +26,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim import AdamW
 
+from logoseg.checkpoint import require_whole_file
 from logoseg.clip.released_weights import first_non_finite
+from logoseg.model_error import ModelError
 from ovlab.datasets.sample import SegmentationDataset
 from ovlab.methods.networks import write_network
 from ovlab.specs.errors import InputError
@@ -46,6 +49,8 @@ from ovlab.training.training_state import (
     save_state,
     seed_step,
 )
+
+_log = logging.getLogger(__name__)
 
 
 class TrainingResult(NamedTuple):
@@ -107,7 +112,7 @@ def train(
     optimizer = build_optimizer(model, schedule)
     identity = run_identity(spec, model, given.dataset)
     with open_run_folder(run_folder, identity) as folder:
-        is_finished = group.broadcast(folder.weights.exists())
+        is_finished = group.broadcast(_has_weights(folder))
         if is_finished:
             hooks.on_begin(schedule.steps)
             return TrainingResult("already_finished", schedule.steps, folder)
@@ -133,6 +138,19 @@ def train(
         _require_finite(model, schedule, schedule.steps)
         write_network(model, spec.model, identity.class_names, folder.weights)
         return TrainingResult("finished", schedule.steps, folder)
+
+
+def _has_weights(folder: RunFolder) -> bool:
+    """Whether the weights are there. Damaged ones are named in a warning and removed, to be trained again."""
+    if not folder.weights.exists():
+        return False
+    try:
+        require_whole_file(folder.weights)
+    except ModelError as error:
+        _log.warning("%s The training goes on from its last checkpoint.", error)
+        folder.weights.unlink()
+        return False
+    return True
 
 
 def _require_finite(model: nn.Module, schedule: ScheduleSpec, step: int) -> None:

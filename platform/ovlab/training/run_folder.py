@@ -119,7 +119,7 @@ def _read(folder: RunFolder) -> RunIdentity:
         )
     except FileNotFoundError:
         raise InputError(f"{folder.path}: no spec.json there; give the folder that `ovlab train` made.") from None
-    except (json.JSONDecodeError, KeyError, TypeError):
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
         raise InputError(f"{folder.spec}: not the spec.json of a run. Give another folder.") from None
 
 

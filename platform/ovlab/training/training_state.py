@@ -6,8 +6,8 @@ the seed and the step alone, so neither a restart nor anything that runs between
 weights are not written, since the same command builds them again; `frozen_digest` proves it.
 """
 
-import hashlib
 import logging
+import pickle
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from logoseg.weights_file import tensors_digest
+from ovlab.files.sealed import append_seal, is_sealed
 from ovlab.files.whole_file import remove_partials, writing
 from ovlab.specs.errors import InputError
 from ovlab.specs.fingerprint import fingerprint
@@ -27,6 +29,8 @@ from ovlab.specs.training import TrainingSpec
 FORMAT = "ovlab-training-1"
 # The one before the last is there in case the disk has damaged the last.
 NUM_KEPT = 2
+# In place of .pt.
+DAMAGED = ".damaged"
 
 _log = logging.getLogger(__name__)
 
@@ -74,28 +78,34 @@ def save_state(folder: Path, state: TrainingState) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{state.step:08d}.pt"
     # Given a name instead of a file, torch writes it into the file, and no two would be equal.
-    with writing(path) as partial, partial.open("wb") as file:
-        torch.save({"format": FORMAT, **state._asdict()}, file)
+    with writing(path) as partial:
+        with partial.open("wb") as file:
+            torch.save({"format": FORMAT, **state._asdict()}, file)
+        append_seal(partial)
     for old in _newest_first(folder)[NUM_KEPT:]:
         old.unlink()
     return path
 
 
 def load_newest_state(folder: Path) -> TrainingState | None:
-    """The newest readable state in `folder`; None when it holds none at all.
+    """The newest sound state in `folder`; None when it holds none.
 
-    A damaged file is passed over with a warning. Raises InputError when all of them are damaged.
+    Damaged files are set aside and named in one warning.
     """
     remove_partials(folder)
-    paths = _newest_first(folder)
-    for path in paths:
+    state, problems = None, []
+    for path in _newest_first(folder):
         try:
-            return _read(path)
-        except (OSError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
-            _log.warning("%s: damaged (%s); trying the one before it.", path, str(error).splitlines()[0])
-    if paths:
-        raise InputError(f"{folder}: no checkpoint can be read. Delete the folder to train from the start.")
-    return None
+            state = _read(path)
+            break
+        except (OSError, RuntimeError, ValueError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError) as error:
+            problems.append(f"{path} ({str(error).splitlines()[0] if str(error) else type(error).__name__})")
+            # Otherwise it would be taken for newer than those to come.
+            path.rename(path.with_suffix(DAMAGED))
+    if problems:
+        then = "begins from the start" if state is None else f"goes on from step {state.step}"
+        _log.warning("damaged: %s; the training %s.", ", ".join(problems), then)
+    return state
 
 
 def seed_step(seed: int, step: int) -> None:
@@ -105,11 +115,7 @@ def seed_step(seed: int, step: int) -> None:
 
 def frozen_digest(model: nn.Module) -> str:
     """sha256 of the names and values of the weights that do not learn, as 64 hexadecimal digits."""
-    digest = hashlib.sha256()
-    for name, weight in sorted(_frozen(model)):
-        digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
-        digest.update(weight.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+    return tensors_digest(dict(_frozen(model)), "")
 
 
 def _frozen(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
@@ -121,10 +127,11 @@ def _newest_first(folder: Path) -> list[Path]:
 
 
 def _read(path: Path) -> TrainingState:
-    with zipfile.ZipFile(path) as archive:  # torch.load does not look at the checksums
-        damaged = archive.testzip()
-    if damaged is not None:
-        raise ValueError(f"the checksum of {damaged} does not match")
+    if not is_sealed(path):
+        with zipfile.ZipFile(path) as archive:  # torch.load does not look at the checksums
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise ValueError(f"the checksum of {damaged} does not match")
     content = torch.load(path, map_location="cpu", weights_only=True)
     if content.pop("format", None) != FORMAT:
         raise ValueError(f"not of the format {FORMAT}")

@@ -11,10 +11,12 @@ from image_tables import tables_of
 from ovlab.cli import main
 from ovlab.datasets.catalog import seen_classes
 from ovlab.metrics.counting import BoundaryCounts, SparseCounts
-from ovlab.metrics.evaluation_counts import ImageCounts
+from ovlab.metrics.evaluation_counts import ImageCounts, sum_counts
 from ovlab.metrics.paired import compare_runs
+from ovlab.metrics.summary import summary
 from ovlab.specs.evaluation import EvaluationSpec, Scoring, evaluation_fingerprint, protocol_hash, scoring_hash, whole
-from ovlab.store.count_shards import commit_shard, plan_shards
+from ovlab.store.count_shards import commit_shard, plan_shards, stored_shards
+from ovlab.store.counts import counts_digest
 from ovlab.store.record import Attempt, ClassFigures, EvaluationRecord, cost_of
 from ovlab.store.store import Store, open_store
 
@@ -44,6 +46,7 @@ def put(
     size: int = 384,
     scoring: Scoring | None = None,
     seen: tuple[bool, ...] | None = None,
+    named: bool = False,
 ) -> str:
     protocol = replace(whole(size), scoring=scoring or Scoring())
     spec = EvaluationSpec(
@@ -58,24 +61,28 @@ def put(
     by_id = {image.id: image for image in images}
     for shard in plan_shards(list(by_id)):
         commit_shard(store, fingerprint, shard, [by_id[name] for name in shard.ids])
+    stored = stored_shards(store, fingerprint)
     time = "2026-01-02T03:04:05+00:00"
     attempt = Attempt(
         id="1", began=time, updated=time, status="finished", device="cpu", num_gpus=0, seconds=1.0, kept_seconds=1.0
     )
-    empty = ClassFigures(name="", iou=None, accuracy=None, num_gt_pixels=0, num_pred_pixels=0)
+    figures = summary(
+        sum_counts([image.counts for image in images], NUM_CLASSES), [str(index) for index in range(NUM_CLASSES)]
+    )
     store.put_evaluation(
         EvaluationRecord(
             fingerprint=fingerprint,
             evaluation=spec,
             protocol_hash=protocol_hash(protocol),
             scoring_hash=scoring_hash(protocol),
-            figures={"num_images": len(images)},
-            classes=tuple(replace(empty, name=str(index)) for index in range(NUM_CLASSES)),
+            figures={name: value for name, value in figures.items() if name != "classes"},
+            classes=tuple(ClassFigures(**values) for values in figures["classes"]),
             num_shards=1,
             cost=cost_of([attempt]),
             finished=time,
             provenance={},
             seen=seen,
+            count_digests={name: counts_digest(columns) for name, columns in stored.items()} if named else None,
         )
     )
     return fingerprint
@@ -235,3 +242,20 @@ def test_missing_shard_is_noticed(store: Store, capsys: pytest.CaptureFixture[st
     assert compare(store, "aaa", "bbb") == 2
 
     assert "counts of 64 images are stored, not of 100" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["by digest", "by scores, as before there were digests"])
+def test_counts_of_two_runs_that_were_exchanged_are_refused(
+    store: Store, capsys: pytest.CaptureFixture[str], named: bool
+) -> None:
+    runs = [put(store, A, images_of(IDS, 0.5, 0), named=named), put(store, B, images_of(IDS, 0.6, 1), named=named)]
+    places = [f"evaluations/{run}/counts/00000.parquet" for run in runs]
+    first, second = (store.folder.read(place) for place in places)
+    assert compare(store, "aaa", "bbb") == 0
+    store.folder.write(places[0], second)
+    store.folder.write(places[1], first)
+
+    assert compare(store, "aaa", "bbb") == 2
+
+    words = "00000.parquet holds other counts than its record" if named else "the scores of its record are not those"
+    assert f"evaluation {runs[0][:12]}: {words}" in capsys.readouterr().err

@@ -314,3 +314,31 @@ def test_real_folder_opens_and_reads(name: str, num_pairs: int, num_classes: int
     assert (len(dataset), len(dataset.class_names)) == (num_pairs, num_classes)
     assert sample.image.shape[:2] == sample.label.shape
     assert set(np.unique(sample.label)) <= {*range(num_classes), IGNORE_INDEX}
+
+
+def test_one_pixel_of_a_label_changes_the_digest_though_no_size_does(root: Path) -> None:
+    before, size = open_folder(root, "train").digest, label_path(root, "a").stat().st_size
+    label = LABEL.copy()
+    label[0, 0] = 1
+    Image.fromarray(label).save(label_path(root, "a"))
+    assert label_path(root, "a").stat().st_size == size
+
+    after = open_folder(root, "train").digest
+    Image.fromarray(LABEL).save(label_path(root, "a"))
+
+    assert after != before
+    assert open_folder(root, "train").digest == before
+
+
+def test_digest_is_that_of_a_copy_elsewhere(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    copy = shutil.copytree(root, tmp_path_factory.mktemp("elsewhere") / "copy")
+
+    assert open_folder(copy, "train").digest == open_folder(root, "train").digest
+
+
+def test_digest_of_a_file_that_has_disappeared_names_it(root: Path) -> None:
+    dataset = open_folder(root, "train")
+    image_path(root, "b").unlink()
+
+    with pytest.raises(InputError, match=r"b\.png: cannot be read"):
+        _ = dataset.digest

@@ -19,6 +19,7 @@ from ovlab.datasets.original import FolderSplit
 from ovlab.datasets.prepare import prepare
 from ovlab.datasets.sample import IGNORE_INDEX, Sample, SegmentationDataset
 from ovlab.datasets.sharded import ShardedDataset, open_shards, stream
+from ovlab.datasets.shards import pack_shard
 from ovlab.specs.errors import InputError
 
 NUM_SAMPLES = 11
@@ -232,3 +233,16 @@ def test_open_shards_other_preparation_version_is_refused(local_uri: str, tmp_pa
 
     with pytest.raises(InputError, match="preparation version 99"):
         open_shards(local_uri)
+
+
+def test_sample_that_stands_in_place_of_another_is_refused(local_uri: str, tmp_path: Path) -> None:
+    dataset = open_shards(local_uri)
+    rows = [dataset.row(index) for index in range(4)]
+    mixed = [rows[0], rows[1]._replace(label=rows[2].label), *rows[2:]]
+    (tmp_path / "out" / "shards" / "00000.parquet").write_bytes(pack_shard(mixed))  # every checksum of a page holds
+
+    dataset = open_shards(local_uri)
+
+    assert dataset[0].id == "000000"
+    with pytest.raises(InputError, match="sample 000001: damaged"):
+        dataset[1]

@@ -342,3 +342,34 @@ def test_count_here_gives_the_images_in_the_order_of_the_work_one_at_a_time(tmp_
     ]
     assert [one.counts[0][0].id for one in counted] == [name for shard in work.shards for name in shard.ids]
     assert all(one.seconds > 0 for one in counted)
+
+
+def test_counts_that_were_exchanged_are_counted_again_shard_by_shard(
+    made: tuple[Store, list[EvaluationRecord]], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(str(made[0]), tmp_path / "store")
+    store, (first, second) = open_store(str(tmp_path / "store")), made[1]
+    places = [f"evaluations/{record.fingerprint}/counts/00001.parquet" for record in (first, second)]
+    contents = [store.folder.read(place) for place in places]
+    for place, content in zip(places, reversed(contents), strict=True):
+        store.folder.write(place, content)
+    heard = Heard()
+
+    after = ensure(store, observer=heard)
+
+    assert [(record.figures, record.count_digests) for record in after] == [
+        (record.figures, record.count_digests) for record in (first, second)
+    ]
+    assert heard.num_images == 4  # the one shard of two images, in both
+    assert [store.folder.read(place) for place in places] == contents
+    assert f"evaluation {first.fingerprint[:12]}: 00001.parquet holds other counts than its record" in caplog.text
+
+
+def test_counts_that_are_those_of_their_record_are_left_alone(
+    made: tuple[Store, list[EvaluationRecord]], tmp_path: Path
+) -> None:
+    shutil.copytree(str(made[0]), tmp_path / "store")
+    executor = MadeCounts()
+
+    assert ensure(open_store(str(tmp_path / "store")), no_network, executor=executor) == made[1]
+    assert executor.asked == []

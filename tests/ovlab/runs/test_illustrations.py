@@ -24,9 +24,10 @@ from ovlab.runs.work import EvaluationJob
 from ovlab.shapes.dataset import open_shapes
 from ovlab.specs.evaluation import whole
 from ovlab.specs.events import RunHeader
+from ovlab.specs.serialization import spec_to_json
 from ovlab.store.pairs import stored_tables
 from ovlab.store.pictures import KINDS, pictures_of, read_pictures
-from ovlab.store.record import EvaluationRecord
+from ovlab.store.record import DamagedError, EvaluationRecord
 from ovlab.store.store import Store, evaluation_folder, open_store
 
 NUM_IMAGES = 7
@@ -121,3 +122,36 @@ def test_damaged_index_is_drawn_again(
     store.folder.write(f"{evaluation_folder(record.fingerprint)}/pictures/index.json", b"{")
 
     assert keep_pictures(record, job, context, network, num_first=1, num_extremes=0) == first
+
+
+def test_damaged_picture_is_named_and_drawn_again(
+    record: EvaluationRecord, job: EvaluationJob, context: RunContext, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = keep_pictures(record, job, context, network, num_first=1, num_extremes=0)
+    name = first.files[2]
+    place = f"{evaluation_folder(record.fingerprint)}/pictures/{name}"
+    content = store.folder.read(place)
+    store.folder.write(place, content[:-1] + bytes([content[-1] ^ 1]))
+
+    assert keep_pictures(record, job, context, network, num_first=1, num_extremes=0) == first
+
+    assert store.folder.read(place) == content
+    assert f"{name}: damaged" in caplog.text
+
+
+def test_index_with_another_number_is_refused_and_one_of_before_there_were_seals_is_read(
+    record: EvaluationRecord, job: EvaluationJob, context: RunContext, store: Store
+) -> None:
+    first = keep_pictures(record, job, context, network, num_first=1, num_extremes=0)
+    place = f"{evaluation_folder(record.fingerprint)}/pictures/index.json"
+    sealed = store.folder.read(place)
+    store.folder.write(place, spec_to_json(first).encode())
+    assert pictures_of(store, record.fingerprint) == first
+    store.folder.write(place, sealed.replace(b'"width": 96', b'"width": 97'))
+
+    with pytest.raises(DamagedError, match=r"index\.json: damaged"):
+        pictures_of(store, record.fingerprint)
+
+    store.folder.write(place.replace(record.fingerprint, "f" * 64), sealed)
+    with pytest.raises(DamagedError, match=r"index\.json: damaged, it is the index of another evaluation"):
+        pictures_of(store, "f" * 64)

@@ -1,5 +1,6 @@
 """ovlab.store.counts: what is read back is what was written, to the bit, or it is refused."""
 
+import io
 import subprocess
 import sys
 
@@ -11,7 +12,7 @@ import pytest
 from image_tables import whole_numbers
 from ovlab.metrics.counting import BoundaryCounts, SparseCounts
 from ovlab.metrics.evaluation_counts import ImageCounts, sum_counts
-from ovlab.store.counts import concatenated, pack_counts, unpack_columns, unpack_counts
+from ovlab.store.counts import concatenated, counts_digest, pack_counts, unpack_columns, unpack_counts
 from ovlab.store.record import DamagedError
 
 NUM_CLASSES = 847
@@ -104,6 +105,7 @@ def test_reading_counts_imports_neither_pandas_nor_torch() -> None:
         "import sys\n"
         "import numpy as np\n"
         "from ovlab.store.count_shards import *\n"
+        "from ovlab.store.counts import unpack_counts\n"
         "from ovlab.metrics.counting import SparseCounts\n"
         "one = np.ones(1, np.uint16)\n"
         "content = pack_counts([ImageCounts('a', SparseCounts(one, one, np.ones(1, np.int64)))])\n"
@@ -112,3 +114,36 @@ def test_reading_counts_imports_neither_pandas_nor_torch() -> None:
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
 
     assert found.strip() == "a []"
+
+
+def test_digest_is_of_the_numbers_and_not_of_their_packing() -> None:
+    halves = [unpack_columns(pack_counts(part), place="x") for part in (WITH_BOUNDARY[:2], WITH_BOUNDARY[2:])]
+    whole = unpack_columns(pack_counts(WITH_BOUNDARY), place="x")
+
+    assert counts_digest(concatenated(halves)) == counts_digest(whole)
+    others = [
+        whole._replace(ids=("other", *whole.ids[1:])),
+        whole._replace(lengths=whole.lengths[::-1]),
+        whole._replace(count=whole.count + (np.arange(len(whole.count)) == 7)),
+        whole._replace(gt=whole.pred, pred=whole.gt),
+        whole._replace(boundary=None),
+    ]
+    assert len({counts_digest(one) for one in (whole, *others)}) == 6
+
+
+def test_file_of_another_packing_whose_numbers_were_changed_is_refused() -> None:
+    table = pq.read_table(pa.BufferReader(pack_counts(IMAGES)))
+    changed = table.set_column(0, "id", pa.array(["other", *table["id"].to_pylist()[1:]]))
+    buffer = io.BytesIO()
+    pq.write_table(changed, buffer)
+
+    with pytest.raises(DamagedError, match=r"^x: damaged \(its sha256 is not that of its counts\)"):
+        unpack_counts(buffer.getvalue(), place="x")
+
+
+def test_file_of_before_there_were_digests_is_read() -> None:
+    table = pq.read_table(pa.BufferReader(pack_counts(IMAGES))).replace_schema_metadata(None)
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, store_schema=False)
+
+    assert_equal(unpack_counts(buffer.getvalue(), place="x"), IMAGES)

@@ -23,7 +23,7 @@ from ovlab.specs.suite import SHAPES
 from ovlab.store.journal import RunLog, curve_of, journaled_runs, read_journal, status_of
 from ovlab.store.record import TrainingRecord
 from ovlab.store.store import Store, open_store
-from ovlab.sweeps.making import make_sweep
+from ovlab.sweeps.making import make_sweep, to_make
 from ovlab.sweeps.planner import make_plan
 from ovlab.sweeps.sweep import Plan
 from ovlab.tracking.provenance import Source
@@ -201,3 +201,19 @@ def test_executor_of_ones_own_is_asked_for_the_missing_runs_and_its_failures_are
     assert executor.asked == ["micro broken, seed 0", "micro full, seed 0", "micro zero, seed 0"]
     assert [failure.cause for failure in failures] == ["not today"] * 3
     assert status_of(logs(tmp_path)[SWEEP]).status == "FAILED"
+
+
+def test_run_whose_counts_are_damaged_is_made_again_and_no_other(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made / "store", tmp_path / "store")
+    store = open_store(str(tmp_path / "store"))
+    full = logs(tmp_path)["micro full, seed 0"].run
+    record = next(one for one in store.evaluations() if one.evaluation.subject == full)
+    assert all("broken" in run.name for run in to_make(planned(store), store))
+    place = f"evaluations/{record.fingerprint}/counts/00000.parquet"
+    store.folder.write(place, store.folder.read(place)[:-1])
+
+    assert [run.name for run in to_make(planned(store), store) if "broken" not in run.name] == ["micro full, seed 0"]
+    make(tmp_path, Here())
+
+    assert store.evaluation(record.fingerprint).figures == record.figures
+    assert all("broken" in run.name for run in to_make(planned(store), store))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -252,3 +253,27 @@ def test_run_folder_is_free_again_after_the_process_was_killed(tmp_path: Path) -
 
     with open_run_folder(tmp_path / "run", identity) as folder:
         assert folder.path == tmp_path / "run"
+
+
+def test_run_whose_weights_are_damaged_trains_them_again_from_its_last_checkpoint(
+    undisturbed: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = shutil.copytree(undisturbed, tmp_path / "run")
+    content = bytearray((run / "weights.safetensors").read_bytes())
+    content[-1] ^= 1
+    (run / "weights.safetensors").write_bytes(content)
+    steps: list[int] = []
+
+    result = tiny_run.tiny_train(run, on_step=[lambda step: steps.append(step.step)])
+
+    assert (result.status, steps) == ("finished", [7, 8])
+    assert (run / "weights.safetensors").read_bytes() == (undisturbed / "weights.safetensors").read_bytes()
+    assert "weights.safetensors: damaged" in caplog.text
+
+
+def test_run_whose_spec_is_no_text_is_refused_in_one_line(undisturbed: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(undisturbed, tmp_path / "run")
+    (run / "spec.json").write_bytes(b'{"training": "\xff"}')
+
+    with pytest.raises(InputError, match=r"spec\.json: not the spec\.json of a run"):
+        tiny_run.tiny_train(run)

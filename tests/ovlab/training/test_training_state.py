@@ -145,11 +145,22 @@ def test_load_of_a_damaged_file_takes_the_one_before_and_says_so(
     assert str(newest) in caplog.text
 
 
-def test_load_with_every_file_damaged_says_what_to_do(tmp_path: Path) -> None:
-    (tmp_path / "step-00000001.pt").write_bytes(b"nothing")
+def test_load_with_every_file_damaged_begins_from_the_start_and_says_so_in_one_line(
+    tmp_path: Path, state: TrainingState, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in (8, 9):
+        (tmp_path / f"step-{number:08d}.pt").write_bytes(b"nothing")
 
-    with pytest.raises(InputError, match=r"no checkpoint can be read\. Delete the folder"):
-        load_newest_state(tmp_path)
+    with caplog.at_level(logging.WARNING):
+        assert load_newest_state(tmp_path) is None
+    save_state(tmp_path, state)
+
+    (line,) = caplog.messages
+    assert "step-00000008.pt" in line
+    assert "step-00000009.pt" in line
+    assert line.endswith("the training begins from the start.")
+    # What is damaged is not taken for newer.
+    assert load_newest_state(tmp_path).step == 7
 
 
 def test_restore_into_another_model_names_the_first_weight_that_differs(state: TrainingState, optimizer: AdamW) -> None:
@@ -187,3 +198,18 @@ def test_frozen_digest_changes_with_frozen_weights_only(model: nn.Module) -> Non
     with torch.no_grad():
         model[2].bias[1] += 1
     assert frozen_digest(model) != before
+
+
+def test_state_of_before_there_was_a_seal_is_read_unless_a_checksum_does_not_hold(
+    tmp_path: Path, state: TrainingState, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = save_state(tmp_path, state)
+    older, trailer = path.read_bytes()[:-72], path.read_bytes()[-72:]
+    assert trailer.startswith(b"\nsha256 ")
+    path.write_bytes(older)
+    assert load_newest_state(tmp_path).step == 7
+
+    path.write_bytes(flip_a_bit_of_a_weight(older, state))
+
+    assert load_newest_state(tmp_path) is None
+    assert "the checksum of" in caplog.text
