@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import Protocol, Scoring, meaning_hash
-from ovlab.specs.limits import NO_LIMITS, Limits, limits_of
+from ovlab.specs.run_limits import NO_LIMITS, Limits, limits_of
 from ovlab.specs.scores import SCORES
 from ovlab.specs.suite import Suite
 from ovlab.specs.table import Column, Row, Table

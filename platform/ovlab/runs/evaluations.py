@@ -72,8 +72,8 @@ def require_same_data(job: EvaluationJob) -> None:
     )
     if found != spec:
         raise InputError(
-            f"evaluation {job.fingerprint[:12]}: the data of {job.dataset.name}, or the version of the program, are not "
-            f"those it was planned with ({spec.benchmark}, {spec.split}). Give those, or plan again."
+            f"evaluation {job.fingerprint[:12]}: the data of {job.dataset.name}, or the version of the program, are "
+            f"not those it was planned with ({spec.benchmark}, {spec.split}). Give those, or plan again."
         )
 
 
