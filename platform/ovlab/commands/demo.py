@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ovlab.commands import evaluate, predict, report, run
 from ovlab.commands.count_option import require_at_least_one
-from ovlab.specs.limits import Limits
+from ovlab.specs.run_limits import Limits
 from ovlab.specs.suite import SHAPES
 
 if TYPE_CHECKING:

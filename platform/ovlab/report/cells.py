@@ -12,8 +12,8 @@ from typing import Literal, NamedTuple
 from ovlab.methods.registry import subject_of
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import DenseClip, Protocol, Released, Scoring, Untrained, meaning_hash
-from ovlab.specs.limits import NO_LIMITS, Limits, limits_of
 from ovlab.specs.method import MethodConfig, Model
+from ovlab.specs.run_limits import NO_LIMITS, Limits, limits_of
 from ovlab.specs.scores import SCORES
 from ovlab.specs.suite import Suite
 from ovlab.specs.table import Column, Row, Table

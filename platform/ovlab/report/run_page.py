@@ -11,7 +11,7 @@ from ovlab.report.charts import Panel, curve_panel
 from ovlab.report.confusions import Confused, most_confused
 from ovlab.specs.errors import InputError
 from ovlab.specs.fields import leaves
-from ovlab.specs.limits import limits_text
+from ovlab.specs.run_limits import limits_text
 from ovlab.specs.scores import SCORES, Score
 from ovlab.store.journal import read_curve
 from ovlab.store.pairs import SHORT, stored_counts, tables

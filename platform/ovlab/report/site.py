@@ -16,7 +16,7 @@ from ovlab.report.cells import Records
 from ovlab.report.pages import copy_assets, write_page
 from ovlab.report.run_page import Place, RunPage, Sibling, anchor, page_name, run_page
 from ovlab.report.table_view import RowView, TableView
-from ovlab.specs.limits import limits_text
+from ovlab.specs.run_limits import limits_text
 from ovlab.store.pictures import Pictures, read_pictures
 from ovlab.store.record import Cost, EvaluationRecord, TrainingRecord
 from ovlab.store.store import Store

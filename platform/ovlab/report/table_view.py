@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 from ovlab.metrics.intervals import Interval
 from ovlab.report.claims import ClaimView
 from ovlab.report.marks import Mark
-from ovlab.specs.limits import NO_LIMITS, Limits
+from ovlab.specs.run_limits import NO_LIMITS, Limits
 
 # Of a row: which of its scores it shows.
 Origin = Literal["quoted", "measured"]

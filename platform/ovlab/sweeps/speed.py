@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from ovlab.runs.planned import Estimate
 from ovlab.specs.evaluation import EvaluationSpec
-from ovlab.specs.limits import limits_of
 from ovlab.specs.method import Model, method_name
+from ovlab.specs.run_limits import limits_of
 from ovlab.specs.training import TrainingSpec
 from ovlab.store.journal import read_curve
 from ovlab.store.record import Cost, EvaluationRecord, TrainingRecord

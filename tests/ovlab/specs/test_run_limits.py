@@ -1,11 +1,11 @@
-"""ovlab.specs.limits: what a run was limited to, in numbers and words."""
+"""ovlab.specs.run_limits: what a run was limited to, in numbers and words."""
 
 from dataclasses import replace
 
 import pytest
 
 from ovlab.specs.evaluation import EvaluationSpec, whole
-from ovlab.specs.limits import NO_LIMITS, Limits, limits_of, limits_text
+from ovlab.specs.run_limits import NO_LIMITS, Limits, limits_of, limits_text
 from ovlab.specs.suite import SHAPES
 from ovlab.specs.training import TrainingSpec
 
