@@ -41,12 +41,15 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 def execute(arguments: argparse.Namespace) -> int:
     words = parse_words(arguments.classes)
     from logoseg.token_grid import require_views
-    from ovlab.evaluation.prediction import predict_photograph, read_image, write_prediction
+    from ovlab.datasets.photograph import read_photograph
+    from ovlab.evaluation.prediction import predict_photograph, write_prediction
     from ovlab.runs.device import pick_device
     from ovlab.runs.subject import CLIP_ALONE, find_subject
     from ovlab.specs.evaluation import whole
 
-    image, device = read_image(arguments.photograph), pick_device(arguments.device)
+    if not arguments.photograph.exists():
+        raise InputError(f"{arguments.photograph}: no such file; give a photograph.")
+    image, device = read_photograph(arguments.photograph, "upright").pixels, pick_device(arguments.device)
     subject = find_subject(arguments.weights)
     protocol = whole(subject.config.clip.image_size if arguments.size is None else arguments.size)
     require_views(

@@ -6,9 +6,7 @@
 
 Opening compares names only; sizes and values are checked when a pair is read.
 
-Photographs become 8-bit RGB: grey is repeated, CMYK is converted by Pillow without a colour profile, an alpha channel
-is dropped. An EXIF orientation is applied only where the label has the size of the turned photograph and not that of
-the stored one; in doubt the label is taken to be drawn on the stored pixels, as most tools do.
+A photograph is turned as its EXIF orientation says only where the label has the size of the turned one (photograph.py).
 """
 
 import hashlib
@@ -20,12 +18,14 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, UInt8, UInt16
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from ovlab.datasets.catalog import named_labels
 from ovlab.datasets.class_list import ClassList, read_class_list
+from ovlab.datasets.label_map import read_index_map
 from ovlab.datasets.label_space import LabelSpace
 from ovlab.datasets.manifest import names_digest
+from ovlab.datasets.photograph import read_photograph
 from ovlab.datasets.sample import IGNORE_INDEX, Sample
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import SynonymRule
@@ -35,8 +35,6 @@ from ovlab.specs.wording import is_unicode
 _IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 _LABEL_SUFFIXES = (".png",)
 _LAYOUT = "<split>/images/<stem>.jpg and <split>/labels/<stem>.png beside classes.json"
-# EXIF orientations 5 to 8 turn by a quarter, so that width and height change places.
-_ORIENTATION_TAG, _FIRST_QUARTER_TURN = 0x0112, 5
 
 
 class _Pair(NamedTuple):
@@ -94,8 +92,20 @@ class FolderDataset:
     def __getitem__(self, index: int) -> Sample:
         """Read and check one pair. Raises InputError that names the file for anything that is wrong with it."""
         pair = self.pairs[index]
-        label = _train_ids(_read_label(pair.label), self.classes.ignore_index, len(self.class_names), pair.label)
-        return Sample(pair.label.stem, _read_image(pair.image, label.shape), label)
+        label = self.label(index)
+        photograph = read_photograph(pair.image, (label.shape[0], label.shape[1]))
+        if photograph.shape != label.shape:
+            height, width = photograph.shape
+            raise InputError(
+                f"{pair.image}: the photograph is {width} x {height} (width x height), its label "
+                f"{label.shape[1]} x {label.shape[0]}; they must be equal."
+            )
+        return Sample(pair.label.stem, photograph.pixels, label)
+
+    def label(self, index: int) -> UInt16[np.ndarray, "H W"]:
+        """The label of a pair without its photograph; errors as above."""
+        path = self.pairs[index].label
+        return _train_ids(read_index_map(path), self.classes.ignore_index, len(self.class_names), path)
 
 
 def open_folder(root: Path, split: str) -> FolderDataset:
@@ -145,57 +155,6 @@ def _refuse_unpaired(these: dict[str, Path], others: dict[str, Path], kind: str,
         partner = wanted.format(stem=alone[0])
         more = f" ({len(alone) - 1} more like it)" if len(alone) > 1 else ""
         raise InputError(f"{these[alone[0]]}: this {kind} has no partner; add {partner} or remove it{more}.")
-
-
-def _read_image(path: Path, label_shape: tuple[int, ...]) -> UInt8[np.ndarray, "H W 3"]:
-    try:
-        with Image.open(path) as image:
-            if image.mode[:1] in ("I", "F"):
-                raise InputError(f"{path}: photographs must have 8 bits a channel, this one is of mode {image.mode}.")
-            picture = _upright(image, label_shape)
-            if (picture.height, picture.width) != label_shape:
-                raise InputError(
-                    f"{path}: the photograph is {image.width} x {image.height} (width x height), its label "
-                    f"{label_shape[1]} x {label_shape[0]}; they must be equal."
-                )
-            return np.asarray(picture.convert("RGB"))
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow's answers to a broken file
-        raise InputError(f"{path}: {_reason(error)}; replace the file.") from None
-
-
-def _upright(image: Image.Image, label_shape: tuple[int, ...]) -> Image.Image:
-    quarter_turn = image.getexif().get(_ORIENTATION_TAG, 1) >= _FIRST_QUARTER_TURN
-    if quarter_turn and (image.width, image.height) == label_shape and image.width != image.height:
-        return ImageOps.exif_transpose(image)
-    return image
-
-
-def _read_label(path: Path) -> UInt8[np.ndarray, "H W"] | UInt16[np.ndarray, "H W"]:
-    """The stored indices, uint8 or uint16."""
-    try:
-        with Image.open(path) as image:
-            if image.format != "PNG":
-                raise InputError(f"{path}: the label is a {image.format} file; labels must be PNG.")
-            if len(image.getbands()) != 1:
-                raise InputError(
-                    f"{path}: the label has {len(image.getbands())} channels ({image.mode}); it must have one, which "
-                    "holds the class index of every pixel."
-                )
-            # Pillow stretches grey of 1, 2 and 4 bits to 0 .. 255, so its values are no longer indices.
-            if image.mode != "P" and image.tile[0][3] not in ("L", "I;16B"):
-                raise InputError(f"{path}: the label has fewer than 8 bits a pixel; save it with 8 or 16.")
-            indices = np.asarray(image)
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: {_reason(error)}; replace the file.") from None
-    return indices.astype(np.uint16) if indices.dtype != np.uint8 else indices
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, UnidentifiedImageError):
-        return "is not an image that can be read"
-    if isinstance(error, FileNotFoundError):
-        return "has disappeared since the folder was opened"
-    return f"cannot be decoded ({error})"
 
 
 def _train_ids(
