@@ -67,14 +67,16 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def parse_words(text: str) -> tuple[str, ...]:
-    """The words between the commas. Raises InputError for none, and for one that is there twice."""
+    """The words between the commas. Raises InputError for none, and for two that are one to CLIP."""
+    from ovlab.datasets.texts import alike
+
     words = tuple(word.strip() for word in text.split(",") if word.strip())
     if not words:
         raise InputError('--classes is empty; give words with commas, for example "road, car, tree".')
     broken = next((word for word in words if not is_unicode(word)), None)
     if broken:
         raise InputError(f"--classes: {broken!a} is not UTF-8; give the words in UTF-8.")
-    twice = next((word for word in words if words.count(word) > 1), None)
-    if twice:
-        raise InputError(f"--classes has {twice!r} twice; give every word once.")
+    if same := alike(words):
+        found = f"{same[0]!r} twice" if same[0] == same[1] else f"{same[0]!r} and {same[1]!r}, one text to CLIP"
+        raise InputError(f"--classes has {found}; give every word once.")
     return words

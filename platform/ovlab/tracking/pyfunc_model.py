@@ -46,9 +46,10 @@ class SegmentationModel(PythonModel):
         from logoseg.config import WholeImage
         from logoseg.inference import segment
         from ovlab.datasets.photograph import decode_photograph
+        from ovlab.datasets.texts import alike
 
-        if not classes or len(set(classes)) != len(classes):
-            raise ValueError(f"classes must be names, each once; got {classes!r}.")
+        if not classes or alike(classes):
+            raise ValueError(f"classes must be names, each once, whatever its capitals; got {classes!r}.")
         photograph = decode_photograph(_content(image), "image", "upright")
         pixels = torch.tensor(photograph.pixels).permute(2, 0, 1).float().div_(255)
         with torch.inference_mode():
