@@ -72,8 +72,9 @@ class ClassList:
 def read_class_list(path: Path) -> ClassList:
     """Read classes.json. Keys that it does not know are left alone, unless they look like one that it does.
 
-    Raises InputError for a file that is missing or no JSON, for words that are empty, no text, there twice or one to CLIP, for an
-    ignore index that no label can hold or that is a class, and for seen classes and a background that are no classes.
+    Raises InputError for a file that is missing or no JSON, for words that are empty, no text, there twice or one to
+    CLIP, for an ignore index that no label can hold or that is a class, and for seen classes and a background that are
+    no classes.
     """
     content = _parsed(path)
     said: dict[str, Any] = content if isinstance(content, dict) else {"classes": content}

@@ -22,7 +22,7 @@ IGNORE_8_BIT = 255
 def image_size(content: bytes, name: str) -> tuple[int, int]:
     """Height and width in pixels as the file's header says, without decoding it. Raises InputError that begins with
     `name` for a foreign file."""
-    with decoding(name, "photograph"):
+    with decoding(name, "picture"):
         width, height = Image.open(io.BytesIO(content)).size
     return height, width
 

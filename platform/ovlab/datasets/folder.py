@@ -17,21 +17,25 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, UInt8, UInt16
+from jaxtyping import Bool, Int64, UInt8, UInt16
 from PIL import Image
 
 from ovlab.datasets.catalog import named_labels
 from ovlab.datasets.class_list import ClassList, read_class_list
-from ovlab.datasets.label_map import read_index_map
+from ovlab.datasets.encoding import count_labels, image_size
+from ovlab.datasets.label_map import MISSING_LABEL, read_index_map
+from ovlab.datasets.label_pixels import LabelPixels, names_of
 from ovlab.datasets.label_space import LabelSpace
 from ovlab.datasets.manifest import names_digest
 from ovlab.datasets.photograph import read_photograph
+from ovlab.datasets.picture_file import file_bytes
 from ovlab.datasets.sample import IGNORE_INDEX, Sample
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import SynonymRule
 from ovlab.specs.fingerprint import fingerprint
-from ovlab.specs.wording import is_unicode
+from ovlab.specs.wording import is_unicode, percent
 
+CLASS_LIST = "classes.json"
 _IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 _LABEL_SUFFIXES = (".png",)
 _LAYOUT = "<split>/images/<stem>.jpg and <split>/labels/<stem>.png beside classes.json"
@@ -72,9 +76,37 @@ class FolderDataset:
             }
         )
 
-    @property
-    def sizes(self) -> None:
-        """A folder has no index: only reading a photograph tells its size."""
+    @cached_property
+    def sizes(self) -> tuple[int, ...] | None:
+        """From the headers of the labels; None where one has none, of which reading it says more."""
+        try:
+            shapes = [image_size(file_bytes(pair.label, MISSING_LABEL), str(pair.label)) for pair in self.pairs]
+        except InputError:
+            return None
+        return tuple(height * width for height, width in shapes)
+
+    def label_pixels(self) -> LabelPixels:
+        """Reads every label. Raises InputError as for one of them, and where ignored pixels were meant for a class."""
+        counts = np.zeros(IGNORE_INDEX + 1, dtype=np.int64)
+        for index in range(len(self)):
+            counts += count_labels(self.label(index))
+        return self.checked(counts)
+
+    def checked(self, counts: Int64[np.ndarray, "65536"]) -> LabelPixels:
+        """What label values count up to. Raises InputError where most ignored pixels seem meant for a class."""
+        found = LabelPixels(
+            class_names=self.class_names,
+            of_classes=tuple(counts[: len(self.class_names)].tolist()),
+            num_ignored=int(counts[IGNORE_INDEX]),
+        )
+        if self.classes.ignore_index is None and found.is_swallowed:
+            share, place = percent(found.ignored_share), self.pairs[0].label.parent
+            raise InputError(
+                f"{place}: {share} % of the pixels hold the largest value (255, or 65535 of 16 bits) and are ignored, "
+                f"while no pixel is {names_of(found.absent)}. Give each class its "
+                f'own index, or, if it is meant so, set "ignore_index" in {CLASS_LIST}.'
+            )
+        return found
 
     def label_space(self, synonyms: SynonymRule) -> LabelSpace:
         """What classes.json says; where that is names alone, and the folder is called like a benchmark, that one's."""
@@ -112,7 +144,7 @@ def open_folder(root: Path, split: str) -> FolderDataset:
     """Open a split. Raises InputError for a folder, split, class list or partner file that is missing."""
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; give one that holds {_LAYOUT}.")
-    classes = read_class_list(root / "classes.json")
+    classes = read_class_list(root / CLASS_LIST)
     if not (root / split / "images").is_dir():
         found = sorted(path.parent.name for path in root.glob("*/images") if path.is_dir())
         raise InputError(f"{root}: no split {split!r}; found: {', '.join(found) or 'none'}. Expected {_LAYOUT}.")

@@ -25,12 +25,12 @@ _UNKNOWN = IGNORE_INDEX - 1
 # Where the header of every PNG says how many bits a channel has.
 _BIT_DEPTH = 24
 
-_MISSING = "no such label; its photograph has no partner"
+MISSING_LABEL = "no such label; its photograph has no partner"
 
 
 def read_index_map(path: Path) -> UInt8[np.ndarray, "H W"] | UInt16[np.ndarray, "H W"]:
     """The indices in a grey or palette PNG. Raises InputError that names the file."""
-    return decode_index_map(file_bytes(path, _MISSING), path)
+    return decode_index_map(file_bytes(path, MISSING_LABEL), path)
 
 
 def decode_index_map(content: bytes, name: Path | str) -> UInt8[np.ndarray, "H W"] | UInt16[np.ndarray, "H W"]:
@@ -54,7 +54,7 @@ def read_8_bit_map(path: Path) -> UInt8[np.ndarray, "H W"]:
 
 def read_colour_map(path: Path) -> UInt8[np.ndarray, "H W 3"]:
     """The colours of an RGB PNG. Raises InputError that names the file."""
-    content = file_bytes(path, _MISSING)
+    content = file_bytes(path, MISSING_LABEL)
     pixels = _decode(content, path)
     if pixels.ndim != 3 or pixels.shape[2] != 3 or content[_BIT_DEPTH] != 8:
         raise InputError(f"{path}: this label must be an RGB PNG with 8 bits a channel; it is of another kind.")

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Integer, UInt16
 
 from ovlab.datasets.context_regions import MergedRegions, load_merged_regions, paint
-from ovlab.datasets.label_map import lookup_table, refuse_other_size, to_train_ids
+from ovlab.datasets.label_map import MISSING_LABEL, lookup_table, refuse_other_size, to_train_ids
 from ovlab.datasets.original import Listing, OriginalPair, OriginalSplit, find_file, find_folder, refuse_other_split
 from ovlab.datasets.photograph import read_photograph
 from ovlab.datasets.picture_file import file_bytes
@@ -157,7 +157,7 @@ def _check_names(path: Path, class_names: tuple[str, ...]) -> tuple[str, ...]:
 def _read_label_map(path: Path) -> Integer[np.ndarray, "H W"]:
     from scipy.io import loadmat
 
-    content = file_bytes(path, "no such label; its photograph has no partner")
+    content = file_bytes(path, MISSING_LABEL)
     try:
         label_map = loadmat(io.BytesIO(content))["LabelMap"]
     # A damaged file makes scipy raise nearly anything, from zlib.error to MemoryError.

@@ -21,8 +21,8 @@ def with_shared_names(table: Table, suite: Suite) -> Table:
         shared = of_shared_texts(prompt_names(entry, "first")[0] for entry in known.prompt_entries) if known else ()
         if shared:
             text = (
-                f"{len(shared)} classes share {len(set(shared))} first names (such as {shared[0]!r}), which are one text "
-                f"to CLIP: all but one of each name can never be found."
+                f"{len(shared)} classes share {len(set(shared))} first names (such as {shared[0]!r}), which are one "
+                f"text to CLIP: all but one of each name can never be found."
             )
             notes.append(Note(text=text, columns=(column.title,)))
     return replace(table, notes=(*table.notes, *notes))

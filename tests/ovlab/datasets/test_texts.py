@@ -21,7 +21,8 @@ FORMS = (
 
 def test_pieces_are_equal_exactly_where_the_tokens_of_open_clip_are() -> None:
     encode = open_clip.SimpleTokenizer().encode
-    named = {name for vocabulary in VOCABULARIES for entry in load_vocabulary(vocabulary).entries for name in synonyms(entry)}
+    entries = [entry for vocabulary in VOCABULARIES for entry in load_vocabulary(vocabulary).entries]
+    named = {name for entry in entries for name in synonyms(entry)}
     tokens = {text: encode(text) for text in FORMS}
 
     for one, other in combinations(FORMS, 2):
