@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ovlab.specs.errors import InputError
-from ovlab.specs.wording import is_unicode, percent
+from ovlab.specs.wording import percent
 
 _EPILOG = """\
 examples:
@@ -73,9 +73,6 @@ def parse_words(text: str) -> tuple[str, ...]:
     words = tuple(word.strip() for word in text.split(",") if word.strip())
     if not words:
         raise InputError('--classes is empty; give words with commas, for example "road, car, tree".')
-    broken = next((word for word in words if not is_unicode(word)), None)
-    if broken:
-        raise InputError(f"--classes: {broken!a} is not UTF-8; give the words in UTF-8.")
     if same := alike(words):
         found = f"{same[0]!r} twice" if same[0] == same[1] else f"{same[0]!r} and {same[1]!r}, one text to CLIP"
         raise InputError(f"--classes has {found}; give every word once.")

@@ -115,6 +115,8 @@ def _parsed(path: Path) -> object:
 def _words(path: Path, classes: object) -> tuple[tuple[str, ...], ...]:
     if not isinstance(classes, list) or not classes:
         raise InputError(f"{path}: no class names; write {_EXAMPLE}.")
+    if len(classes) >= IGNORE_INDEX:
+        raise InputError(f"{path}: {len(classes)} classes; a 16-bit label holds at most {IGNORE_INDEX - 1}.")
     entries = [entry if isinstance(entry, list) else [entry] for entry in classes]
     for index, entry in enumerate(entries):
         broken = next((word for word in entry if isinstance(word, str) and not is_unicode(word)), None)
@@ -130,8 +132,6 @@ def _words(path: Path, classes: object) -> tuple[tuple[str, ...], ...]:
         raise InputError(f"{path}: the class name {word!r} is there {most} times; keep one.")
     if same := alike(times):
         raise InputError(f"{path}: the class names {same[0]!r} and {same[1]!r} are one text to CLIP; keep one.")
-    if len(entries) >= IGNORE_INDEX:
-        raise InputError(f"{path}: {len(entries)} classes; a 16-bit label holds at most {IGNORE_INDEX - 1}.")
     return tuple(map(tuple, entries))
 
 

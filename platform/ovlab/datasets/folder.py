@@ -90,23 +90,27 @@ class FolderDataset:
         counts = np.zeros(IGNORE_INDEX + 1, dtype=np.int64)
         for index in range(len(self)):
             counts += count_labels(self.label(index))
-        return self.checked(counts)
+        found = self.pixels_of(counts)
+        self.refuse_swallowed(found)
+        return found
 
-    def checked(self, counts: Int64[np.ndarray, "65536"]) -> LabelPixels:
-        """What label values count up to. Raises InputError where most ignored pixels seem meant for a class."""
-        found = LabelPixels(
+    def pixels_of(self, counts: Int64[np.ndarray, "65536"]) -> LabelPixels:
+        """What the counts of label values mean."""
+        return LabelPixels(
             class_names=self.class_names,
             of_classes=tuple(counts[: len(self.class_names)].tolist()),
             num_ignored=int(counts[IGNORE_INDEX]),
         )
+
+    def refuse_swallowed(self, found: LabelPixels) -> None:
+        """Raises InputError where the ignored pixels seem meant for a class."""
         if self.classes.ignore_index is None and found.is_swallowed:
             share, place = percent(found.ignored_share), self.pairs[0].label.parent
             raise InputError(
                 f"{place}: {share} % of the pixels hold the largest value (255, or 65535 of 16 bits) and are ignored, "
-                f"while no pixel is {names_of(found.absent)}. Give each class its "
-                f'own index, or, if it is meant so, set "ignore_index" in {CLASS_LIST}.'
+                f"while no pixel is {names_of(found.absent)}. Give each class its own index, or, if meant so, set "
+                f'"ignore_index" in {CLASS_LIST}.'
             )
-        return found
 
     def label_space(self, synonyms: SynonymRule) -> LabelSpace:
         """What classes.json says; where that is names alone, and the folder is called like a benchmark, that one's."""
@@ -144,6 +148,8 @@ def open_folder(root: Path, split: str) -> FolderDataset:
     """Open a split. Raises InputError for a folder, split, class list or partner file that is missing."""
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; give one that holds {_LAYOUT}.")
+    if not is_unicode(str(root.resolve())):
+        raise InputError(f"{str(root.resolve())!a} is a folder name in another encoding; rename it in UTF-8.")
     classes = read_class_list(root / CLASS_LIST)
     if not (root / split / "images").is_dir():
         found = sorted(path.parent.name for path in root.glob("*/images") if path.is_dir())

@@ -133,24 +133,27 @@ def verify_folder(
     problems: list[Problem] = []
     parts, num_done = range(0, len(dataset), _PAIRS_A_TASK), 0
     progress(0, len(dataset))
-    for num_read, found, counts in run_tasks(_read_pairs, dataset, parts, num_workers=num_workers):
-        problems += found
+    for num_read, bad, counts in run_tasks(_read_pairs, dataset, parts, num_workers=num_workers):
+        problems += bad
         pixels += counts
         num_done += num_read
         progress(num_done, len(dataset))
     whole = "all can be read" if not problems else f"{len(problems)} of {len(dataset)} cannot be read"
+    found = dataset.pixels_of(pixels)
+    classes = Check(name="classes", passed=True, found=str(found))
     try:
-        meant = Check(name="classes", passed=True, found=str(dataset.checked(pixels)))
+        if not problems:  # of what is left of a split, little can be expected
+            dataset.refuse_swallowed(found)
     except InputError as error:
-        meant = Check(name="classes", passed=False, found=str(error))
+        classes = Check(name="classes", passed=False, found=str(error))
     return Verification(
         uri=str(root),
         name=dataset.name,
         split=split,
         num_samples=len(dataset),
         num_bad_samples=len(problems),
-        ignored_share=int(pixels[IGNORE_INDEX]) / max(1, int(pixels.sum())),
-        checks=(Check(name="photographs and labels", passed=not problems, found=whole), meant),
+        ignored_share=found.ignored_share or 0.0,
+        checks=(Check(name="photographs and labels", passed=not problems, found=whole), classes),
         problems=tuple(sorted(problems, key=lambda problem: problem.file)),
     )
 

@@ -52,7 +52,7 @@ def test_list_of_classes_that_never_occur_is_bounded() -> None:
 def test_masks_of_0_and_255_for_two_classes_are_refused(tmp_path: Path, labels: list[np.ndarray]) -> None:
     dataset = folder(tmp_path, ["background", "crack"], labels)
 
-    with pytest.raises(InputError, match=r"labels: [\d.]+ % of the pixels hold the largest value .* 'crack'\. Give each"):
+    with pytest.raises(InputError, match=r"labels: [\d.]+ % of the pixels hold the largest .* 'crack'\. Give"):
         dataset.label_pixels()
 
 
