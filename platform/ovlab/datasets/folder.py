@@ -175,6 +175,8 @@ def _by_stem(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
         if not is_unicode(path.name):
             raise InputError(f"{folder}: {path.name!a} is a file name in another encoding; rename it in UTF-8.")
         if path.suffix.lower() in suffixes:
+            if not path.is_file():  # a pipe would be waited for without end
+                raise InputError(f"{path}: no file, but a folder, a pipe, a device or a broken link; replace it.")
             other = found.setdefault(path.stem, path)
             if other is not path:
                 raise InputError(f"{path}: {other.name} has the same stem; keep one of the two.")

@@ -86,6 +86,7 @@ READ: dict[str, Callable[[], bytes]] = {
     "turned": lambda: photo("JPEG", exif=exif(SIX)),
     "orientation 0": lambda: photo("JPEG", exif=exif(struct.pack("<HIHH", 3, 1, 0, 0))),
 }
+NO_FILE: dict[str, Content] = {kind: kind for kind in ("pipe", "folder", "nowhere")}
 DAMAGED: dict[str, Content] = {
     "empty": lambda: b"",
     "page": lambda: b"<html>not found</html>",
@@ -94,9 +95,7 @@ DAMAGED: dict[str, Content] = {
     "cut": lambda: photo()[:-60],
     "bomb": bomb,
     "long text": lambda: photo(pnginfo=long_text()),
-    "pipe": "pipe",
-    "folder": "folder",
-    "nowhere": "nowhere",
+    **NO_FILE,
 }
 REFUSED: dict[str, Content] = {
     **DAMAGED,
@@ -280,7 +279,7 @@ def test_photograph_of_a_folder_is_refused(
     for split in ("train", "val"):
         put(folder / split / "images" / "0.png", REFUSED[kind])
 
-    require_refused_everywhere(folder, weights, capsys, verified=2 if kind == "nowhere" else 1)
+    require_refused_everywhere(folder, weights, capsys, verified=2 if kind in NO_FILE else 1)
 
 
 @pytest.mark.parametrize("kind", BAD_LABELS)
@@ -290,7 +289,7 @@ def test_label_of_a_folder_is_refused(
     for split in ("train", "val"):
         put(folder / split / "labels" / "0.png", BAD_LABELS[kind])
 
-    require_refused_everywhere(folder, weights, capsys, verified=2 if kind == "nowhere" else 1)
+    require_refused_everywhere(folder, weights, capsys, verified=2 if kind in NO_FILE else 1)
 
 
 @pytest.mark.parametrize("kind", BAD_LISTS)
