@@ -24,6 +24,7 @@ from ovlab.commands import (
     train,
 )
 from ovlab.specs.errors import InputError, WorkError
+from ovlab.specs.wording import is_unicode
 
 _EPILOG = """\
 examples:
@@ -72,8 +73,12 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     parsed = build_parser().parse_args(arguments)
     try:
+        broken = next((argument for argument in arguments if not is_unicode(argument)), None)
+        if broken is not None:
+            raise InputError(f"{broken!a} is not UTF-8; rename the file, or give the words, in UTF-8.")
         return parsed.execute(parsed)
     except (InputError, ModelError) as error:
         print(f"ovlab: {error}", file=sys.stderr)

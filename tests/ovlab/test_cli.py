@@ -79,6 +79,16 @@ def test_train_evaluate_predict_from_folder_to_overlay(
         assert overlay.height > 64  # the legend is below the photograph
 
 
+def test_train_names_the_classes_without_a_pixel(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    (folder / "classes.json").write_text(json.dumps({"classes": [*CLASSES, "boat"], "ignore_index": 255}))
+
+    assert main(train(folder, tmp_path / "run")) == 0
+
+    assert "photographs: no pixel of the training data is 'boat'" in caplog.text
+
+
 def test_train_that_diverges_in_its_last_update_is_work_that_failed(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -362,7 +372,8 @@ def test_train_on_a_damaged_folder_says_which_file_and_writes_nothing(
         (["predict", "photo.jpg", "--weights", "nowhere", "--classes", "road"], "photo.jpg: no such file"),
         (["predict", "photo.jpg", "--weights", "nowhere", "--classes", " , "], "--classes is empty"),
         (["predict", "photo.jpg", "--weights", "nowhere", "--classes", "a,b,a"], "'a' twice"),
-        (["predict", "photo.jpg", "--weights", "nowhere", "--classes", "a,caf\udce9"], r"'caf\udce9' is not UTF-8"),
+        (["predict", "photo.jpg", "--weights", "nowhere", "--classes", "a,caf\udce9"], r"'a,caf\udce9' is not UTF-8"),
+        (["predict", "caf\udce9.jpg", "--weights", "nowhere", "--classes", "a"], r"'caf\udce9.jpg' is not UTF-8"),
     ],
     ids=lambda value: " ".join(value[:1] + value[-1:]) if isinstance(value, list) else "",
 )

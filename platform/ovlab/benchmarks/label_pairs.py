@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Int64, UInt16
-from PIL import Image
 
+from ovlab.datasets.label_map import read_index_map
 from ovlab.metrics.counting import IGNORE_INDEX
 from ovlab.specs.errors import InputError
 
@@ -55,7 +55,7 @@ def stored_regions(folder: Path) -> list[Int64[np.ndarray, "H W"]]:
     paths = sorted(folder.glob("*.png"))
     if not paths:
         raise InputError(f"{folder}: no .png label maps there; give a folder that holds some.")
-    return [np.asarray(Image.open(path).convert("L")).astype(np.int64) for path in paths]
+    return [read_index_map(path).astype(np.int64) for path in paths]
 
 
 def _bent_grid(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ovlab.commands.method_option import add_method_files
 from ovlab.specs.errors import InputError
-from ovlab.specs.wording import is_unicode, percent
+from ovlab.specs.wording import percent
 
 _EPILOG = """\
 examples:
@@ -42,13 +42,16 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 def execute(arguments: argparse.Namespace) -> int:
     words = parse_words(arguments.classes)
     from logoseg.token_grid import require_views
-    from ovlab.evaluation.prediction import predict_photograph, read_image, write_prediction
+    from ovlab.datasets.photograph import read_photograph
+    from ovlab.evaluation.prediction import predict_photograph, write_prediction
     from ovlab.methods.registry import own_files
     from ovlab.runs.device import pick_device
     from ovlab.runs.subject import find_subject
     from ovlab.specs.evaluation import whole
 
-    image, device = read_image(arguments.photograph), pick_device(arguments.device)
+    if not arguments.photograph.exists():
+        raise InputError(f"{arguments.photograph}: no such file; give a photograph.")
+    image, device = read_photograph(arguments.photograph, "upright").pixels, pick_device(arguments.device)
     subject = find_subject(arguments.weights, method_files=own_files(arguments.method))
     protocol = whole(subject.config.clip.image_size if arguments.size is None else arguments.size)
     require_views(subject.config, protocol.inference)
@@ -64,14 +67,13 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def parse_words(text: str) -> tuple[str, ...]:
-    """The words between the commas. Raises InputError for none, and for one that is there twice."""
+    """The words between the commas. Raises InputError for none, and for two that are one to CLIP."""
+    from ovlab.datasets.texts import alike
+
     words = tuple(word.strip() for word in text.split(",") if word.strip())
     if not words:
         raise InputError('--classes is empty; give words with commas, for example "road, car, tree".')
-    broken = next((word for word in words if not is_unicode(word)), None)
-    if broken:
-        raise InputError(f"--classes: {broken!a} is not UTF-8; give the words in UTF-8.")
-    twice = next((word for word in words if words.count(word) > 1), None)
-    if twice:
-        raise InputError(f"--classes has {twice!r} twice; give every word once.")
+    if same := alike(words):
+        found = f"{same[0]!r} twice" if same[0] == same[1] else f"{same[0]!r} and {same[1]!r}, one text to CLIP"
+        raise InputError(f"--classes has {found}; give every word once.")
     return words

@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from ovlab.datasets.label_pixels import LabelPixels
 from ovlab.specs.scores import SCORES
 from ovlab.specs.wording import percent
 
@@ -21,6 +22,16 @@ def print_scores(results: list[dict[str, Any]]) -> None:
             table.add_row(name, *(percent(result[name], 2) if name in result else "" for result in results))
     table.add_row("images", *(str(result["num_images"]) for result in results))
     Console().print(table)
+    for result in results:
+        print(f"{Path(result['data']).name}: {_label_pixels(result)}")
+
+
+def _label_pixels(result: dict[str, Any]) -> LabelPixels:
+    return LabelPixels(
+        class_names=tuple(entry["name"] for entry in result["classes"]),
+        of_classes=tuple(entry["num_gt_pixels"] for entry in result["classes"]),
+        num_ignored=result["num_ignored_pixels"],
+    )
 
 
 def print_classes(result: dict[str, Any]) -> None:

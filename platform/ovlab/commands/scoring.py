@@ -66,7 +66,7 @@ def score(arguments: argparse.Namespace, names: Sequence[str], place: str) -> li
         with journaled(header, context) as inner:
             opener = {subject.fingerprint: subject.open_model}
             records = ensure_evaluations(jobs, opener, inner, executor_of(arguments))
-    return [_scores(record, arguments) for record in records]
+    return [_scores(record, one.images.sizes, arguments) for record, one in zip(records, jobs, strict=True)]
 
 
 def _protocol(arguments: argparse.Namespace, model: Model) -> Protocol:
@@ -80,13 +80,14 @@ def _protocol(arguments: argparse.Namespace, model: Model) -> Protocol:
     return with_boundary(protocol, arguments.boundary)
 
 
-def _scores(record: EvaluationRecord, arguments: argparse.Namespace) -> dict[str, Any]:
-    """With what they are of, as `ovlab.metrics.summary` gives them."""
+def _scores(record: EvaluationRecord, sizes: Sequence[int] | None, arguments: argparse.Namespace) -> dict[str, Any]:
+    """With what they are of, as `ovlab.metrics.summary` gives them; the images have `sizes` pixels."""
     return {
         "data": record.evaluation.benchmark,
         "split": arguments.split,
         "protocol": arguments.protocol,
         "protocol_hash": record.protocol_hash,
         **record.figures,
-        "classes": [asdict(entry) for entry in record.classes],
+        "num_ignored_pixels": None if sizes is None else sum(sizes) - int(record.figures["num_pixels"] or 0),
+        "classes": [{**asdict(entry), "in_ground_truth": entry.num_gt_pixels > 0} for entry in record.classes],
     }

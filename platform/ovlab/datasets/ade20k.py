@@ -83,7 +83,7 @@ class Ade20kFullSplit:
         folder = self.root / self.folders[sample_id]
         image_path = folder / f"{sample_id}.jpg"
         label_path = folder / f"{sample_id}_seg.png"
-        photograph = read_photograph(image_path)
+        photograph = read_photograph(image_path, "stored")
         colours = read_colour_map(label_path).astype(np.uint16)
         refuse_other_size(colours.shape, label_path, photograph.shape, image_path)
         label = to_train_ids(colours[..., 0] // 10 * 256 + colours[..., 1], self.table, label_path)

@@ -26,7 +26,9 @@ from typing import Any
 import numpy as np
 
 from ovlab.datasets.label_space import LabelSpace
+from ovlab.datasets.picture_file import file_bytes
 from ovlab.datasets.sample import IGNORE_INDEX
+from ovlab.datasets.texts import alike, pieces
 from ovlab.datasets.vocabulary import unknown_name
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import Collapse, SynonymRule
@@ -70,13 +72,14 @@ class ClassList:
 def read_class_list(path: Path) -> ClassList:
     """Read classes.json. Keys that it does not know are left alone, unless they look like one that it does.
 
-    Raises InputError for a file that is missing or no JSON, for words that are empty, no text or there twice, for an
-    ignore index that no label can hold or that is a class, and for seen classes and a background that are no classes.
+    Raises InputError for a file that is missing or no JSON, for words that are empty, no text, there twice or one to
+    CLIP, for an ignore index that no label can hold or that is a class, and for seen classes and a background that are
+    no classes.
     """
     content = _parsed(path)
     said: dict[str, Any] = content if isinstance(content, dict) else {"classes": content}
     for key in said.keys() - set(_KEYS):
-        meant = difflib.get_close_matches(str(key), _KEYS, n=1, cutoff=0.7)
+        meant = difflib.get_close_matches(str(key), _KEYS, n=1, cutoff=0.6)
         if meant:
             raise InputError(f"{path}: no key {key!r}. The nearest is {meant[0]!r}.")
     words = _words(path, said.get("classes"))
@@ -100,12 +103,9 @@ def read_class_list(path: Path) -> ClassList:
 
 
 def _parsed(path: Path) -> object:
+    content = file_bytes(path, f"no such file; write {_EXAMPLE}")
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))  # some editors begin a file with a byte order mark
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; write {_EXAMPLE}.") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from None
+        return json.loads(content.decode("utf-8-sig"))  # some editors begin a file with a byte order mark
     except RecursionError:
         raise InputError(f"{path}: brackets within brackets, too deep for a list of names; write {_EXAMPLE}.") from None
     except ValueError as error:  # no JSON, or no UTF-8
@@ -115,21 +115,23 @@ def _parsed(path: Path) -> object:
 def _words(path: Path, classes: object) -> tuple[tuple[str, ...], ...]:
     if not isinstance(classes, list) or not classes:
         raise InputError(f"{path}: no class names; write {_EXAMPLE}.")
+    if len(classes) >= IGNORE_INDEX:
+        raise InputError(f"{path}: {len(classes)} classes; a 16-bit label holds at most {IGNORE_INDEX - 1}.")
     entries = [entry if isinstance(entry, list) else [entry] for entry in classes]
     for index, entry in enumerate(entries):
-        if not entry or not all(isinstance(word, str) and word.strip() for word in entry):
+        broken = next((word for word in entry if isinstance(word, str) and not is_unicode(word)), None)
+        if broken is not None:
+            raise InputError(f"{path}: class {index} has half of a surrogate pair in it, {broken!a}; mend the name.")
+        if not entry or not all(isinstance(word, str) and pieces(word) for word in entry):
             raise InputError(
                 f"{path}: class {index} is {json.dumps(classes[index])}; every class needs a name, or a list of names."
             )
-        broken = next((word for word in entry if not is_unicode(word)), None)
-        if broken is not None:
-            raise InputError(f"{path}: class {index} has half of a surrogate pair in it, {broken!a}; mend the name.")
     times = Counter(word for entry in entries for word in entry)
     word, most = times.most_common(1)[0]
     if most > 1:
         raise InputError(f"{path}: the class name {word!r} is there {most} times; keep one.")
-    if len(entries) >= IGNORE_INDEX:
-        raise InputError(f"{path}: {len(entries)} classes; a 16-bit label holds at most {IGNORE_INDEX - 1}.")
+    if same := alike(times):
+        raise InputError(f"{path}: the class names {same[0]!r} and {same[1]!r} are one text to CLIP; keep one.")
     return tuple(map(tuple, entries))
 
 

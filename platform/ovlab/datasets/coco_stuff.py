@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from ovlab.datasets.label_map import lookup_table, read_index_map
+from ovlab.datasets.label_map import lookup_table, read_8_bit_map
 from ovlab.datasets.original import FolderSplit, OriginalSplit, find_folder, list_pairs, refuse_other_split
 from ovlab.datasets.vocabulary import load_raw_ids, load_vocabulary
 from ovlab.specs.errors import InputError
@@ -47,7 +47,7 @@ def open_coco_stuff(source: Path, split: str) -> OriginalSplit:
     for sample_id in listing.sample_ids[:_NUM_PROBED]:
         path = labels / f"{sample_id}.png"
         if path.is_file():
-            refuse_stuff_only(read_index_map(path), path)
+            refuse_stuff_only(read_8_bit_map(path), path)
     return FolderSplit(
         name="coco-stuff",
         split=split,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int32
+from jaxtyping import Int32, UInt8
 
 from ovlab.specs.errors import InputError
 from ovlab.specs.wording import first_names, thousands
@@ -79,30 +79,64 @@ def _outside(path: Path, data: dict[str, Any]) -> tuple[str, ...]:
 def paint(regions: tuple[Region, ...], shape: tuple[int, int], source: str) -> Int32[np.ndarray, "H W"]:
     """The category id of each pixel, 0 where no region is; a later region covers an earlier one.
 
-    Raises InputError that begins with `source` for a segmentation that cannot be decoded or has another size.
+    Raises InputError that begins with `source` for a segmentation that cannot be decoded, does not cover its image
+    exactly or has another size.
     """
-    from pycocotools import mask as coco_mask
-
     label = np.zeros(shape, dtype=np.int32)
     for category_id, segmentation in regions:
+        region = f"{source}: a region of category {category_id}"
         try:
-            painted = coco_mask.decode(_run_lengths(segmentation, shape))
+            painted = _mask(segmentation, shape, region)
+        except InputError:
+            raise
         # pycocotools raises a bare Exception for a form that it does not know.
         except Exception as error:
-            raise InputError(f"{source}: a region of category {category_id} cannot be decoded ({error}).") from None
-        if painted.shape != shape:
-            found, expected = (f"{width} x {height}" for height, width in (painted.shape, shape))
-            raise InputError(f"{source}: a region of category {category_id} is {found}, its image {expected}.")
+            raise InputError(f"{region} cannot be decoded ({error}).") from None
         label[painted.astype(bool)] = category_id
     return label
 
 
-def _run_lengths(segmentation: Any, shape: tuple[int, int]) -> Any:
-    """A segmentation as compressed run lengths, the one form that can be decoded."""
+def _mask(segmentation: Any, shape: tuple[int, int], region: str) -> UInt8[np.ndarray, "H W"]:
+    """A region as 0 and 1. pycocotools believes what it is given, and reads beyond the end of short run lengths."""
     from pycocotools import mask as coco_mask
 
     if isinstance(segmentation, list):
-        return coco_mask.merge(coco_mask.frPyObjects(segmentation, *shape))
-    if isinstance(segmentation["counts"], list):
-        return coco_mask.frPyObjects(segmentation, *segmentation["size"])
-    return segmentation
+        for corner in segmentation:
+            xy = np.asarray(corner, dtype=np.float64)
+            if not (np.abs(xy) <= 2 * max(shape)).all():
+                raise InputError(f"{region} has corners far outside of its image.")
+        encoded = coco_mask.merge(coco_mask.frPyObjects(segmentation, *shape))
+    else:
+        height, width = segmentation["size"]
+        if (height, width) != shape:
+            raise InputError(f"{region} is {width} x {height}, its image {shape[1]} x {shape[0]}.")
+        counts = segmentation["counts"]
+        runs = counts if isinstance(counts, list) else _run_lengths(counts)
+        if not all(type(run) is int and run >= 0 for run in runs) or sum(runs) != height * width:
+            raise InputError(f"{region} has run lengths that do not cover its image of {width} x {height} exactly.")
+        encoded = coco_mask.frPyObjects({"size": [height, width], "counts": runs}, height, width)
+    painted = coco_mask.decode(encoded)
+    if painted.max(initial=0) > 1 or int(coco_mask.area(encoded)) != np.count_nonzero(painted):
+        raise InputError(f"{region} is painted with another area than its run lengths have.")
+    return painted
+
+
+def _run_lengths(compressed: str) -> list[int]:
+    """The numbers in COCO's compressed run lengths: 5 bits a character from 48 on, the lowest first, 32 says that more
+    follow; from the fourth number on, each is told as its difference to the last but one."""
+    runs: list[int] = []
+    value = shift = 0
+    for code in compressed.encode("ascii"):
+        bits = code - 48
+        if not 0 <= bits < 64:
+            raise ValueError(f"character {chr(code)!r} in the run lengths")
+        value |= (bits & 31) << shift
+        shift += 5
+        if not bits & 32:
+            if bits & 16:
+                value -= 1 << shift
+            runs.append(value + runs[-2] if len(runs) > 2 else value)
+            value = shift = 0
+    if shift:
+        raise ValueError("the run lengths end within a number")
+    return runs

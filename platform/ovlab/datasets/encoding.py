@@ -8,37 +8,22 @@ import hashlib
 import io
 
 import numpy as np
-from jaxtyping import Int64, UInt8, UInt16
+from jaxtyping import Int64, UInt16
 from PIL import Image
 
+from ovlab.datasets.label_map import decode_index_map
+from ovlab.datasets.picture_file import decoding
 from ovlab.datasets.sample import IGNORE_INDEX
-from ovlab.specs.errors import InputError
-from ovlab.specs.wording import one_line
 
 MAX_CLASSES_8_BIT = 255
 IGNORE_8_BIT = 255
 
-# What Pillow raises on bytes that are no whole image: its own errors are all of these kinds.
-DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
-
-
-def decode_image(content: bytes, name: str) -> UInt8[np.ndarray, "H W 3"]:
-    """An RGB photograph from its file's bytes. Grey, palette and CMYK images are converted.
-
-    Raises InputError, starting with `name`, for a truncated or foreign file.
-    """
-    try:
-        return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
-    except DECODING_ERRORS as error:
-        raise InputError(f"{name}: the image cannot be decoded ({one_line(error)}). Fetch the file again.") from None
-
 
 def image_size(content: bytes, name: str) -> tuple[int, int]:
-    """Height and width in pixels as the file's header says, without decoding it. Raises InputError as above."""
-    try:
+    """Height and width in pixels as the file's header says, without decoding it. Raises InputError that begins with
+    `name` for a foreign file."""
+    with decoding(name, "picture"):
         width, height = Image.open(io.BytesIO(content)).size
-    except DECODING_ERRORS as error:
-        raise InputError(f"{name}: the image cannot be decoded ({one_line(error)}). Fetch the file again.") from None
     return height, width
 
 
@@ -53,16 +38,9 @@ def encode_label(label: UInt16[np.ndarray, "H W"], num_classes: int) -> bytes:
 
 
 def decode_label(content: bytes, name: str) -> UInt16[np.ndarray, "H W"]:
-    """The inverse of `encode_label`. Raises InputError, starting with `name`, for a damaged PNG."""
-    try:
-        pixels = np.asarray(Image.open(io.BytesIO(content)))
-    except DECODING_ERRORS as error:
-        raise InputError(f"{name}: the label cannot be decoded ({one_line(error)}). Prepare the data again.") from None
-    if pixels.dtype == np.uint8 and pixels.ndim == 2:
-        return _TO_16_BIT[pixels]
-    if pixels.dtype == np.uint16 and pixels.ndim == 2:
-        return pixels
-    raise InputError(f"{name}: the label is {pixels.dtype} with {pixels.ndim} axes, not an 8-bit or 16-bit map.")
+    """The inverse of `encode_label`. Raises InputError, beginning with `name`, for a PNG that holds something else."""
+    pixels = decode_index_map(content, name)
+    return _TO_16_BIT[pixels] if pixels.dtype == np.uint8 else pixels
 
 
 def count_labels(label: UInt16[np.ndarray, "H W"]) -> Int64[np.ndarray, "65536"]:

@@ -6,9 +6,7 @@
 
 Opening compares names only; sizes and values are checked when a pair is read. Its identity follows from the bytes.
 
-Photographs become 8-bit RGB: grey is repeated, CMYK is converted by Pillow without a colour profile, an alpha channel
-is dropped. An EXIF orientation is applied only where the label has the size of the turned photograph and not that of
-the stored one; in doubt the label is taken to be drawn on the stored pixels, as most tools do.
+A photograph is turned as its EXIF orientation says only where the label has the size of the turned one (photograph.py).
 """
 
 from collections.abc import Sequence
@@ -18,25 +16,29 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, UInt8, UInt16
-from PIL import Image, ImageOps, UnidentifiedImageError
+from jaxtyping import Bool, Int64, UInt8, UInt16
+from PIL import Image
 
 from ovlab.datasets.catalog import named_labels
 from ovlab.datasets.class_list import ClassList, read_class_list
+from ovlab.datasets.encoding import count_labels, image_size
+from ovlab.datasets.label_map import MISSING_LABEL, read_index_map
+from ovlab.datasets.label_pixels import LabelPixels, names_of
 from ovlab.datasets.label_space import LabelSpace
 from ovlab.datasets.manifest import names_digest
+from ovlab.datasets.photograph import read_photograph
+from ovlab.datasets.picture_file import file_bytes
 from ovlab.datasets.sample import IGNORE_INDEX, Sample
 from ovlab.files.content_digests import content_digests
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import SynonymRule
 from ovlab.specs.fingerprint import fingerprint
-from ovlab.specs.wording import is_unicode
+from ovlab.specs.wording import is_unicode, percent
 
+CLASS_LIST = "classes.json"
 _IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 _LABEL_SUFFIXES = (".png",)
 _LAYOUT = "<split>/images/<stem>.jpg and <split>/labels/<stem>.png beside classes.json"
-# EXIF orientations 5 to 8 turn by a quarter, so that width and height change places.
-_ORIENTATION_TAG, _FIRST_QUARTER_TURN = 0x0112, 5
 
 
 class _Pair(NamedTuple):
@@ -77,9 +79,41 @@ class FolderDataset:
             }
         )
 
-    @property
-    def sizes(self) -> None:
-        """A folder has no index: only reading a photograph tells its size."""
+    @cached_property
+    def sizes(self) -> tuple[int, ...] | None:
+        """From the headers of the labels; None where one has none, of which reading it says more."""
+        try:
+            shapes = [image_size(file_bytes(pair.label, MISSING_LABEL), str(pair.label)) for pair in self.pairs]
+        except InputError:
+            return None
+        return tuple(height * width for height, width in shapes)
+
+    def label_pixels(self) -> LabelPixels:
+        """Reads every label. Raises InputError as for one of them, and where ignored pixels were meant for a class."""
+        counts = np.zeros(IGNORE_INDEX + 1, dtype=np.int64)
+        for index in range(len(self)):
+            counts += count_labels(self.label(index))
+        found = self.pixels_of(counts)
+        self.refuse_swallowed(found)
+        return found
+
+    def pixels_of(self, counts: Int64[np.ndarray, "65536"]) -> LabelPixels:
+        """What the counts of label values mean."""
+        return LabelPixels(
+            class_names=self.class_names,
+            of_classes=tuple(counts[: len(self.class_names)].tolist()),
+            num_ignored=int(counts[IGNORE_INDEX]),
+        )
+
+    def refuse_swallowed(self, found: LabelPixels) -> None:
+        """Raises InputError where the ignored pixels seem meant for a class."""
+        if self.classes.ignore_index is None and found.is_swallowed:
+            share, place = percent(found.ignored_share), self.pairs[0].label.parent
+            raise InputError(
+                f"{place}: {share} % of the pixels hold the largest value (255, or 65535 of 16 bits) and are ignored, "
+                f"while no pixel is {names_of(found.absent)}. Give each class its own index, or, if meant so, set "
+                f'"ignore_index" in {CLASS_LIST}.'
+            )
 
     def label_space(self, synonyms: SynonymRule) -> LabelSpace:
         """What classes.json says; where that is names alone, and the folder is called like a benchmark, that one's."""
@@ -97,15 +131,29 @@ class FolderDataset:
     def __getitem__(self, index: int) -> Sample:
         """Read and check one pair. Raises InputError that names the file for anything that is wrong with it."""
         pair = self.pairs[index]
-        label = _train_ids(_read_label(pair.label), self.classes.ignore_index, len(self.class_names), pair.label)
-        return Sample(pair.label.stem, _read_image(pair.image, label.shape), label)
+        label = self.label(index)
+        photograph = read_photograph(pair.image, (label.shape[0], label.shape[1]))
+        if photograph.shape != label.shape:
+            height, width = photograph.shape
+            raise InputError(
+                f"{pair.image}: the photograph is {width} x {height} (width x height), its label "
+                f"{label.shape[1]} x {label.shape[0]}; they must be equal."
+            )
+        return Sample(pair.label.stem, photograph.pixels, label)
+
+    def label(self, index: int) -> UInt16[np.ndarray, "H W"]:
+        """The label of a pair without its photograph; errors as above."""
+        path = self.pairs[index].label
+        return _train_ids(read_index_map(path), self.classes.ignore_index, len(self.class_names), path)
 
 
 def open_folder(root: Path, split: str) -> FolderDataset:
     """Open a split. Raises InputError for a folder, split, class list or partner file that is missing."""
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; give one that holds {_LAYOUT}.")
-    classes = read_class_list(root / "classes.json")
+    if not is_unicode(str(root.resolve())):
+        raise InputError(f"{str(root.resolve())!a} is a folder name in another encoding; rename it in UTF-8.")
+    classes = read_class_list(root / CLASS_LIST)
     if not (root / split / "images").is_dir():
         found = sorted(path.parent.name for path in root.glob("*/images") if path.is_dir())
         raise InputError(f"{root}: no split {split!r}; found: {', '.join(found) or 'none'}. Expected {_LAYOUT}.")
@@ -130,6 +178,8 @@ def _by_stem(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
         if not is_unicode(path.name):
             raise InputError(f"{folder}: {path.name!a} is a file name in another encoding; rename it in UTF-8.")
         if path.suffix.lower() in suffixes:
+            if not path.is_file():  # a pipe would be waited for without end
+                raise InputError(f"{path}: no file, but a folder, a pipe, a device or a broken link; replace it.")
             other = found.setdefault(path.stem, path)
             if other is not path:
                 raise InputError(f"{path}: {other.name} has the same stem; keep one of the two.")
@@ -148,57 +198,6 @@ def _refuse_unpaired(these: dict[str, Path], others: dict[str, Path], kind: str,
         partner = wanted.format(stem=alone[0])
         more = f" ({len(alone) - 1} more like it)" if len(alone) > 1 else ""
         raise InputError(f"{these[alone[0]]}: this {kind} has no partner; add {partner} or remove it{more}.")
-
-
-def _read_image(path: Path, label_shape: tuple[int, ...]) -> UInt8[np.ndarray, "H W 3"]:
-    try:
-        with Image.open(path) as image:
-            if image.mode[:1] in ("I", "F"):
-                raise InputError(f"{path}: photographs must have 8 bits a channel, this one is of mode {image.mode}.")
-            picture = _upright(image, label_shape)
-            if (picture.height, picture.width) != label_shape:
-                raise InputError(
-                    f"{path}: the photograph is {image.width} x {image.height} (width x height), its label "
-                    f"{label_shape[1]} x {label_shape[0]}; they must be equal."
-                )
-            return np.asarray(picture.convert("RGB"))
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow's answers to a broken file
-        raise InputError(f"{path}: {_reason(error)}; replace the file.") from None
-
-
-def _upright(image: Image.Image, label_shape: tuple[int, ...]) -> Image.Image:
-    quarter_turn = image.getexif().get(_ORIENTATION_TAG, 1) >= _FIRST_QUARTER_TURN
-    if quarter_turn and (image.width, image.height) == label_shape and image.width != image.height:
-        return ImageOps.exif_transpose(image)
-    return image
-
-
-def _read_label(path: Path) -> UInt8[np.ndarray, "H W"] | UInt16[np.ndarray, "H W"]:
-    """The stored indices, uint8 or uint16."""
-    try:
-        with Image.open(path) as image:
-            if image.format != "PNG":
-                raise InputError(f"{path}: the label is a {image.format} file; labels must be PNG.")
-            if len(image.getbands()) != 1:
-                raise InputError(
-                    f"{path}: the label has {len(image.getbands())} channels ({image.mode}); it must have one, which "
-                    "holds the class index of every pixel."
-                )
-            # Pillow stretches grey of 1, 2 and 4 bits to 0 .. 255, so its values are no longer indices.
-            if image.mode != "P" and image.tile[0][3] not in ("L", "I;16B"):
-                raise InputError(f"{path}: the label has fewer than 8 bits a pixel; save it with 8 or 16.")
-            indices = np.asarray(image)
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: {_reason(error)}; replace the file.") from None
-    return indices.astype(np.uint16) if indices.dtype != np.uint8 else indices
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, UnidentifiedImageError):
-        return "is not an image that can be read"
-    if isinstance(error, FileNotFoundError):
-        return "has disappeared since the folder was opened"
-    return f"cannot be decoded ({error})"
 
 
 def _train_ids(

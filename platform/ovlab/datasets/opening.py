@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from ovlab.datasets.catalog import DATASETS
-from ovlab.datasets.folder import open_folder
+from ovlab.datasets.folder import CLASS_LIST, open_folder
+from ovlab.datasets.manifest import MANIFEST
 from ovlab.datasets.sample import SegmentationDataset
 from ovlab.datasets.sharded import open_shards
 from ovlab.shapes.dataset import open_shapes
@@ -21,9 +22,14 @@ def open_dataset(name: str, split: str, *, num_samples: int | None = None) -> Se
         raise InputError(
             f"{name} must be prepared first: `ovlab data prepare {name} --source DIR --out URI`; give URI."
         )
-    if "://" in name or (Path(name) / "manifest.json").is_file():
+    if "://" in name or (Path(name) / MANIFEST).is_file():
         dataset = open_shards(name)
         if dataset.split != split:
             raise InputError(f"{name}: holds the split {dataset.split!r}, not {split!r}.")
         return dataset
     return open_folder(Path(name), split)
+
+
+def is_own_folder(place: str) -> bool:
+    """Whether a folder of one's own lies there, and no prepared shards."""
+    return "://" not in place and (Path(place) / CLASS_LIST).exists() and not (Path(place) / MANIFEST).is_file()

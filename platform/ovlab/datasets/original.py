@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import UInt8, UInt16
 
-from ovlab.datasets.label_map import read_index_map, refuse_other_size, to_train_ids
+from ovlab.datasets.label_map import read_8_bit_map, refuse_other_size, to_train_ids
 from ovlab.datasets.photograph import read_photograph
 from ovlab.specs.errors import InputError
 from ovlab.specs.wording import first_names, is_unicode, thousands
@@ -90,8 +90,8 @@ class FolderSplit:
     def read(self, sample_id: str) -> OriginalPair:
         image_path = self.image_folder / f"{sample_id}.jpg"
         label_path = self.label_folder / f"{sample_id}.png"
-        photograph = read_photograph(image_path)
-        raw = read_index_map(label_path)
+        photograph = read_photograph(image_path, "stored")
+        raw = read_8_bit_map(label_path)
         self.check(raw, label_path)
         refuse_other_size(raw.shape, label_path, photograph.shape, image_path)
         return OriginalPair(sample_id, photograph.data, to_train_ids(raw, self.table, label_path))

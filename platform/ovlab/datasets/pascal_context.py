@@ -12,9 +12,10 @@ import numpy as np
 from jaxtyping import Integer, UInt16
 
 from ovlab.datasets.context_regions import MergedRegions, load_merged_regions, paint
-from ovlab.datasets.label_map import lookup_table, refuse_other_size, to_train_ids
+from ovlab.datasets.label_map import MISSING_LABEL, lookup_table, refuse_other_size, to_train_ids
 from ovlab.datasets.original import Listing, OriginalPair, OriginalSplit, find_file, find_folder, refuse_other_split
 from ovlab.datasets.photograph import read_photograph
+from ovlab.datasets.picture_file import file_bytes
 from ovlab.datasets.vocabulary import load_raw_ids, load_vocabulary
 from ovlab.specs.errors import InputError
 
@@ -49,7 +50,7 @@ class Context59Split:
         if not regions:
             raise InputError(f"{source}: no region is annotated.")
         image_path = self.image_folder / f"{sample_id}.jpg"
-        photograph = read_photograph(image_path)
+        photograph = read_photograph(image_path, "stored")
         refuse_other_size(shape, source, photograph.shape, image_path)
         label = to_train_ids(paint(regions, shape, source), self.table, source)
         return OriginalPair(sample_id, photograph.data, label)
@@ -97,7 +98,7 @@ class Context459Split:
         """The train id is the label - 1. A 0 is refused: the map is unsigned, so that 0 - 1 is a large number."""
         image_path = self.image_folder / f"{sample_id}.jpg"
         label_path = self.label_folder / f"{sample_id}.mat"
-        photograph = read_photograph(image_path)
+        photograph = read_photograph(image_path, "stored")
         raw = _read_label_map(label_path)
         refuse_other_size(raw.shape, label_path, photograph.shape, image_path)
         lowest, highest, last = int(raw.min()), int(raw.max()), len(self.class_names)
@@ -156,10 +157,9 @@ def _check_names(path: Path, class_names: tuple[str, ...]) -> tuple[str, ...]:
 def _read_label_map(path: Path) -> Integer[np.ndarray, "H W"]:
     from scipy.io import loadmat
 
+    content = file_bytes(path, MISSING_LABEL)
     try:
-        label_map = loadmat(io.BytesIO(path.read_bytes()))["LabelMap"]
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such label; its photograph has no partner.") from None
+        label_map = loadmat(io.BytesIO(content))["LabelMap"]
     # A damaged file makes scipy raise nearly anything, from zlib.error to MemoryError.
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())

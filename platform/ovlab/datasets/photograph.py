@@ -1,5 +1,16 @@
 """Photographs: read whole and checked, and made smaller where the protocol asks for it.
 
+Every photograph is read here: those of folders, of original downloads, of prepared shards, and those of `predict`. They
+become 8-bit RGB: grey is repeated, a palette looked up, CMYK converted by Pillow without a colour profile, an alpha
+channel dropped; of 16 bits of colour the higher 8 are taken, and grey of more than 8 bits, of which Pillow makes white,
+is refused.
+
+Which way up is the one thing that differs. The loaders of the field (detectron2's read_image, OpenCV under
+MMSegmentation) turn a photograph as its EXIF orientation says and never its label, which pairs the two wrongly wherever
+the tag is not 1. Here a published data set, original or prepared, is read as stored, since its labels are drawn on
+the stored pixels; a folder of one's own as its labels are; and `predict`, which has no label, as every viewer shows it.
+A TIFF comes from Pillow turned already.
+
 A-847 is scored at a short side of at most 512. The published preparation (MaskFormer) resizes with OpenCV, whose two
 rules are restated here, because Pillow's own samplers differ from both: its bilinear widens its kernel when it
 shrinks, and its nearest picks the pixel half a step further on.
@@ -8,20 +19,37 @@ shrinks, and its nearest picks the pixel half a step further on.
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float32, Int64, Shaped, UInt8
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from ovlab.datasets.picture_file import decoding, file_bytes
 from ovlab.specs.errors import InputError
 
 # What Pillow writes when it is not told otherwise; the published preparation does not tell it.
 JPEG_QUALITY = 75
 
+# As stored; as the EXIF orientation says; or as a label of that height and width: turned where only the turned
+# photograph has its size, and in doubt not, as most tools draw labels on the stored pixels.
+Orientation = Literal["stored", "upright"] | tuple[int, int]
+
+_ORIENTATION_TAG = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Photograph:
-    """The bytes of an image file, and the image they are known to decode to."""
+    """The bytes of an image file, and the RGB image that they are read as."""
 
     data: bytes
     image: Image.Image
@@ -33,28 +61,39 @@ class Photograph:
 
     @property
     def pixels(self) -> UInt8[np.ndarray, "H W 3"]:
-        """The colours, also of a grey photograph."""
-        return np.asarray(self.image.convert("RGB"))
+        return np.asarray(self.image)
 
 
-def read_photograph(path: Path) -> Photograph:
-    """The bytes of an image file, decoded to the last pixel. Raises InputError that names the file.
+def read_photograph(path: Path, orientation: Orientation) -> Photograph:
+    """The photograph in a file, decoded to the last pixel. Raises InputError that names the file."""
+    return decode_photograph(file_bytes(path, "no such photograph; its label has no partner"), path, orientation)
 
-    EXIF orientation is not applied: the label maps are drawn on the stored pixels.
-    """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such photograph; its label has no partner.") from None
-    except OSError as error:
-        raise InputError(f"{path}: the photograph cannot be read ({error.strerror}).") from None
-    try:
+
+def decode_photograph(data: bytes, name: Path | str, orientation: Orientation) -> Photograph:
+    """The photograph in the bytes of a file, decoded to the last pixel. Raises InputError that begins with `name`."""
+    with decoding(name, "photograph"):
         image = Image.open(io.BytesIO(data))
         image.load()
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        reason = "not an image" if isinstance(error, UnidentifiedImageError) else error
-        raise InputError(f"{path}: the photograph cannot be decoded ({reason}).") from None
-    return Photograph(data, image)
+    if image.mode[:1] in ("I", "F"):
+        raise InputError(
+            f"{name}: photographs must have 8 bits a channel, this one is of mode {image.mode}; save it with 8."
+        )
+    upright = _oriented(image, name, orientation)
+    with decoding(name, "photograph"):
+        return Photograph(data, upright if upright.mode == "RGB" else upright.convert("RGB"))
+
+
+def _oriented(image: Image.Image, name: Path | str, orientation: Orientation) -> Image.Image:
+    if orientation in ("stored", (image.height, image.width)):
+        return image
+    with decoding(name, "EXIF data"):
+        tag = image.getexif().get(_ORIENTATION_TAG, 1)
+    if not isinstance(tag, int):
+        raise InputError(f"{name}: its EXIF orientation is {tag!r:.40}, no number; save the file without it.")
+    if tag not in _TURNS:
+        return image
+    turned = image.transpose(_TURNS[tag])
+    return turned if orientation in ("upright", (turned.height, turned.width)) else image
 
 
 def encode_jpeg(pixels: UInt8[np.ndarray, "H W 3"]) -> bytes:

@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, UInt8, UInt16
 
+from ovlab.datasets.label_pixels import LabelPixels
 from ovlab.datasets.label_space import LabelSpace
 from ovlab.specs.evaluation import SynonymRule
 
@@ -55,6 +56,13 @@ class SegmentationDataset(Protocol):
 
     @property
     def sizes(self) -> Sequence[int] | None: ...
+
+    def label_pixels(self) -> LabelPixels | None:
+        """How many pixels each class has; None where that would take painting or reading every photograph.
+
+        Raises InputError for a label that cannot be read, and for labels that cannot be meant so.
+        """
+        ...
 
     def label_space(self, synonyms: SynonymRule) -> LabelSpace:
         """What a model is asked for, with the names of a class chosen by the rule, and what the labels mean."""

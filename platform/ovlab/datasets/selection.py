@@ -48,6 +48,9 @@ class Selection:
         sizes = self.dataset.sizes
         return None if sizes is None else [sizes[index] for index in self.indices]
 
+    def label_pixels(self) -> None:
+        """Only of a whole split is it to be expected that its classes occur."""
+
     def label_space(self, synonyms: SynonymRule) -> LabelSpace:
         return self.dataset.label_space(synonyms)
 

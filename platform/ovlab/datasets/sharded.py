@@ -16,6 +16,7 @@ from jaxtyping import Bool
 
 from ovlab.datasets.catalog import named_labels
 from ovlab.datasets.encoding import sample_digest
+from ovlab.datasets.label_pixels import LabelPixels
 from ovlab.datasets.label_space import LabelSpace
 from ovlab.datasets.manifest import IndexEntry, Manifest, load_index, load_manifest, names_digest
 from ovlab.datasets.sample import Sample
@@ -78,6 +79,14 @@ class ShardedDataset:
     @property
     def sizes(self) -> Sequence[int]:
         return [entry.height * entry.width for entry in self.index]
+
+    def label_pixels(self) -> LabelPixels:
+        """As the manifest has them."""
+        return LabelPixels(
+            class_names=self.class_names,
+            of_classes=self.manifest.class_pixels,
+            num_ignored=self.manifest.num_ignored_pixels,
+        )
 
     def label_space(self, synonyms: SynonymRule) -> LabelSpace:
         """That of the benchmark of its name, or its class names."""

@@ -15,7 +15,8 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ovlab.datasets.encoding import decode_image, decode_label
+from ovlab.datasets.encoding import decode_label
+from ovlab.datasets.photograph import decode_photograph
 from ovlab.datasets.sample import Sample
 from ovlab.files.columns import binary_column, int32_column, string_column
 from ovlab.specs.errors import InputError
@@ -43,7 +44,8 @@ class Row(NamedTuple):
 
     def decode(self) -> Sample:
         """The sample itself. Raises InputError naming it when image and label are not of one size."""
-        image, label = decode_image(self.image, self.id), decode_label(self.label, self.id)
+        image = decode_photograph(self.image, self.id, "stored").pixels
+        label = decode_label(self.label, self.id)
         if image.shape[:2] != label.shape:
             raise InputError(f"{self.id}: the image is {image.shape[:2]}, its label {label.shape}; they must be equal.")
         return Sample(id=self.id, image=image, label=label)

@@ -1,12 +1,14 @@
-"""`ovlab data verify`: read every byte of a prepared split once, and hold it against all that is known about it."""
+"""`ovlab data verify`: read every byte of a split once, and hold it against all that is known about it."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int64, UInt16
 
 from ovlab.datasets.encoding import count_labels
+from ovlab.datasets.folder import FolderDataset, open_folder
 from ovlab.datasets.integrity import Problem, check_shard, manifest_problems
 from ovlab.datasets.manifest import BAD_SAMPLES
 from ovlab.datasets.oracle import constant_differences, constant_scores, perfect_differences
@@ -16,8 +18,10 @@ from ovlab.datasets.workers import run_tasks
 from ovlab.metrics.class_totals import ClassTotals
 from ovlab.metrics.counting import sparse_counts
 from ovlab.metrics.evaluation_counts import sum_counts
+from ovlab.specs.errors import InputError
 
 MAX_LISTED = 8
+_PAIRS_A_TASK = 64
 
 Label = UInt16[np.ndarray, "_ _"]
 
@@ -33,7 +37,7 @@ class Check:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verification:
-    """The result for one prepared split. `problems` names each damaged shard, and sample where one can be told."""
+    """The result for one split. `problems` names each damaged shard, and sample where one can be told."""
 
     uri: str
     name: str
@@ -118,6 +122,53 @@ def verify(
         ),
         problems=tuple(sorted(problems, key=lambda problem: (problem.file, problem.sample_id or ""))),
     )
+
+
+def verify_folder(
+    root: Path, split: str, *, num_workers: int = 1, progress: Callable[[int, int], object] = lambda done, total: None
+) -> Verification:
+    """Read every pair of a folder of one's own. Raises InputError where it cannot be opened."""
+    dataset = open_folder(root, split)
+    pixels = np.zeros(IGNORE_INDEX + 1, dtype=np.int64)
+    problems: list[Problem] = []
+    parts, num_done = range(0, len(dataset), _PAIRS_A_TASK), 0
+    progress(0, len(dataset))
+    for num_read, bad, counts in run_tasks(_read_pairs, dataset, parts, num_workers=num_workers):
+        problems += bad
+        pixels += counts
+        num_done += num_read
+        progress(num_done, len(dataset))
+    whole = "all can be read" if not problems else f"{len(problems)} of {len(dataset)} cannot be read"
+    found = dataset.pixels_of(pixels)
+    classes = Check(name="classes", passed=True, found=str(found))
+    try:
+        if not problems:  # of what is left of a split, little can be expected
+            dataset.refuse_swallowed(found)
+    except InputError as error:
+        classes = Check(name="classes", passed=False, found=str(error))
+    return Verification(
+        uri=str(root),
+        name=dataset.name,
+        split=split,
+        num_samples=len(dataset),
+        num_bad_samples=len(problems),
+        ignored_share=found.ignored_share or 0.0,
+        checks=(Check(name="photographs and labels", passed=not problems, found=whole), classes),
+        problems=tuple(sorted(problems, key=lambda problem: problem.file)),
+    )
+
+
+def _read_pairs(dataset: FolderDataset, start: int) -> tuple[int, list[Problem], Int64[np.ndarray, "65536"]]:
+    """How many pairs one task has from `start` on, those that cannot be read, and the label values of the others."""
+    indices = range(start, min(start + _PAIRS_A_TASK, len(dataset)))
+    problems, counts = [], np.zeros(IGNORE_INDEX + 1, dtype=np.int64)
+    for index in indices:
+        try:
+            counts += count_labels(dataset[index].label)
+        except InputError as error:
+            pair = dataset.pairs[index]
+            problems.append(Problem(file=str(pair.image), sample_id=dataset.sample_ids[index], message=str(error)))
+    return len(indices), problems, counts
 
 
 def _check_one_shard(task: _Task, shard: int) -> tuple[int, list[Problem], _Counted]:

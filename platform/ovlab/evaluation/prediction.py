@@ -10,13 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Integer, UInt8
-from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
+from PIL import Image, ImageDraw, ImageFont
 
 from ovlab.evaluation.drawing import painted, palette
 from ovlab.evaluation.evaluator import predict_labels
 from ovlab.files.whole_file import writing
 from ovlab.methods.words import text_features
-from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import Protocol
 
 
@@ -25,17 +24,6 @@ class Written(NamedTuple):
 
     overlay: Path
     labels: Path
-
-
-def read_image(path: Path) -> UInt8[np.ndarray, "H W 3"]:
-    """The photograph as RGB. Raises InputError when it is missing or no image."""
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; give a photograph.") from None
-    except (UnidentifiedImageError, OSError) as error:
-        raise InputError(f"{path}: not an image that can be read ({error}).") from None
 
 
 def predict_photograph(

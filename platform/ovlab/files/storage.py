@@ -6,9 +6,10 @@ import io
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pyarrow as pa
@@ -134,7 +135,8 @@ class Folder:
                 entries = self._fs.ls(self._path(folder), detail=True)
             except (FileNotFoundError, NotADirectoryError):
                 return {}
-        files = {entry["name"].rsplit("/", 1)[-1]: entry["size"] for entry in entries if entry["type"] == "file"}
+        # A key that ends in "/" is how consoles and Ray mark a folder in a bucket; it is no file.
+        files = {entry["name"].rsplit("/", 1)[-1]: entry["size"] for entry in entries if _is_file(entry)}
         return {name: size for name, size in files.items() if name != LOCK and not name.endswith(PARTIAL)}
 
     def folders(self, folder: str = "") -> list[str]:
@@ -149,7 +151,8 @@ class Folder:
     def is_empty(self) -> bool:
         """Whether no file is here or in a folder of this folder."""
         with self._input_errors(""):
-            return set(self._fs.find(self._path(""), maxdepth=2)) <= {self._path(LOCK)}
+            found = self._fs.find(self._path(""), maxdepth=2, detail=True)
+        return all(not _is_file(entry) or path == self._path(LOCK) for path, entry in found.items())
 
     def remove_folder(self, folder: str) -> None:
         """Remove `folder` and all in it; nothing if it is not there."""
@@ -202,6 +205,10 @@ class Folder:
             raise InputError(
                 f"{place}: the store answers: {one_line(error)} Check credentials and AWS_ENDPOINT_URL."
             ) from None
+
+
+def _is_file(entry: Mapping[str, Any]) -> bool:
+    return entry["type"] == "file" and not entry["name"].endswith("/")
 
 
 def _put_new(file_system: fsspec.AbstractFileSystem, path: str, content: bytes) -> bool:

@@ -10,7 +10,7 @@ from ovlab.report.cells import Cell, Grid, Records, cells_of
 from ovlab.report.claims import claim_views
 from ovlab.report.differences import advantage
 from ovlab.report.marks import Mark, comparable, marks_among
-from ovlab.report.remarks import footnotes_of, limit_note, limits_in, note_views, remarks_on
+from ovlab.report.remarks import footnotes_of, limit_note, limits_in, note_views, remarks_on, with_shared_names
 from ovlab.report.samples import Samples
 from ovlab.report.table_view import CellView, ColumnView, Origin, Part, RowView, RunView, TableView
 from ovlab.specs.scores import SCORES
@@ -42,7 +42,7 @@ def table_views(
 
     Damaged counts are named in a warning. Raises InputError as `cells_of` does, before any count is read.
     """
-    tables = tuple(tables)
+    tables = tuple(with_shared_names(table, suite) for table in tables)
     samples = Samples(store, {column.score for table in tables for column in table.columns})
     grids = [cells_of(table, suite, records, limit_steps=limit_steps, limit_images=limit_images) for table in tables]
     samples.prepare(run.evaluation for grid in grids for cell in grid.cells.values() for run in cell.runs)

@@ -1,7 +1,11 @@
 """The words around a table: its footnotes with their numbers, and what holds for all of it."""
 
 import shlex
+from dataclasses import replace
 
+from ovlab.datasets.catalog import DATASETS
+from ovlab.datasets.texts import of_shared_texts
+from ovlab.datasets.vocabulary import prompt_names
 from ovlab.metrics.seeds import MIN_SEEDS
 from ovlab.report.cells import Grid
 from ovlab.report.samples import Samples
@@ -9,6 +13,21 @@ from ovlab.report.table_view import NoteView
 from ovlab.specs.scores import SCORES
 from ovlab.specs.suite import PAPER, Suite
 from ovlab.specs.table import Note, Table
+
+
+def with_shared_names(table: Table, suite: Suite) -> Table:
+    """The table with a footnote on each column of a benchmark some of whose classes are asked for by one text."""
+    notes = []
+    for column in table.columns:
+        known = DATASETS.get(suite.benchmark(column.benchmark))
+        shared = of_shared_texts(prompt_names(entry, "first")[0] for entry in known.prompt_entries) if known else ()
+        if shared:
+            text = (
+                f"{len(shared)} classes share {len(set(shared))} first names (such as {shared[0]!r}), which are one "
+                f"text to CLIP: all but one of each name can never be found."
+            )
+            notes.append(Note(text=text, columns=(column.title,)))
+    return replace(table, notes=(*table.notes, *notes))
 
 
 def note_views(grid: Grid) -> tuple[NoteView, ...]:

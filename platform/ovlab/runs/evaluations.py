@@ -53,6 +53,7 @@ def ensure_evaluations(
     missing = [job for name, job in asked.items() if name not in records]
     for job in missing:
         require_same_data(job)
+        job.images.label_pixels()  # refuses labels that cannot be meant so
     if missing:
         records |= _make(missing, open_model, context, executor)
     # Here: those of the executor may be in other processes, or are closed by now.

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from logoseg.clip.released_weights import load_clip
+from ovlab.datasets.label_pixels import names_of
 from ovlab.methods.networks import build_network
 from ovlab.methods.words import text_features
 from ovlab.runs.context import RunContext
@@ -54,6 +55,9 @@ def train_into_store(training: PlannedTraining, context: RunContext, group: Proc
     resolved, store = require_training(training), context.store
     fingerprint, device = training_fingerprint(resolved), pick_device(context.device)
     given = training_input(training, context, device)
+    pixels = given.dataset.label_pixels()
+    if pixels is not None and pixels.absent:
+        _log.warning("%s: no pixel of the training data is %s", given.dataset.name, names_of(pixels.absent))
     _fetch_state(given, context, fingerprint)
 
     def begin(num_done: int) -> None:

@@ -75,6 +75,9 @@ class ShapesDataset:
             }
         )
 
+    def label_pixels(self) -> None:
+        """Only painting tells."""
+
     def label_space(self, synonyms: SynonymRule) -> LabelSpace:
         """No name of this world has a synonym."""
         return self.benchmark.label_space(self._num_known)

@@ -45,10 +45,13 @@ class SegmentationModel(PythonModel):
 
         from logoseg.config import WholeImage
         from logoseg.inference import segment
+        from ovlab.datasets.photograph import decode_photograph
+        from ovlab.datasets.texts import alike
 
-        if not classes or len(set(classes)) != len(classes):
-            raise ValueError(f"classes must be names, each once; got {classes!r}.")
-        pixels = torch.tensor(np.asarray(_open(image).convert("RGB"))).permute(2, 0, 1).float().div_(255)
+        if not classes or alike(classes):
+            raise ValueError(f"classes must be names, each once, whatever its capitals; got {classes!r}.")
+        photograph = decode_photograph(_content(image), "image", "upright")
+        pixels = torch.tensor(photograph.pixels).permute(2, 0, 1).float().div_(255)
         with torch.inference_mode():
             text = self.network.encode_text(classes)
             view = WholeImage(size=size, resize="keep_aspect")
@@ -70,14 +73,12 @@ def _verified(weights: str, sha256: str) -> Path:
     return path
 
 
-def _open(image: str) -> Any:
-    from PIL import Image
-
+def _content(image: str) -> bytes:
     if len(image) < 4096 and Path(image).is_file():
-        return Image.open(image)
+        return Path(image).read_bytes()
     try:
-        return Image.open(io.BytesIO(base64.b64decode(image, validate=True)))
-    except (binascii.Error, OSError):
+        return base64.b64decode(image, validate=True)
+    except binascii.Error:
         raise ValueError(f"image: neither a file nor an image in base64: {image[:80]!r}.") from None
 
 

@@ -1,6 +1,7 @@
 """classes.json: what it may say, and what is refused in one line."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,9 @@ def test_class_list_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
         ({"classes": [["sky", " "]]}, "class 0 is"),
         ({"classes": [{"name": "sky"}]}, "class 0 is"),
         ({"classes": ["sky", ["road", "sky"]]}, "'sky' is there 2 times"),
+        ({"classes": ["sky", "tree", "Tree"]}, "class names 'tree' and 'Tree' are one text to CLIP; keep one"),
+        ({"classes": ["sky", ["road", "SKY "]]}, "class names 'sky' and 'SKY ' are one text to CLIP"),
+        ({"classes": ["sky", "&nbsp;"]}, "class 1 is "),
         ({"seen": "sky"}, 'seen must be a list of class names, such as .*, got "sky"'),
         ({"seen": [0]}, "seen must hold the name of a class, got 0"),
         ({"seen": ["skies"]}, "seen: no class 'skies'. Did you mean 'sky'"),
@@ -88,5 +92,14 @@ def test_class_list_that_says_what_cannot_be_is_refused(tmp_path: Path, change: 
 def test_class_list_with_a_key_like_one_that_it_knows_is_refused_and_any_other_left_alone(tmp_path: Path) -> None:
     assert read_class_list(written(tmp_path, {"classes": ["sky"], "licence": "mine"})).names == ("sky",)
 
-    with pytest.raises(InputError, match=r"no key 'sen'\. The nearest is 'seen'\."):
-        read_class_list(written(tmp_path, {"classes": ["sky"], "sen": ["sky"]}))
+    for key, meant in (("sen", "seen"), ("ignore", "ignore_index")):
+        with pytest.raises(InputError, match=rf"no key '{key}'\. The nearest is '{meant}'\."):
+            read_class_list(written(tmp_path, {"classes": ["sky"], key: ["sky"]}))
+
+
+def test_class_list_that_is_a_pipe_or_a_folder_is_refused_without_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+
+    for path in (tmp_path / "pipe", tmp_path):
+        with pytest.raises(InputError, match=r"a folder, a pipe or a device, where a file must be"):
+            read_class_list(path)

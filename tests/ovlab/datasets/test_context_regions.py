@@ -58,8 +58,52 @@ def test_paint_lets_a_later_region_cover_an_earlier_one() -> None:
 
 
 def test_paint_of_another_size_is_refused(mask: np.ndarray) -> None:
-    with pytest.raises(InputError, match=r"^here: a region of category 9 is 9 x 7, its image 7 x 9\.$"):
-        paint(((9, compressed(mask)),), (9, 7), "here")
+    for encode in (compressed, counted):
+        with pytest.raises(InputError, match=r"^here: a region of category 9 is 9 x 7, its image 7 x 9\.$"):
+            paint(((9, encode(mask)),), (9, 7), "here")
+
+
+def packed(runs: list[int], size: list[int]) -> dict[str, Any]:
+    """Run lengths compressed by pycocotools, which asks nothing of them."""
+    encoded = coco_mask.frPyObjects({"size": size, "counts": runs}, *size)
+    return {"size": size, "counts": encoded["counts"].decode()}
+
+
+@pytest.mark.parametrize("runs", [[2, 3], [2, 9], [0, 6, 1], [], [6, 0, 0, 1], [3, 2, 2**31]])
+@pytest.mark.parametrize("encode", [packed, lambda runs, size: {"size": size, "counts": runs}])
+def test_paint_of_run_lengths_that_do_not_cover_the_image_exactly_is_refused(
+    runs: list[int], encode: Callable[[list[int], list[int]], Any]
+) -> None:
+    with pytest.raises(InputError, match=r"^here: a region of category 9 has run lengths that do not cover its image"):
+        paint(((9, encode(runs, [2, 3])),), (2, 3), "here")
+
+
+@pytest.mark.parametrize("runs", [[2, 3, 1], [0, 6], [6], [0, 1, 2, 0, 3], [1, 1, 1, 1, 1, 1]])
+@pytest.mark.parametrize("encode", [packed, lambda runs, size: {"size": size, "counts": runs}])
+def test_paint_of_run_lengths_that_cover_it_is_what_they_say(
+    runs: list[int], encode: Callable[[list[int], list[int]], Any]
+) -> None:
+    flat = np.repeat(np.arange(len(runs)) % 2, runs)  # by columns
+
+    np.testing.assert_array_equal(paint(((9, encode(runs, [2, 3])),), (2, 3), "here"), 9 * flat.reshape(3, 2).T)
+
+
+@pytest.mark.parametrize("runs", [[7, -1], [-1, 7], [2.0, 4], [True, 5], ["6"]])
+def test_paint_of_run_lengths_that_are_no_lengths_is_refused(runs: list[Any]) -> None:
+    with pytest.raises(InputError, match=r"^here: a region of category 9 "):
+        paint(((9, {"size": [2, 3], "counts": runs}),), (2, 3), "here")
+
+
+@pytest.mark.parametrize("corner", [1e9, float("nan"), float("inf")])
+def test_paint_of_polygons_far_outside_of_the_image_is_refused(corner: float) -> None:
+    with pytest.raises(InputError, match=r"^here: a region of category 9 has corners far outside"):
+        paint(((9, [[0, 0, corner, 0, 0, 2]]),), (2, 3), "here")
+
+
+@pytest.mark.parametrize("counts", ["\u00e9", "06 ", "P", "pppp"])
+def test_paint_of_characters_that_are_no_run_lengths_is_refused(counts: str) -> None:
+    with pytest.raises(InputError, match=r"^here: a region of category 9 "):
+        paint(((9, {"size": [2, 3], "counts": counts}),), (2, 3), "here")
 
 
 @pytest.mark.parametrize("segmentation", ["text", {"size": [2, 2]}, [[1, 2]], None])

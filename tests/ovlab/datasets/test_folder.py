@@ -260,7 +260,7 @@ def test_truncated_jpeg_is_named(root: Path) -> None:
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (*LABEL.shape, 3), dtype=np.uint8)).save(path)
     path.write_bytes(path.read_bytes()[:-40])
 
-    assert message(open_folder(root, "train").__getitem__, 0).startswith(f"{path}: cannot be decoded")
+    assert message(open_folder(root, "train").__getitem__, 0).startswith(f"{path}: the photograph cannot be decoded")
 
 
 @pytest.mark.parametrize("kind", [image_path, label_path])
@@ -268,7 +268,9 @@ def test_file_that_is_no_picture_is_named(root: Path, kind: object) -> None:
     path = kind(root, "a")  # type: ignore[operator]
     path.write_bytes(b"<html>not found</html>")
 
-    assert message(open_folder(root, "train").__getitem__, 0).startswith(f"{path}: is not an image")
+    text = message(open_folder(root, "train").__getitem__, 0)
+    assert text.startswith(f"{path}: ")
+    assert text.endswith(" cannot be decoded (not an image); replace the file.")
 
 
 def test_truncated_label_is_named(root: Path) -> None:
@@ -276,7 +278,7 @@ def test_truncated_label_is_named(root: Path) -> None:
     Image.fromarray(np.random.default_rng(0).integers(0, 3, (64, 64), dtype=np.uint8)).save(path)
     path.write_bytes(path.read_bytes()[:300])
 
-    assert message(open_folder(root, "train").__getitem__, 0).startswith(f"{path}: cannot be decoded")
+    assert message(open_folder(root, "train").__getitem__, 0).startswith(f"{path}: the label cannot be decoded")
 
 
 @pytest.mark.parametrize(

@@ -154,7 +154,7 @@ def test_pc_59_missing_photograph_is_refused_by_name(voc: Path) -> None:
         split.read("2008_000003")
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.int64, np.uint64])
 def test_pc_459_labels_are_one_less(voc: Path, dtype: type) -> None:
     last = min(459, np.iinfo(dtype).max)
     raw = np.array([[1, 2, 3, 4], [last] * 4, [1] * 4], dtype=dtype)

@@ -1,12 +1,21 @@
 import io
+import os
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
-from ovlab.datasets.photograph import encode_jpeg, limited_shape, read_photograph, resize_bilinear, resize_nearest
+from ovlab.datasets.photograph import (
+    decode_photograph,
+    encode_jpeg,
+    limited_shape,
+    read_photograph,
+    resize_bilinear,
+    resize_nearest,
+)
 from ovlab.specs.errors import InputError
 
 
@@ -23,7 +32,7 @@ def jpeg(pixels: np.ndarray, tmp_path: Path) -> Path:
 
 
 def test_photograph_is_the_bytes_of_the_file(jpeg: Path) -> None:
-    photograph = read_photograph(jpeg)
+    photograph = read_photograph(jpeg, "stored")
 
     assert photograph.data == jpeg.read_bytes()
     assert photograph.shape == (37, 53)
@@ -32,7 +41,7 @@ def test_photograph_is_the_bytes_of_the_file(jpeg: Path) -> None:
 def test_photograph_in_grey_is_read_as_colour(tmp_path: Path) -> None:
     Image.new("L", (4, 3), 77).save(tmp_path / "grey.png")
 
-    np.testing.assert_array_equal(read_photograph(tmp_path / "grey.png").pixels, np.full((3, 4, 3), 77))
+    np.testing.assert_array_equal(read_photograph(tmp_path / "grey.png", "stored").pixels, np.full((3, 4, 3), 77))
 
 
 @pytest.mark.parametrize("num_missing", [2, 100, 1500])
@@ -40,19 +49,19 @@ def test_truncated_photograph_is_refused_by_name(jpeg: Path, num_missing: int) -
     jpeg.write_bytes(jpeg.read_bytes()[:-num_missing])
 
     with pytest.raises(InputError, match=r"photograph\.jpg: the photograph cannot be decoded \((?i:.*truncated)"):
-        read_photograph(jpeg)
+        read_photograph(jpeg, "stored")
 
 
 def test_photograph_that_is_no_image_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "page.jpg").write_text("<html>404</html>")
 
     with pytest.raises(InputError, match=r"page\.jpg: the photograph cannot be decoded \(not an image\)"):
-        read_photograph(tmp_path / "page.jpg")
+        read_photograph(tmp_path / "page.jpg", "stored")
 
 
 def test_missing_photograph_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"lost\.jpg: no such photograph"):
-        read_photograph(tmp_path / "lost.jpg")
+        read_photograph(tmp_path / "lost.jpg", "stored")
 
 
 @pytest.mark.parametrize(
@@ -98,3 +107,138 @@ def test_encoded_photograph_decodes_to_nearly_the_same_pixels() -> None:
     with Image.open(io.BytesIO(encode_jpeg(smooth))) as image:
         assert image.format == "JPEG"
         assert np.abs(np.asarray(image).astype(int) - smooth).max() <= 8
+
+
+# Three columns of other colours above black, so that each way of turning it looks different.
+MARKED = np.zeros((2, 3, 3), np.uint8)
+MARKED[0] = [[255, 0, 0], [0, 255, 0], [0, 0, 255]]
+# How the pixels of a photograph with this tag are to be shown (Exif 2.3, 4.6.4 A: where row 0 and column 0 lie).
+SHOWN = {
+    1: MARKED,
+    2: MARKED[:, ::-1],
+    3: MARKED[::-1, ::-1],
+    4: MARKED[::-1],
+    5: MARKED.transpose(1, 0, 2),
+    6: np.rot90(MARKED, -1),
+    7: MARKED[::-1, ::-1].transpose(1, 0, 2),
+    8: np.rot90(MARKED),
+}
+
+
+def tagged(pixels: np.ndarray, orientation: int | str) -> bytes:
+    """A PNG with that EXIF orientation: a number, or a text of three letters, which Pillow itself does not write."""
+    number = isinstance(orientation, int)
+    value = (
+        struct.pack("<HHIHH", 0x0112, 3, 1, orientation, 0)
+        if number
+        else (struct.pack("<HHI", 0x0112, 2, 4) + f"{orientation}\0".encode())
+    )
+    file = io.BytesIO()
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 1) + value + bytes(4)
+    Image.fromarray(pixels).save(file, "PNG", exif=exif)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("tag", SHOWN)
+def test_photograph_is_turned_by_its_exif_orientation_only_where_the_rule_says_so(tag: int) -> None:
+    """Protocol: detectron2's read_image turns each photograph and none of the labels; here the labels decide."""
+    content, shown = tagged(MARKED, tag), SHOWN[tag]
+
+    def pixels(orientation: object) -> np.ndarray:
+        return decode_photograph(content, "x", orientation).pixels  # type: ignore[arg-type]
+
+    np.testing.assert_array_equal(pixels("stored"), MARKED)
+    np.testing.assert_array_equal(pixels("upright"), shown)
+    np.testing.assert_array_equal(pixels((2, 3)), MARKED)
+    np.testing.assert_array_equal(pixels((3, 2)), shown if tag >= 5 else MARKED)
+
+
+def test_square_photograph_with_a_label_is_read_as_stored() -> None:
+    np.testing.assert_array_equal(decode_photograph(tagged(MARKED[:, :2], 6), "x", (2, 2)).pixels, MARKED[:, :2])
+
+
+@pytest.mark.parametrize("tag", [0, 9, 65535])
+def test_exif_orientation_out_of_range_is_none(tag: int) -> None:
+    np.testing.assert_array_equal(decode_photograph(tagged(MARKED, tag), "x", "upright").pixels, MARKED)
+
+
+def test_exif_orientation_that_is_no_number_is_refused_where_it_is_asked_for() -> None:
+    content = tagged(MARKED, "six")
+
+    assert decode_photograph(content, "x", "stored").shape == (2, 3)
+    for rule in ("upright", (3, 2)):
+        with pytest.raises(InputError, match=r"^x: its EXIF orientation is 'six', no number; save"):
+            decode_photograph(content, "x", rule)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "YCbCr"])
+def test_photograph_of_every_mode_is_its_colours(mode: str) -> None:
+    red = Image.new("RGB", (4, 3), (255, 0, 0)).convert(mode)
+    file = io.BytesIO()
+    red.save(file, "TIFF")
+
+    # red has a luminance of 76, which is black where there is but one bit
+    grey = {"1": 0, "L": 76, "LA": 76}.get(mode)
+    colour = (255, 0, 0) if grey is None else (grey,) * 3
+    found = decode_photograph(file.getvalue(), "x", "stored").pixels
+    if mode == "1":  # dithered
+        assert set(found.ravel().tolist()) <= {0, 255}
+    else:
+        assert np.abs(found.astype(int) - colour).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("suffix", "dtype"), [("PNG", np.uint16), ("TIFF", np.uint16), ("TIFF", np.int32), ("TIFF", np.float32)]
+)
+def test_photograph_of_more_than_8_bits_of_grey_is_refused_under_every_rule(suffix: str, dtype: type) -> None:
+    file = io.BytesIO()
+    Image.fromarray(np.full((2, 3), 30_000, dtype)).save(file, suffix)
+
+    for rule in ("stored", "upright", (2, 3)):
+        with pytest.raises(InputError, match=r"^x: photographs must have 8 bits a channel, this one is of mode [IF]"):
+            decode_photograph(file.getvalue(), "x", rule)  # type: ignore[arg-type]
+
+
+def test_photograph_that_is_a_bomb_or_a_pipe_is_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    Image.new("L", (20, 11)).save(tmp_path / "bomb.png")
+    Image.new("L", (15, 11)).save(tmp_path / "large.png")
+    os.mkfifo(tmp_path / "pipe.jpg")
+
+    assert read_photograph(tmp_path / "large.png", "stored").shape == (11, 15)
+    with pytest.raises(
+        InputError, match=r"bomb\.png: the photograph cannot be decoded \(Image size \(220 pixels\) exc"
+    ):
+        read_photograph(tmp_path / "bomb.png", "stored")
+    for path in (tmp_path / "pipe.jpg", tmp_path):
+        with pytest.raises(InputError, match=r": a folder, a pipe or a device, where a file must be"):
+            read_photograph(path, "stored")
+
+
+def test_photograph_with_a_text_that_unpacks_beyond_measure_is_refused_by_name() -> None:
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("comment", " " * (PngImagePlugin.MAX_TEXT_CHUNK + 1), zip=True)
+    file = io.BytesIO()
+    Image.new("RGB", (4, 3)).save(file, "PNG", pnginfo=texts)
+
+    with pytest.raises(InputError, match=r"^x: the photograph cannot be decoded \(Decompressed data too large"):
+        decode_photograph(file.getvalue(), "x", "stored")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "WEBP"])
+def test_photograph_with_one_changed_byte_is_a_picture_or_one_line(kind: str, pixels: np.ndarray) -> None:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind)
+    content, rng = file.getvalue(), np.random.default_rng(0)
+
+    for position in [*range(min(400, len(content))), *rng.integers(len(content), size=200)]:
+        damaged = bytearray(content)
+        damaged[position] ^= 1 << rng.integers(8)
+        try:
+            says = f"x: {decode_photograph(bytes(damaged), 'x', 'upright').pixels.dtype}"
+        except InputError as error:
+            says = str(error)
+        assert says.startswith("x: ")
+        assert "\n" not in says

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from ovlab.datasets.encoding import encode_label
 from ovlab.datasets.shards import SCHEMA, Row, Shard, pack_shard
@@ -81,3 +82,27 @@ def test_row_with_unequal_sizes_does_not_decode() -> None:
 def test_row_and_schema_name_the_same_columns() -> None:
     assert tuple(SCHEMA.names) == Row._fields
     assert pickle.loads(pickle.dumps(ROWS[0])) == ROWS[0]
+
+
+def png(pixels: np.ndarray, **options: object) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", **options)
+    return file.getvalue()
+
+
+def test_row_is_decoded_as_stored_whatever_its_exif_orientation() -> None:
+    """Labels of published data sets are drawn on the stored pixels."""
+    pixels, exif = np.arange(18, dtype=np.uint8).reshape(2, 3, 3), Image.Exif()
+    exif[0x0112] = 3
+    label = np.zeros((2, 3), np.uint16)
+
+    sample = Row("one", png(pixels, exif=exif), encode_label(label, 2), 2, 3).decode()
+
+    np.testing.assert_array_equal(sample.image, pixels)
+
+
+def test_row_with_grey_of_16_bits_is_refused_and_not_read_as_white() -> None:
+    grey = np.full((2, 3), 30_000, np.uint16)
+
+    with pytest.raises(InputError, match=r"^one: photographs must have 8 bits a channel"):
+        Row("one", png(grey), encode_label(np.zeros((2, 3), np.uint16), 2), 2, 3).decode()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ovlab.benchmarks.synthetic_download import write_download
 from ovlab.datasets.encoding import encode_label
@@ -15,7 +16,7 @@ from ovlab.datasets.manifest import MANIFEST, Manifest, load_manifest, pack_mani
 from ovlab.datasets.prepare import prepare
 from ovlab.datasets.sharded import open_shards
 from ovlab.datasets.shards import Row, pack_shard
-from ovlab.datasets.verify import Verification, verify
+from ovlab.datasets.verify import Verification, verify, verify_folder
 from ovlab.files.storage import Folder
 from ovlab.specs.errors import InputError
 
@@ -203,3 +204,52 @@ def test_verify_in_a_bucket_finds_the_same_as_in_a_folder(uri: str, s3_bucket: s
 
 def test_verification_is_plain_enough_for_json(uri: str) -> None:
     assert json.loads(json.dumps(asdict(verify(uri))))["checks"][0]["passed"] is True
+
+
+@pytest.fixture
+def own_folder(tmp_path: Path) -> Path:
+    """A split `val` of 70 pairs with two classes."""
+    for kind in ("images", "labels"):
+        (tmp_path / "mine" / "val" / kind).mkdir(parents=True)
+    label = np.array([[0, 1, 255]], np.uint8)
+    for number in range(70):
+        Image.new("RGB", (3, 1)).save(tmp_path / "mine" / "val" / "images" / f"{number}.png")
+        Image.fromarray(label).save(tmp_path / "mine" / "val" / "labels" / f"{number}.png")
+    (tmp_path / "mine" / "classes.json").write_text('["sky", "road"]')
+    return tmp_path / "mine"
+
+
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_verify_folder_that_is_whole_passes(own_folder: Path, num_workers: int) -> None:
+    found = verify_folder(own_folder, "val", num_workers=num_workers)
+
+    assert found.passed
+    assert (found.num_samples, found.num_bad_samples, found.problems) == (70, 0, ())
+    assert found.ignored_share == pytest.approx(1 / 3)
+    assert [check.found for check in found.checks] == [
+        "all can be read",
+        "2 of 2 classes occur; 33.33 % of the pixels are ignored",
+    ]
+
+
+def test_verify_folder_names_every_pair_that_cannot_be_read(own_folder: Path) -> None:
+    (own_folder / "val" / "images" / "7.png").write_bytes(b"<html>")
+    Image.new("L", (3, 1), 9).save(own_folder / "val" / "labels" / "66.png")
+
+    found = verify_folder(own_folder, "val")
+
+    assert not found.passed
+    assert found.checks[0].found == "2 of 70 cannot be read"
+    assert [problem.sample_id for problem in found.problems] == ["66", "7"]
+    assert "value 9 at row 0" in found.problems[0].message
+    assert "7.png: the photograph cannot be decoded (not an image)" in found.problems[1].message
+
+
+def test_verify_folder_of_masks_of_0_and_255_says_what_is_wrong(own_folder: Path) -> None:
+    for path in (own_folder / "val" / "labels").iterdir():
+        Image.fromarray(np.array([[0, 0, 255]], np.uint8)).save(path)
+
+    found = verify_folder(own_folder, "val")
+
+    assert [check.passed for check in found.checks] == [True, False]
+    assert "while no pixel is 'road'. Give each class its own index" in found.checks[1].found

@@ -7,8 +7,7 @@ import pytest
 from PIL import Image
 
 from ovlab.evaluation.drawing import OPACITY, palette
-from ovlab.evaluation.prediction import overlay, read_image, write_prediction
-from ovlab.specs.errors import InputError
+from ovlab.evaluation.prediction import overlay, write_prediction
 
 
 def test_overlay_pixel_is_a_mix_of_photograph_and_class_colour() -> None:
@@ -44,10 +43,3 @@ def test_write_prediction_label_map_reads_back(tmp_path: Path, num_words: int, m
         assert label_map.mode == mode
         assert (np.asarray(label_map) == num_words - 1).all()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["photo-labels.png", "photo-overlay.png"]
-
-
-def test_read_image_that_is_none_is_one_clear_line(tmp_path: Path) -> None:
-    (tmp_path / "photo.jpg").write_text("no photograph")
-
-    with pytest.raises(InputError, match=r"photo\.jpg: not an image"):
-        read_image(tmp_path / "photo.jpg")

@@ -191,3 +191,20 @@ def test_folder_locked_by_another_process_is_refused_until_it_ends(tmp_path: Pat
 
     with Folder(str(tmp_path)).locked():
         pass
+
+
+def test_folder_markers_of_a_bucket_are_no_files(s3_bucket: str) -> None:
+    """Consoles, and pyarrow's create_dir under Ray, leave an empty object whose key ends in a slash."""
+    for folder in ("some/prefix", "some/prefix/sub"):
+        client = Folder(f"s3://{s3_bucket}/{folder}")._fs
+        client.call_s3("put_object", Bucket=s3_bucket, Key=f"{folder}/", Body=b"")
+    folder = Folder(f"s3://{s3_bucket}/some/prefix")
+
+    assert folder.is_empty()
+    assert folder.sizes() == folder.sizes("sub") == {}
+    assert folder.folders() == ["sub"]
+
+    folder.write("sub/a", b"1")
+
+    assert not folder.is_empty()
+    assert folder.sizes("sub") == {"a": 1}

@@ -61,3 +61,26 @@ def test_summary_survives_strict_json(counts: ClassTotals, num_images: int) -> N
 def test_summary_with_another_number_of_names_is_refused(counts: ClassTotals) -> None:
     with pytest.raises(ValueError, match="3 class names for counts of 4 classes"):
         summary(counts, NAMES[:3])
+
+
+def test_summary_of_ignored_pixels_alone_has_no_score() -> None:
+    ignored, prediction = np.full((2, 3), 255), np.zeros((2, 3), int)
+    counts = sum_counts([sparse_counts(prediction, ignored, 4, ignore_index=255)], 4)
+
+    found = summary(counts, NAMES)
+
+    assert found["fwiou"] is None
+    assert {found[name] for name in SCORES if name in found} == {None}
+    assert (found["num_images"], found["num_pixels"]) == (1, 0)
+
+
+def test_summary_classes_with_ground_truth_have_the_mean_miou_and_all_with_an_iou_legacy_miou(
+    counts: ClassTotals,
+) -> None:
+    """detectron2's mIoU since July 2022, and mmsegmentation's."""
+    found = summary(counts, NAMES)
+    present = [entry["iou"] for entry in found["classes"] if entry["num_gt_pixels"]]
+    known = [entry["iou"] for entry in found["classes"] if entry["iou"] is not None]
+
+    assert found["miou"] == pytest.approx(np.mean(present))
+    assert found["legacy_miou"] == pytest.approx(np.mean(known))
