@@ -12,7 +12,7 @@ from ovlab.runs.clip_files import clip_file
 from ovlab.specs.augmentation import AugmentationSpec
 from ovlab.specs.errors import InputError
 from ovlab.specs.suite import SHAPES
-from ovlab.specs.training import ScheduleSpec, TrainingSpec, require_crop_fits
+from ovlab.specs.training import ScheduleSpec, TrainingSpec, require_trainable
 
 if TYPE_CHECKING:
     from ovlab.runs.context import RunContext
@@ -85,7 +85,7 @@ def training_spec(arguments: argparse.Namespace) -> TrainingSpec:
         ),
     )
     spec = apply_overrides(spec, arguments.set)
-    require_crop_fits(spec)
+    require_trainable(spec)
     return spec
 
 

@@ -9,12 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from logoseg.token_grid import require_views
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import Protocol
 from ovlab.specs.overrides import apply_overrides
 from ovlab.specs.scores import SCORES
 from ovlab.specs.suite import EVALUATION_SPLIT, Suite, place_of
-from ovlab.specs.training import TrainingSpec
+from ovlab.specs.training import TrainingSpec, require_trainable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +59,16 @@ class Variation:
     model: Mapping[str, Any] = field(default_factory=dict)
     schedule: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        for name in ("model", "schedule"):
+            try:
+                json.dumps(dict(getattr(self, name)))
+            except (TypeError, ValueError):
+                raise InputError(
+                    f"Variation.{name} gives values by the names of fields, as JSON knows them; "
+                    f"got {getattr(self, name)!r}."
+                ) from None
+
     def preset(self, suite: Suite) -> str:
         """The preset it starts from, which also says which CLIP weights."""
         suite.model(self.backbone)
@@ -66,7 +77,7 @@ class Variation:
     def training(self, suite: Suite, seed: int, *, limit_steps: int | None = None) -> TrainingSpec:
         """The spec of one run. More updates than `limit_steps` are cut off, which makes it another run.
 
-        Raises InputError for a name or a value that there is not.
+        Raises InputError for a name or a value that there is not, and ModelError for values that do not fit together.
         """
         model = dict(self.model)
         if self.region_grid is not None:
@@ -75,11 +86,17 @@ class Variation:
         changes |= {f"schedule.{name}": value for name, value in self.schedule.items()}
         spec = suite.training(self.backbone, self.training_set, seed=seed)
         spec = apply_overrides(spec, [f"{name}={json.dumps(value)}" for name, value in changes.items()])
+        require_trainable(spec)
         return _limited(spec, limit_steps)
 
     def protocol(self, suite: Suite, training: TrainingSpec) -> Protocol:
-        """How `training`, made by this variation, is evaluated: as its backbone is, with the model's own prompts."""
-        return replace(suite.protocol(self.backbone), prompt_templates=training.model.prompt_templates)
+        """How `training`, made by this variation, is evaluated: as its backbone is, with the model's own prompts.
+
+        Raises ModelError for a model that has not enough tokens for its regions there.
+        """
+        protocol = suite.protocol(self.backbone)
+        require_views(training.model, protocol.inference)
+        return replace(protocol, prompt_templates=training.model.prompt_templates)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from logoseg.model_error import ModelError
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import Protocol, with_boundary
 from ovlab.specs.scores import SCORES
@@ -51,7 +52,7 @@ def _add(
             spec = row.run.training(suite, seed, limit_steps=limit_steps)
             preset, protocol = row.run.preset(suite), row.run.protocol(suite, spec)
             benchmarks = {name: suite.benchmark(name) for name in table.benchmarks}
-        except InputError as error:
+        except (InputError, ModelError) as error:
             raise InputError(f"{table.name}, row {row.key!r}: {error}") from None
         demand = wanted.setdefault((spec, preset), Demand(spec, preset))
         # One evaluation of a benchmark knows all that its columns ask for.
