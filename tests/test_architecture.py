@@ -46,6 +46,23 @@ def test_help_imports_neither_torch_nor_ray() -> None:
     assert "usage: ovlab" in result.stdout
 
 
+def test_nothing_that_workers_run_exits_the_process() -> None:
+    # Ray takes an exit for a crash, and tries again.
+    own_processes = ("cli.py", "__main__.py", "tracking/publisher.py", "datasets/workers.py")
+    package = ROOT / "platform" / "ovlab"
+    files = [*package.rglob("*.py"), *(ROOT / "model").rglob("*.py")]
+    exits = {"sys.exit", "os._exit", "exit", "quit", "SystemExit"}
+    calls = [
+        f"{file}:{node.lineno}"
+        for file in files
+        if not str(file).endswith(own_processes)
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in exits
+    ]
+
+    assert calls == []
+
+
 @pytest.mark.parametrize(
     ("module", "heavy"),
     [

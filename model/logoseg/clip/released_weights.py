@@ -13,6 +13,7 @@ from open_clip import CLIP
 from open_clip.factory import resize_pos_embed, resize_text_pos_embed
 from torch import Tensor, nn
 
+from logoseg.clip.known_files import require_origin
 from logoseg.clip.towers import build_clip
 from logoseg.config import ClipConfig
 from logoseg.model_error import ModelError
@@ -38,6 +39,7 @@ def load_clip(config: ClipConfig, path: Path) -> CLIP:
     """A CLIP model with released weights: OpenAI's archive or state dict, or open_clip's.
 
     The positional grid is resized bicubically to `config.image_size`. Raises ModelError naming a key that does not fit.
+    What is assumed of an unknown file is said, see `known_files`.
     """
     clip = build_clip(config)
     state = read_clip_state(path)
@@ -46,6 +48,7 @@ def load_clip(config: ClipConfig, path: Path) -> CLIP:
     if "logit_scale" in state:
         state["logit_scale"] = state["logit_scale"].reshape(clip.logit_scale.shape)
     load_strictly(clip, state, path)
+    require_origin(config, path)
     return clip
 
 

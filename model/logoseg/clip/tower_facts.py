@@ -1,4 +1,4 @@
-"""What a tower is, by its name and before it is built: what its configuration cannot be is refused before anything runs.
+"""What a tower is, by its name, before it is built: what it cannot be is refused before anything runs.
 
 The files that say it are open_clip's and the package's own. No torch here.
 """

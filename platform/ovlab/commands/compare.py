@@ -22,6 +22,10 @@ correction is over all rows of the table. The noise of training is not in these 
 """
 
 
+# Of fewer images a bootstrap knows too little of those that it never saw.
+FEWEST_IMAGES = 10
+
+
 def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
         "compare",
@@ -87,6 +91,7 @@ def compared(arguments: argparse.Namespace) -> list[dict[str, Any]]:
                     "second": second[cell].fingerprint,
                     "run": other,
                     "num_images": comparison.num_images,
+                    "too_few_images": comparison.num_images < FEWEST_IMAGES,
                     "num_resamples": comparison.num_resamples,
                     "mean_absent_classes": comparison.mean_absent,
                     "scores": {name: _entry(score) for name, score in comparison.scores.items()},
@@ -126,6 +131,13 @@ def print_comparisons(rows: list[dict[str, Any]], arguments: argparse.Namespace)
         )
     console = Console()
     console.print(table)
+    if few := dict.fromkeys(row["benchmark"] for row in rows if row["too_few_images"]):
+        console.print(
+            f"Too few images to tell, fewer than {FEWEST_IMAGES}: {', '.join(few)}. Intervals and p-values of so few "
+            f"promise more than they know.",
+            markup=False,
+            soft_wrap=True,
+        )
     console.print(
         f"±: the {100 * arguments.level:g} % interval from {arguments.resamples} resamples of the images (seed "
         f"{arguments.seed}), without the noise of training. absent: classes that a resample lacks, on average."

@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 from ovlab.specs.errors import InputError
 
-
 # Of processes or runs. What is above is a slip of the keyboard, and would take the machine down.
 MOST = 1024
 

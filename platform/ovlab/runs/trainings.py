@@ -16,6 +16,7 @@ from logoseg.clip.released_weights import load_clip
 from logoseg.clip.text_encoder import cached_text
 from logoseg.network import LoGoSeg
 from ovlab.files.cache import text_cache_folder
+from ovlab.runs.clip_files import provenance_of
 from ovlab.runs.context import RunContext
 from ovlab.runs.device import device_name, pick_device
 from ovlab.runs.executor import Executor
@@ -97,7 +98,10 @@ def train_into_store(training: PlannedTraining, context: RunContext, group: Proc
             weights=weights,
             cost=cost,
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
-            provenance=asdict(provenance(context.source)),
+            provenance={
+                **asdict(provenance(context.source)),
+                "clip": provenance_of(resolved.spec.model.clip, context.sources.clip_file(training.preset)),
+            },
         )
     )
     remove_checkpoints(store, fingerprint)

@@ -99,8 +99,8 @@ class TrainingSpec:
 
 
 def require_trainable(spec: TrainingSpec) -> None:
-    """Raises ModelError unless the tower is what the model needs of it, its own image is whole patches, and a crop is so
-    too and has at least as many tokens a side as the model has regions."""
+    """Raises ModelError unless the tower is what the model needs of it, its image and a crop are whole patches, and a
+    crop has at least as many tokens a side as the model has regions."""
     clip = spec.model.clip
     require_tower(clip)
     require_patches(spec.model, (clip.image_size, clip.image_size), "model.clip.image_size")

@@ -10,6 +10,7 @@ from ovlab.runs.planned import PlannedRun
 from ovlab.specs.events import Ended
 from ovlab.store.journal import end_silent, open_journal
 from ovlab.store.store import Store
+from ovlab.sweeps.search import is_given_up
 from ovlab.sweeps.sweep import Plan
 
 
@@ -24,7 +25,14 @@ def make_sweep(plan: Plan, context: RunContext, executor: Executor) -> list[Fail
         end_silent(context.store, sweep.run)
         with open_journal(context.store, header) as journal:
             try:
-                executor.make(to_make(plan, context.store), context, failures.append)
+                runs = to_make(plan, context.store)
+                executor.make(runs, context, failures.append)
+                told = [failure.run for failure in failures]
+                failures += [
+                    Failure(run, "nothing was said of it, and its records are not in the store.")
+                    for run in runs
+                    if run not in told and not _is_there(run, context.store) and not is_given_up(run, context.store)
+                ]
             except BaseException as error:
                 status, reason = verdict(error)
                 journal.write(Ended(status=status, reason=reason))
@@ -42,6 +50,13 @@ def to_make(plan: Plan, store: Store) -> tuple[PlannedRun, ...]:
         if run.status == "done" and run.training.fingerprint and not is_told(store, run.training.fingerprint)
     )
     return (*plan.missing, *untold)
+
+
+def _is_there(run: PlannedRun, store: Store) -> bool:
+    """Whether the store has the records of the run, whatever its executor says."""
+    evaluations = [part.fingerprint for part in run.evaluations if part.fingerprint is not None]
+    trained = run.training.fingerprint is not None and store.training(run.training.fingerprint) is not None
+    return trained and all(store.evaluation(fingerprint) is not None for fingerprint in evaluations)
 
 
 def _end(plan: Plan, failures: list[Failure]) -> Ended:
