@@ -64,6 +64,53 @@ def test_nothing_that_workers_run_exits_the_process() -> None:
 
 
 @pytest.mark.parametrize(
+    ("names", "because"),
+    [
+        (("CheckpointConfig", "num_to_keep"), "Ray Train deletes the best checkpoint while its score is pending"),
+        (("get_best_result",), "Ray Tune picks trials without a last loss and skips those whose last is NaN"),
+        (("training_iteration",), "reported to Ray Tune, it replaces the counter of its stop criterion"),
+        (("with_column", "col"), "Ray Data divides whole numbers differently on Arrow and on pandas blocks"),
+        (("features_only", "out_indices"), "timm names maps in one order and returns them in another"),
+        (("output_tokens", "create_model"), "open_clip raises for it; timm resamples no positions"),
+        (("MeanIoU",), "its value depends on the size of the batch"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_calls_of_libraries_that_do_other_than_they_say_are_not_made(names: tuple[str, ...], because: str) -> None:
+    files = [*(ROOT / "platform").rglob("*.py"), *(ROOT / "model").rglob("*.py")]
+    used = [
+        f"{file}:{node.lineno}"
+        for file in files
+        if "benchmarks" not in file.parts
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and ({ast.unparse(node.func).rpartition(".")[2], *(word.arg for word in node.keywords)} & {*names})
+    ]
+
+    assert used == [], because
+
+
+def test_kernels_call_nothing_of_another_file() -> None:
+    # numba's cache goes by the content of the file, and does not see an edit of a callee elsewhere.
+    kernels = [
+        file
+        for file in [*(ROOT / "platform").rglob("*.py"), *(ROOT / "model").rglob("*.py")]
+        if "cache=True" in file.read_text(encoding="utf-8")
+    ]
+    imported = [
+        f"{file}: {name}"
+        for file in kernels
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [one.name for one in node.names])
+        if name.split(".")[0] in ("ovlab", "logoseg")
+    ]
+
+    assert len(kernels) >= 3
+    assert imported == []
+
+
+@pytest.mark.parametrize(
     ("module", "heavy"),
     [
         ("ovlab.ray.tuner", ("torch", "open_clip")),

@@ -164,7 +164,6 @@ VARIATIONS = (
     "schedule={'learning_rate': float('inf')}",
     "schedule={'num_microbatches': 3}",
     "region_grid=7",
-    "model=3",
 )
 
 

@@ -235,3 +235,16 @@ def test_missing_shard_is_noticed(store: Store, capsys: pytest.CaptureFixture[st
     assert compare(store, "aaa", "bbb") == 2
 
     assert "counts of 64 images are stored, not of 100" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("num_images", "is_said"), [(3, True), (40, False)])
+def test_comparison_of_very_few_images_says_that_they_are_too_few(
+    num_images: int, is_said: bool, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for subject, share in ((A, 0.3), (B, 0.7)):
+        put(store, subject, images_of(IDS[:num_images], share, 0))
+
+    assert compare(store, A, B) == 0
+    assert ("Too few images to tell, fewer than 10: pas-20 val." in capsys.readouterr().out) == is_said
+    assert compare(store, A, B, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["comparisons"][0]["too_few_images"] == is_said

@@ -1,5 +1,6 @@
 """ovlab.ray.pipeline without Ray: what travels to actors and back, and what is too small to travel."""
 
+import pickle
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -130,6 +131,16 @@ def test_one_broken_image_costs_only_itself(monkeypatch: pytest.MonkeyPatch) -> 
 
     assert problems == ["shapes-pas-20: image '000000' cannot be counted: 0.png: not an image."]
     assert [image.id for image in counted.counts[0]] == ["000001"]
+
+
+def test_what_travels_to_actors_is_found_there_by_its_name() -> None:
+    # Functions and instances that jaxtyping has wrapped do not pickle by value.
+    work = work_of(jobs(2))
+
+    arrived = pickle.loads(pickle.dumps(work))
+
+    assert arrived.shards == work.shards
+    assert [job.fingerprint for job in arrived.jobs] == [job.fingerprint for job in work.jobs]
 
 
 def untimely() -> LoGoSeg:

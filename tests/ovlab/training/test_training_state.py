@@ -187,3 +187,12 @@ def test_frozen_digest_changes_with_frozen_weights_only(model: nn.Module) -> Non
     with torch.no_grad():
         model[2].bias[1] += 1
     assert frozen_digest(model) != before
+
+
+def test_frozen_digest_does_not_go_by_the_order_of_weights() -> None:
+    torch.manual_seed(0)
+    weights = {name: nn.Parameter(torch.randn(3), requires_grad=False) for name in ("b", "a", "c")}
+
+    digests = {frozen_digest(nn.ParameterDict(dict(order))) for order in (weights.items(), reversed(weights.items()))}
+
+    assert len(digests) == 1
