@@ -91,7 +91,6 @@ def compared(arguments: argparse.Namespace) -> list[dict[str, Any]]:
                     "second": second[cell].fingerprint,
                     "run": other,
                     "num_images": comparison.num_images,
-                    "too_few_images": comparison.num_images < FEWEST_IMAGES,
                     "num_resamples": comparison.num_resamples,
                     "mean_absent_classes": comparison.mean_absent,
                     "scores": {name: _entry(score) for name, score in comparison.scores.items()},
@@ -131,7 +130,7 @@ def print_comparisons(rows: list[dict[str, Any]], arguments: argparse.Namespace)
         )
     console = Console()
     console.print(table)
-    if few := dict.fromkeys(row["benchmark"] for row in rows if row["too_few_images"]):
+    if few := dict.fromkeys(row["benchmark"] for row in rows if row["num_images"] < FEWEST_IMAGES):
         console.print(
             f"Too few images to tell, fewer than {FEWEST_IMAGES}: {', '.join(few)}. Intervals and p-values of so few "
             f"promise more than they know.",

@@ -36,7 +36,8 @@ def find_subject(name: str, clip_file: Path | None = None, store: Store | None =
     """That of a run folder, of a file of weights, or of "clip:PRESET", whose towers are in `clip_file` or come with it.
 
     Weights in which a training of `store`, or of a run folder that is a store, ended are that training, wherever the
-    file is. Others are known by their sha256. Raises InputError for what is not there.
+    file is. Others are known by their sha256. Raises InputError for what is not there,
+    and ModelError for what cannot be read.
     """
     if name.startswith(CLIP_ALONE):
         return _clip_alone(name, clip_file)
@@ -88,6 +89,7 @@ def _clip_alone(name: str, clip_file: Path | None) -> Subject:
         raise InputError(f"{name}: {missing(config.clip)}; give --clip FILE.")
     if not file.is_file():
         raise InputError(f"{file}: no such file. Give the path of a CLIP checkpoint.")
+    load_clip(config.clip, file)  # what cannot be read is refused before anything is written
     alone = DenseClip(clip=config.clip, weights_digest=file_sha256(file), prompt_templates=config.prompt_templates)
     return Subject(fingerprint(alone), config, partial(_open_clip, config, file.resolve()))
 

@@ -11,9 +11,7 @@ from ovlab.tracking.points import points_of
 
 
 @pytest.mark.parametrize(("norm", "shown"), [(1.5, True), (math.inf, False), (math.nan, False)])
-def test_value_that_is_not_finite_is_not_shown(
-    norm: float, shown: bool, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_value_that_is_not_finite_is_not_shown(norm: float, shown: bool, tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
     with open_journal(store, RunHeader(run="a" * 64, name="made")) as journal:
         journal.write(
