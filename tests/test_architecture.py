@@ -46,6 +46,72 @@ def test_help_imports_neither_torch_nor_ray() -> None:
     assert "usage: ovlab" in result.stdout
 
 
+def test_nothing_that_workers_run_exits_the_process() -> None:
+    # Ray takes an exit for a crash, and tries again.
+    own_processes = ("cli.py", "__main__.py", "tracking/publisher.py", "datasets/workers.py")
+    package = ROOT / "platform" / "ovlab"
+    files = [*package.rglob("*.py"), *(ROOT / "model").rglob("*.py")]
+    exits = {"sys.exit", "os._exit", "exit", "quit", "SystemExit"}
+    calls = [
+        f"{file}:{node.lineno}"
+        for file in files
+        if not str(file).endswith(own_processes)
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in exits
+    ]
+
+    assert calls == []
+
+
+@pytest.mark.parametrize(
+    ("names", "because"),
+    [
+        (("CheckpointConfig", "num_to_keep"), "Ray Train deletes the best checkpoint while its score is pending"),
+        (("get_best_result",), "Ray Tune picks trials without a last loss and skips those whose last is NaN"),
+        (("training_iteration",), "reported to Ray Tune, it replaces the counter of its stop criterion"),
+        (("with_column", "col"), "Ray Data divides whole numbers differently on Arrow and on pandas blocks"),
+        (("features_only", "out_indices"), "timm names maps in one order and returns them in another"),
+        (("output_tokens", "create_model"), "open_clip raises for it; timm resamples no positions"),
+        (("MeanIoU",), "its value depends on the size of the batch"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_calls_of_libraries_that_do_other_than_they_say_are_not_made(names: tuple[str, ...], because: str) -> None:
+    files = [*(ROOT / "platform").rglob("*.py"), *(ROOT / "model").rglob("*.py")]
+    used = [
+        f"{file}:{node.lineno}"
+        for file in files
+        if "benchmarks" not in file.parts
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and ({ast.unparse(node.func).rpartition(".")[2], *(word.arg for word in node.keywords)} & {*names})
+    ]
+
+    assert used == [], because
+
+
+def test_kernels_call_nothing_of_another_file() -> None:
+    # numba's cache goes by the content of the file, and does not see an edit of a callee elsewhere.
+    kernels, foreign = [], []
+    for file in [*(ROOT / "platform").rglob("*.py"), *(ROOT / "model").rglob("*.py")]:
+        nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+        imports = [node for node in nodes if isinstance(node, ast.ImportFrom)]
+        ours = {
+            name.asname or name.name
+            for node in imports
+            for name in node.names
+            if (node.module or "").split(".")[0] in ("ovlab", "logoseg")
+        }
+        for node in nodes:
+            if isinstance(node, ast.FunctionDef) and any("njit" in ast.unparse(one) for one in node.decorator_list):
+                kernels.append(node.name)
+                used = {one.id for statement in node.body for one in ast.walk(statement) if isinstance(one, ast.Name)}
+                foreign += [f"{file}:{node.name}: {name}" for name in sorted(used & ours)]
+
+    assert len(kernels) >= 10
+    assert foreign == []
+
+
 @pytest.mark.parametrize(
     ("module", "heavy"),
     [

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from logoseg.model_error import ModelError
-from logoseg.prompts import PAPER
+from logoseg.prompts import PAPER, is_template
 
 # keep_aspect rounds both sides to this many pixels: the coarsest stride of the encoders (ConvNeXt, patches of 16).
 SIDE_MULTIPLE = 32
@@ -16,6 +16,8 @@ SIDE_MULTIPLE = 32
 SMALLEST_SIDE, LARGEST_SIDE = 8, 4096
 # Of widths, heads, states, regions and layers. What is above is a slip of the keyboard.
 LARGEST_WIDTH, LARGEST_GRID, LARGEST_DEPTH = 4096, 256, 64
+# A GroupNorm of the decoder has groups of this many channels.
+GROUP_CHANNELS = 8
 
 # What makes logits scores: "sigmoid" and "identity" class by class, "softmax" over the classes, at the resolution of
 # the logits.
@@ -117,6 +119,8 @@ class ModelConfig:
             require_range(f"ModelConfig.{name}", getattr(self, name), 1, high)
         for dim in self.decoder_dims:
             require_range("ModelConfig.decoder_dims", dim, 1, LARGEST_WIDTH)
+            if dim % GROUP_CHANNELS:
+                raise ModelError(f"ModelConfig.decoder_dims must be multiples of {GROUP_CHANNELS}, got {dim}.")
         require_range("ModelConfig.typical_cosine", self.typical_cosine, -1.0, 1.0)
         require_range("ModelConfig.state_expansion", self.state_expansion, 1 / self.guidance_dim, 16.0)
         if self.guidance_dim % (2 * self.attention_heads):
@@ -126,7 +130,7 @@ class ModelConfig:
             )
         if isinstance(self.prior_weight, float) and not 0.0 <= self.prior_weight <= 1.0:
             raise ModelError(f"ModelConfig.prior_weight must be in [0, 1] or 'adaptive', got {self.prior_weight}.")
-        if not self.prompt_templates or any("{}" not in template for template in self.prompt_templates):
+        if not self.prompt_templates or not all(map(is_template, self.prompt_templates)):
             raise ModelError("ModelConfig.prompt_templates must be templates that each hold {} for the class name.")
 
     @property

@@ -25,7 +25,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, channels_last, nn
 
-from logoseg.decoder_stage import GROUP_CHANNELS, DecoderStage, StageOperands
+from logoseg.config import GROUP_CHANNELS
+from logoseg.decoder_stage import DecoderStage, StageOperands
 from logoseg.model_error import ModelError
 
 # The cosines of one image differ by hundredths; CLIP's own temperature brings them to the size of everything else.

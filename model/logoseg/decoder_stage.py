@@ -18,10 +18,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, channels_last, nn
 
+from logoseg.config import GROUP_CHANNELS
 from logoseg.model_error import ModelError
-
-# A GroupNorm has groups of this many channels.
-GROUP_CHANNELS = 8
 
 
 class StageOperands(NamedTuple):

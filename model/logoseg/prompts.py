@@ -1,5 +1,15 @@
 """Prompt templates, as data. `{}` stands for the class name."""
 
+
+def is_template(text: str) -> bool:
+    """Whether it has one place for the class name, and no other braces that mean something."""
+    try:
+        text.format("")
+    except (AttributeError, LookupError, ValueError):
+        return False
+    return "{}" in text
+
+
 # Section 3.2 of the paper.
 PAPER = ("A photo of a {} in the scene",)
 

@@ -1,12 +1,10 @@
 """How many tokens an image becomes, known from the name of the tower: so that a size that cannot be is refused before
 anything runs. No torch here."""
 
-import json
 import re
-from functools import cache
 from typing import Protocol, runtime_checkable
 
-from logoseg.clip.shipped import CLIP_CONFIGS
+from logoseg.clip.tower_facts import model_config
 from logoseg.config import SIDE_MULTIPLE, ClipConfig, Inference, SlidingWindow
 from logoseg.model_error import ModelError
 
@@ -25,12 +23,11 @@ class OnGrid(Protocol):
     def fewest_tokens(self) -> int: ...
 
 
-@cache
 def patch_size(name: str) -> int | None:
     """Side in pixels of the patches of a ViT, which an image must be cut into; None for any other tower."""
-    own = CLIP_CONFIGS / f"{name}.json"
-    if own.is_file():
-        return json.loads(own.read_text())["vision_cfg"].get("patch_size")
+    known = model_config(name)
+    if known is not None:
+        return known["vision_cfg"].get("patch_size")
     found = _VIT.match(name)
     return int(found[1]) if found else None
 

@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from logoseg.model_error import ModelError
 from ovlab.commands import (
@@ -42,8 +43,15 @@ exit codes: 0 done, 1 the work failed, 2 the call was wrong
 """
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as everything else here does. Its subparsers are of the same kind."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {' '.join(message.split())}; see {self.prog} --help.\n")
+
+
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="ovlab",
         description="The laboratory around LoGoSeg: open-vocabulary segmentation, from data to table.",
         epilog=_EPILOG,

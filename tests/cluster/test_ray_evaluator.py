@@ -100,6 +100,20 @@ def test_an_image_that_cannot_be_read_is_named_and_the_others_are_kept(weights: 
     assert store.evaluation(job.fingerprint) is None
 
 
+def test_a_network_that_cannot_be_opened_is_said_without_advice_of_rays(weights: Path, tmp_path: Path) -> None:
+    missing = tmp_path / "cut.safetensors"
+    missing.write_bytes(weights.read_bytes()[:1000])
+
+    with pytest.raises(InputError) as refused:
+        cluster_run.evaluate(
+            cluster_run.jobs(4), open_store(str(tmp_path / "store")), missing, cluster_run.Actors(num_processes=1)
+        )
+
+    assert str(refused.value).startswith(f"{missing}: ")
+    assert "cut off or damaged" in str(refused.value)
+    assert "retr" not in str(refused.value)
+
+
 def test_small_work_is_done_in_this_process_and_says_so(
     weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

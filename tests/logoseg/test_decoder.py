@@ -5,8 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from logoseg.config import GROUP_CHANNELS
 from logoseg.decoder import COSINE_SCALE, ClassVolumeDecoder, PixelEmbeddingDecoder, SimilarityRefinement
-from logoseg.decoder_stage import GROUP_CHANNELS, DecoderStage
+from logoseg.decoder_stage import DecoderStage
 from logoseg.model_error import ModelError
 
 Decoder = ClassVolumeDecoder | PixelEmbeddingDecoder

@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from logoseg.clip import known_files
+from logoseg.clip.shipped import shipped_clip
+from logoseg.presets import PRESETS
 from ovlab.cli import main
 from ovlab.store.store import open_store
 
@@ -164,6 +167,56 @@ def test_evaluate_counts_boundaries_where_it_is_asked_to(
     assert stored["boundary_iou"] == near["boundary_iou"] != near["miou"]
     assert main([*evaluate, "--boundary", "2"]) == 2
     assert "must be a share between 0 and 1" in capsys.readouterr().err
+
+
+def test_evaluate_in_another_way_leaves_the_figures_of_the_first(folder: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    main(train(folder, run))
+    evaluate = ["evaluate", str(run), "--data", str(folder)]
+    main(evaluate)
+    first = (run / "evaluation-photographs-val.json").read_text()
+
+    for options in (
+        ("--boundary",),
+        ("--boundary", "0.5"),
+        ("--synonyms", "average"),
+        ("--size", "96"),
+        ("--protocol", "sliding-window"),
+    ):
+        assert main([*evaluate, *options]) == 0
+
+    assert (run / "evaluation-photographs-val.json").read_text() == first
+    assert sorted(path.name for path in run.glob("evaluation-*.json")) == [
+        f"evaluation-photographs-val{suffix}.json"
+        for suffix in (
+            "-boundary-0.02",
+            "-boundary-0.5",
+            "-protocol-sliding-window",
+            "-size-96",
+            "-synonyms-average",
+            "",
+        )
+    ]
+
+
+def test_train_on_clip_weights_that_nobody_knows_warns_once_and_the_record_says_so(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    shipped = shipped_clip(PRESETS["shapes-vit-s"]().clip)
+    assert shipped is not None
+    mine = tmp_path / "mine.safetensors"
+    mine.write_bytes(shipped.read_bytes())
+    command = ["train", "--data", "shapes-pas-20", "--split", "val", "--preset", "shapes-vit-s", "--clip", str(mine)]
+    command += ["--steps", "1", "--batch-size", "1", "--loader-workers", "0"]
+    # The models of the package know their own.
+    monkeypatch.setattr(known_files, "is_own", lambda config: False)
+
+    assert main([*command, "--out", str(tmp_path / "run")]) == 0
+
+    (warning,) = [message for message in caplog.messages if "unverified" in message]
+    assert "mine.safetensors: no released file known here, read as shapes-vit-s: GELU, OpenAI's mean" in warning
+    (record,) = open_store(str(tmp_path / "run")).trainings()
+    assert record.provenance["clip"] == "unverified"
 
 
 def test_evaluate_limit_leaves_the_figures_of_the_whole_set(folder: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from open_clip.convert import convert_state_dict
 from open_clip.factory import convert_to_custom_text_state_dict, resize_pos_embed, resize_text_pos_embed
 from torch import Tensor, nn
 
+from logoseg.clip.known_files import require_origin
 from logoseg.clip.pretrained_tag import tags
 from logoseg.clip.shipped import RELEASED, is_own
 from logoseg.clip.towers import build_clip
@@ -42,8 +43,9 @@ def load_clip(config: ClipConfig, path: Path) -> CLIP | CustomTextCLIP:
     """A CLIP model with released weights: OpenAI's archive or state dict, or open_clip's.
 
     The positional grid stays as it was trained where `config.pretrained` names the weights: the image encoder resizes
-    it, once, for each input. That of a CLIP of the package is resized to `config.image_size` here. Raises ModelError
-    naming a key that does not fit, and for released weights that need a tag and have none.
+    it, once, for each input. That of a CLIP of the package is resized to `config.image_size` here. What is assumed of
+    an unknown file is said, see `known_files`. Raises ModelError naming a key that does not fit, and for released
+    weights that need a tag and have none.
     """
     clip = build_clip(config)
     state = convert_state_dict(clip, read_clip_state(path))
@@ -58,6 +60,7 @@ def load_clip(config: ClipConfig, path: Path) -> CLIP | CustomTextCLIP:
         if name in state and getattr(clip, name) is not None:
             state[name] = state[name].reshape(getattr(clip, name).shape)
     load_strictly(clip, state, path)
+    require_origin(config, path)
     return clip
 
 

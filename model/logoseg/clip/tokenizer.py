@@ -5,8 +5,7 @@ each listed word and gives it a small number; the end of a text stays the larges
 """
 
 from collections.abc import Callable, Sequence
-from functools import cached_property, lru_cache
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
 import open_clip
@@ -15,10 +14,9 @@ from jaxtyping import Int64
 from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH, HFTokenizer
 from torch import Tensor
 
+from logoseg.clip.word_list import known_words, spoken_words
 from logoseg.model_error import ModelError
 from logoseg.weights_file import first_line
-
-_WORD_LISTS = Path(__file__).parent / "clip_configs"
 
 Tokenizer = Callable[[Sequence[str]], Int64[Tensor, "prompts length"]]
 
@@ -32,12 +30,6 @@ def build_tokenizer(text_config: dict[str, Any]) -> Tokenizer:
     if "words" in options:
         return ReducedTokenizer(known_words(options["words"]), context_length)
     return open_clip.SimpleTokenizer(context_length=context_length, **options)
-
-
-@lru_cache
-def known_words(name: str) -> tuple[str, ...]:
-    """The words of a list in clip_configs/, one a line."""
-    return tuple((_WORD_LISTS / f"{name}.txt").read_text(encoding="utf-8").split())
 
 
 class DownloadedTokenizer:
@@ -92,11 +84,5 @@ class ReducedTokenizer:
         return tokens
 
     def _numbers(self, text: str) -> list[int]:
-        words = "".join(letter if letter.isalnum() else " " for letter in text.lower()).split()
-        unknown = [word for word in words if word not in self._words]
-        if unknown:
-            raise ModelError(
-                f"{text!r}: this small CLIP does not know {', '.join(map(repr, unknown))}. "
-                f"It knows {', '.join(sorted(self._words))}."
-            )
+        words = spoken_words(text, self._words)
         return [self._small[token] for word in words for token in self._whole.encode(word)]

@@ -55,10 +55,16 @@ class RectangularAttention(nn.Module):
 
     def position_bias(self, stripe: int, width: int) -> Float[Tensor, "heads T T"]:
         """The bias between every two tokens of one stripe of `stripe` x `width` tokens."""
-        rows = self.row_bias[:, _offsets(stripe, self.row_bias.device)]  # (heads, s, s)
-        columns = self.column_bias[:, _offsets(width, self.row_bias.device)]  # (heads, W, W)
+        rows, columns = _pairs(self.row_bias, stripe), _pairs(self.column_bias, width)
         bias = rows[:, :, None, :, None] + columns[:, None, :, None, :]  # (heads, s, W, s, W)
         return bias.flatten(3, 4).flatten(1, 2)
+
+
+def _pairs(table: Float[Tensor, "heads M"], length: int) -> Float[Tensor, "heads L L"]:
+    """The entry of a bias table for every pair of positions. Not table[:, offsets]: on several threads the sums of its
+    gradient have no fixed order."""
+    offsets = _offsets(length, table.device)
+    return table.index_select(1, offsets.flatten()).unflatten(1, offsets.shape)
 
 
 def _offsets(length: int, device: torch.device) -> Tensor:

@@ -23,6 +23,10 @@ correction is over all rows of the table. The noise of training is not in these 
 """
 
 
+# Of fewer images a bootstrap knows too little of those that it never saw.
+FEWEST_IMAGES = 10
+
+
 def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
         "compare",
@@ -127,6 +131,13 @@ def print_comparisons(rows: list[dict[str, Any]], arguments: argparse.Namespace)
         )
     console = Console()
     console.print(table)
+    if few := dict.fromkeys(row["benchmark"] for row in rows if row["num_images"] < FEWEST_IMAGES):
+        console.print(
+            f"Too few images to tell, fewer than {FEWEST_IMAGES}: {', '.join(few)}. Intervals and p-values of so few "
+            f"promise more than they know.",
+            markup=False,
+            soft_wrap=True,
+        )
     console.print(
         f"±: the {100 * arguments.level:g} % interval from {arguments.resamples} resamples of the images (seed "
         f"{arguments.seed}), without the noise of training. absent: classes that a resample lacks, on average."

@@ -5,13 +5,16 @@ from collections.abc import Callable
 
 from ovlab.specs.errors import InputError
 
+# Of processes or runs. What is above is a slip of the keyboard, and would take the machine down.
+MOST = 1024
+
 
 def at_least_one(what: str) -> Callable[[str], int]:
     """The `type` of an option that takes the number of `what`. A refusal names what was given."""
 
     def parse(text: str) -> int:
-        if not text.isdecimal() or int(text) < 1:
-            raise argparse.ArgumentTypeError(f"{text!r}: give the number of {what}, at least 1.")
+        if not text.isdecimal() or not 1 <= int(text) <= MOST:
+            raise argparse.ArgumentTypeError(f"{text!r}: give the number of {what}, at least 1 and at most {MOST}.")
         return int(text)
 
     return parse

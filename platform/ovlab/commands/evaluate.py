@@ -120,7 +120,15 @@ def _folder(arguments: argparse.Namespace) -> Path | None:
 def _write(results: list[dict[str, Any]], folder: Path, arguments: argparse.Namespace) -> None:
     from ovlab.files.whole_file import write_text
 
-    limited = "" if arguments.limit is None else f"-first-{arguments.limit}"
+    # One file a way of scoring, so that none stands where another was.
+    asked = {
+        "first": arguments.limit,
+        "protocol": None if arguments.protocol == "whole" else arguments.protocol,
+        "size": arguments.size,
+        "synonyms": None if arguments.synonyms == "first" else arguments.synonyms,
+        "boundary": arguments.boundary,
+    }
+    suffix = "".join(f"-{name}-{value}" for name, value in asked.items() if value is not None)
     for scores in results:
-        name = f"evaluation-{Path(scores['data']).name}-{arguments.split}{limited}.json"
+        name = f"evaluation-{Path(scores['data']).name}-{arguments.split}{suffix}.json"
         write_text(folder / name, json.dumps(scores, indent=2) + "\n")

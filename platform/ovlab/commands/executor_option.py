@@ -38,10 +38,13 @@ def executor_of(arguments: argparse.Namespace) -> "Executor":
 
 
 def executor_of_runs(arguments: argparse.Namespace, num_runs: int) -> "Executor":
-    """For a command that makes `num_runs` runs, --runs-at-once of them at a time."""
+    """For a command that makes `num_runs` runs, --runs-at-once of them at a time. Raises InputError for a device that
+    is not here, where this process is to make them."""
     if arguments.search is None and _is_for_one_process(arguments, num_runs):
+        from ovlab.runs.device import pick_device
         from ovlab.runs.here import Here
 
+        pick_device(arguments.device)
         return Here()
     from ovlab.ray.on_ray import OnRay
 
@@ -69,6 +72,7 @@ def _is_for_one_process(arguments: argparse.Namespace, num_runs: int) -> bool:
 def _elastic(text: str) -> int | tuple[int, int]:
     """ "2", or "1:4" for an elastic number."""
     numbers = text.split(":")
-    if len(numbers) > 2 or not all(number.isdecimal() for number in numbers):
+    if len(numbers) > 2:
         raise argparse.ArgumentTypeError(f"{text!r}: give a number, or FEWEST:MOST.")
-    return int(text) if len(numbers) == 1 else (int(numbers[0]), int(numbers[1]))
+    parsed = [at_least_one("processes")(number) for number in numbers]
+    return parsed[0] if len(parsed) == 1 else (parsed[0], parsed[1])

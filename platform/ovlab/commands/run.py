@@ -114,10 +114,7 @@ def _make(
     from ovlab.tracking.publisher import publishing
 
     executor = executor_of_runs(arguments, num_runs)
-    with (
-        stop_on_signals("stopping after this step or image") as stop,
-        nullcontext() if arguments.no_tracking else publishing(store),
-    ):
+    with stop_on_signals("stopping after this step or image") as stop:
         context = RunContext(
             store=store,
             workdir=arguments.workdir,
@@ -129,7 +126,8 @@ def _make(
             stop=stop,
             observer=ProgressLine(),
         )
-        return make_sweep(plan, context, executor)
+        with nullcontext() if arguments.no_tracking else publishing(store):
+            return make_sweep(plan, context, executor)
 
 
 def _searched(plan: "Plan", store: "Store", tables: list[str]) -> "Plan":

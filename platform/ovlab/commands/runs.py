@@ -177,6 +177,12 @@ def _open(uri: str) -> "tuple[Store, list[str]]":
     store = open_store(uri)
     names = journaled_runs(store)
     if not names and store.folder.is_local:
+        num_records = len(store.folder.folders("trainings")) + len(store.folder.folders("evaluations"))
+        if num_records:
+            raise InputError(
+                f"{store}: {num_records} trainings and evaluations there, of a version without journals; "
+                f"`ovlab report` and `ovlab compare` read them."
+            )
         raise InputError(f"{store}: no runs there; give --store.")
     return store, names
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from logoseg.clip.word_list import require_words
 from logoseg.token_grid import require_views
 from ovlab.commands.executor_option import executor_of
 from ovlab.datasets.opening import open_dataset
@@ -20,6 +21,7 @@ from ovlab.runs.journaling import journaled
 from ovlab.runs.progress import ProgressLine
 from ovlab.runs.subject import find_subject
 from ovlab.runs.work import EvaluationJob
+from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import Protocol, protocol_hash, sliding_window, whole, whole_768, with_boundary
 from ovlab.specs.events import RunHeader
 from ovlab.specs.method import Model
@@ -38,6 +40,8 @@ def score(arguments: argparse.Namespace, names: Sequence[str], place: str) -> li
     protocol = _protocol(arguments, subject.config)
 
     def job(dataset: SegmentationDataset) -> EvaluationJob:
+        asked = dataset.label_space(protocol.synonyms).asked
+        require_words(subject.config.clip.name, asked, protocol.prompt_templates, dataset.name)
         spec = resolve_evaluation(subject.fingerprint, dataset, arguments.split, protocol, num_images=arguments.limit)
         return EvaluationJob(spec, dataset, subject.untrained)
 
@@ -71,6 +75,8 @@ def score(arguments: argparse.Namespace, names: Sequence[str], place: str) -> li
 
 def _protocol(arguments: argparse.Namespace, model: Model) -> Protocol:
     """The protocol that the options name, for this model; a data set adds its label space."""
+    if arguments.size is not None and arguments.protocol == "whole-768":
+        raise InputError(f"--size {arguments.size}: --protocol whole-768 is at 768 pixels; leave --size out.")
     size = model.clip.image_size if arguments.size is None else arguments.size
     protocol = {"whole": whole(size), "whole-768": whole_768(), "sliding-window": sliding_window(size)}[
         arguments.protocol

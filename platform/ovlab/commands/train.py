@@ -13,7 +13,7 @@ from ovlab.runs.clip_files import clip_file
 from ovlab.specs.augmentation import AugmentationSpec
 from ovlab.specs.errors import InputError
 from ovlab.specs.suite import SHAPES
-from ovlab.specs.training import ScheduleSpec, TrainingSpec, require_crop_fits
+from ovlab.specs.training import ScheduleSpec, TrainingSpec, require_trainable
 
 if TYPE_CHECKING:
     from ovlab.runs.context import RunContext
@@ -94,7 +94,7 @@ def training_spec(arguments: argparse.Namespace) -> TrainingSpec:
         method = named_method(arguments.method, arguments.preset, parse_options(arguments.option))
         spec = replace(spec, model=method, augmentation=_augmentation(arguments.data, method.clip.image_size))
     spec = apply_overrides(spec, arguments.set)
-    require_crop_fits(spec)
+    require_trainable(spec)
     return spec
 
 

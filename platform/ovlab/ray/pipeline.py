@@ -22,6 +22,7 @@ from ovlab.metrics.evaluation_counts import ImageCounts
 from ovlab.ray.cluster import Cluster, connect
 from ovlab.runs.context import RunContext
 from ovlab.runs.device import is_here, named_device
+from ovlab.runs.failure import explained
 from ovlab.runs.small_work import SMALL_WORK_SECONDS, count_first, seconds_by_records
 from ovlab.runs.work import Clock, Counted, ImageCounter, Shard, Work, count_here
 from ovlab.specs.errors import InputError, Stopped, WorkError
@@ -88,10 +89,18 @@ def manifest(work: Work, images_per_block: int) -> Iterator[pa.Table]:
 
 
 def read_counts(table: pa.Table, problems: list[str]) -> Iterator[Counted]:
-    """What actors gave out; a line for each image that they could not count is added to `problems`."""
+    """What actors gave out; a line for each image that they could not count is added to `problems`.
+
+    Raises InputError, or WorkError, with the reason of an actor that could not work at all.
+    """
     for (number, _), rows in groupby(table.to_pylist(), key=lambda row: (row["shard"], row["start"])):
         counts, seconds, process_seconds = {}, 0.0, 0.0
         for row in rows:
+            if row["cause"]:
+                if row["report"]:
+                    print(row["report"], file=sys.stderr)
+                    raise WorkError(f"evaluation on Ray: {row['cause']}")
+                raise InputError(row["cause"])
             counts[row["job"]] = unpack_counts(row["counts"], place=f"shard {number}")
             seconds += row["seconds"]
             process_seconds += row["process_seconds"]
@@ -108,17 +117,24 @@ class CountingActor:
 
     def __call__(self, block: pa.Table) -> pa.Table:
         """A row a job, with the counts as one small file, whose checksum is read on arrival; an image that cannot be
-        read leaves its reason and no counts."""
+        read leaves its reason and no counts, and whatever else goes wrong goes home as its cause: what a function of
+        ours raises, Ray Data hides behind advice about retries."""
         return pa.concat_tables([self._count(**row) for row in block.to_pylist()])
 
     def _count(self, shard: int, start: int, stop: int) -> pa.Table:
         clock = Clock()
         part = self.work.shards[shard].part(start, stop)
         problems: list[str] = []
+        counted: list[tuple[ImageCounts, ...]] = []
+        cause, report = "", None
         try:
-            counted = list(self.counter.count(part))
-        except (InputError, OSError):
-            counted = list(self._one_by_one(part, problems))
+            images = self.counter.count(part)  # opens the network
+            try:
+                counted = list(images)
+            except (InputError, OSError):
+                counted = list(self._one_by_one(part, problems))
+        except Exception as error:
+            cause, report = explained(error)
         (seconds, process_seconds), num_jobs = clock.lap(), len(part.jobs)
         per_job = [[image[place] for image in counted] for place in range(num_jobs)]
         return pa.table(
@@ -131,6 +147,8 @@ class CountingActor:
                 "process_seconds": number_column(np.full(num_jobs, process_seconds / num_jobs)),
                 # Once for all jobs.
                 "problems": string_column(["\n".join(problems)] + [""] * (num_jobs - 1)),
+                "cause": string_column([cause] * num_jobs),
+                "report": string_column([report or ""] * num_jobs),
             }
         )
 

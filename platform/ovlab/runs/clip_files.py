@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from logoseg.clip.known_files import origin
 from logoseg.clip.shipped import RELEASED, is_own, shipped_clip
 from logoseg.config import ClipConfig
 from ovlab.specs.errors import InputError
@@ -26,6 +27,11 @@ def clip_file(preset: str, clip: ClipConfig, given: str | None, *, option: str =
     if shipped is None and not is_own(clip):
         raise InputError(f"{preset}: {missing(clip)}; give {option}FILE, or {option}{RANDOM} for random ones.")
     return shipped
+
+
+def provenance_of(clip: ClipConfig, file: Path | None) -> str:
+    """What a record says of the CLIP weights that a training started from."""
+    return "random" if file is None else origin(clip, file)
 
 
 def missing(clip: ClipConfig) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from ovlab.runs.journal_observer import JournalObserver
 from ovlab.runs.observer import Observer, Observers
 from ovlab.runs.sources import Sources
+from ovlab.specs.device_names import require_device_name
 from ovlab.specs.errors import InputError
 from ovlab.store.costs import finished_cost
 from ovlab.store.record import Cost
@@ -44,6 +45,7 @@ class RunContext:
     journal: JournalObserver | None = None
 
     def __post_init__(self) -> None:
+        require_device_name(self.device)
         if not 0 <= self.num_loader_workers <= MOST_LOADER_WORKERS:
             raise InputError(
                 f"--loader-workers must be in 0 .. {MOST_LOADER_WORKERS} threads, got {self.num_loader_workers}."

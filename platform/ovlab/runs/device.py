@@ -1,19 +1,17 @@
 """Which device a command runs on."""
 
-import re
-
 import torch
 
+from ovlab.specs.device_names import require_device_name
 from ovlab.specs.errors import InputError
 
 
 def named_device(name: str) -> torch.device:
     """The device called `name`, of this machine or another; "auto" is a GPU where this one has one. Raises InputError
-    for another kind of device: the scans and kernels are tested on these two alone."""
+    as `require_device_name`."""
+    require_device_name(name)
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if not re.fullmatch(r"cpu|cuda(:\d{1,3})?", name):
-        raise InputError(f"--device {name}: not a device that models run on here; use cpu, cuda, cuda:1 or auto.")
     return torch.device(name)
 
 

@@ -20,4 +20,6 @@ def explained(error: Exception) -> tuple[str, str | None]:
     """The cause in one line; of an error that no message was written for, the traceback too."""
     if isinstance(error, InputError | ModelError | WorkError):
         return str(error), None
+    if isinstance(error, OSError) and error.filename is not None:  # as a place that cannot be written to
+        return f"{error.filename}: {error.strerror}.", None
     return f"{type(error).__name__}: {one_line(error)}", "".join(traceback.format_exception(error))

@@ -23,8 +23,8 @@ _REASON_LENGTH = 500
 class Terminated(SystemExit):
     """SIGTERM, as an exception that unwinds the run; the exit code is the shell's 143."""
 
-    def __init__(self) -> None:
-        super().__init__(128 + signal.SIGTERM)
+    def __init__(self, code: int = 128 + signal.SIGTERM) -> None:
+        super().__init__(code)
 
 
 @contextmanager

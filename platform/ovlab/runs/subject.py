@@ -52,7 +52,8 @@ def find_subject(
     of METHOD:FILE, published weights.
 
     Weights in which a training of `store`, or of a run folder that is a store, ended are that training, wherever the
-    file is. Others are known by their sha256. Raises InputError for what is not there.
+    file is. Others are known by their sha256. Raises InputError for what is not there,
+    and ModelError for what cannot be read.
     """
     if not is_run(name):
         method, _, rest = name.partition(":")
@@ -114,6 +115,9 @@ def _untrained(method: str, preset: str, clip_file: Path | None, method_files: M
     file = clip_file or shipped_clip(config.clip)
     if file is None:
         raise InputError(f"{name}: {missing(config.clip)}; give --clip FILE.")
+    if not file.is_file():
+        raise InputError(f"{file}: no such file. Give the path of a CLIP checkpoint.")
+    load_clip(config.clip, file)  # what cannot be read is refused before anything is written
     # CLIP alone has no regions.
     model: Model = replace(config, region_alignment=False)
     if method != CLIP:

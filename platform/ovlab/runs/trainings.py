@@ -17,6 +17,7 @@ from logoseg.clip.released_weights import load_clip
 from ovlab.datasets.label_pixels import names_of
 from ovlab.methods.networks import build_network
 from ovlab.methods.words import text_features
+from ovlab.runs.clip_files import provenance_of
 from ovlab.runs.context import RunContext
 from ovlab.runs.device import device_name, pick_device
 from ovlab.runs.executor import Executor
@@ -101,7 +102,10 @@ def train_into_store(training: PlannedTraining, context: RunContext, group: Proc
             weights=weights,
             cost=cost,
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
-            provenance=asdict(provenance(context.source)),
+            provenance={
+                **asdict(provenance(context.source)),
+                "clip": provenance_of(resolved.spec.model.clip, context.sources.clip_file(training.preset)),
+            },
         )
     )
     remove_checkpoints(store, fingerprint)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from logoseg.config import ClipConfig, Inference, SlidingWindow, WholeImage
-from logoseg.prompts import PAPER
+from logoseg.prompts import PAPER, is_template
 from ovlab.specs.errors import InputError
 from ovlab.specs.fingerprint import ADDED_LATER, added_later, fingerprint
 from ovlab.specs.method import MethodConfig
@@ -79,7 +79,7 @@ class Protocol:
     scoring: Scoring = field(default_factory=Scoring)
 
     def __post_init__(self) -> None:
-        if not self.prompt_templates or any("{}" not in template for template in self.prompt_templates):
+        if not self.prompt_templates or not all(map(is_template, self.prompt_templates)):
             raise InputError("Protocol.prompt_templates must be templates that each hold {} for the class name.")
         if self.class_cap is not None and self.class_cap < 1:
             raise InputError(f"Protocol.class_cap must be at least 1, or None for no limit; got {self.class_cap}.")

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from logoseg.clip.tower_facts import require_tower
 from logoseg.config import ClipConfig
 from logoseg.presets import PRESETS
-from ovlab.specs.training import ScheduleSpec
+from ovlab.specs.errors import InputError
+from ovlab.specs.training import LARGEST_SEED, ScheduleSpec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,6 +24,11 @@ class PretrainingSpec:
     close_ups: ScheduleSpec
     contrastive: ScheduleSpec
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        require_tower(self.clip)
+        if not 0 <= self.seed <= LARGEST_SEED:
+            raise InputError(f"PretrainingSpec.seed must be in 0 .. {LARGEST_SEED}, got {self.seed}.")
 
     @property
     def steps(self) -> int:

@@ -9,13 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from logoseg.token_grid import require_views
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import Protocol
 from ovlab.specs.method import MethodConfig, Model, as_options, own_method
 from ovlab.specs.overrides import apply_overrides
 from ovlab.specs.scores import SCORES
 from ovlab.specs.suite import EVALUATION_SPLIT, Suite, place_of
-from ovlab.specs.training import TrainingSpec
+from ovlab.specs.training import TrainingSpec, require_trainable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,6 +62,16 @@ class Variation:
     model: Mapping[str, Any] = field(default_factory=dict)
     schedule: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        for name in ("model", "schedule"):
+            try:
+                json.dumps(dict(getattr(self, name)))
+            except (TypeError, ValueError):
+                raise InputError(
+                    f"Variation.{name} gives values by the names of fields, as JSON knows them; "
+                    f"got {getattr(self, name)!r}."
+                ) from None
+
     def preset(self, suite: Suite) -> str:
         """The preset it starts from, which also says which CLIP weights."""
         suite.model(self.backbone)
@@ -70,7 +81,7 @@ class Variation:
         """The spec of one run. More updates than `limit_steps` are cut off, which makes it another run. That of another
         method is not resolved; see `ovlab.methods.registry.training_of`.
 
-        Raises InputError for a name or a value that there is not.
+        Raises InputError for a name or a value that there is not, and ModelError for values that do not fit together.
         """
         if self.method is not None:
             return self._training_of_method(self.method, suite, seed, limit_steps)
@@ -80,7 +91,9 @@ class Variation:
         changes = {f"model.{name}": value for name, value in model.items()}
         changes |= {f"schedule.{name}": value for name, value in self.schedule.items()}
         spec = suite.training(self.backbone, self.training_set, seed=seed)
-        return _limited(_changed(spec, changes), limit_steps)
+        spec = _changed(spec, changes)
+        require_trainable(spec)
+        return _limited(spec, limit_steps)
 
     def _training_of_method(self, method: str, suite: Suite, seed: int, limit_steps: int | None) -> TrainingSpec:
         if self.region_grid is not None:
@@ -98,8 +111,13 @@ class Variation:
         )
 
     def protocol(self, suite: Suite, model: Model) -> Protocol:
-        """How `model`, trained by this variation, is evaluated: as its backbone is, with the model's own prompts."""
-        return replace(suite.protocol(self.backbone), prompt_templates=model.prompt_templates)
+        """How `model`, trained by this variation, is evaluated: as its backbone is, with the model's own prompts.
+
+        Raises ModelError for a model that has not enough tokens for its regions there.
+        """
+        protocol = suite.protocol(self.backbone)
+        require_views(model, protocol.inference)
+        return replace(protocol, prompt_templates=model.prompt_templates)
 
 
 # The method that is CLIP and nothing behind it.

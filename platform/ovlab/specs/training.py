@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from logoseg.clip.tower_facts import require_tower
 from logoseg.token_grid import require_patches, require_regions
 from ovlab.specs.augmentation import AugmentationSpec
 from ovlab.specs.errors import InputError
@@ -97,8 +98,12 @@ class TrainingSpec:
             raise InputError(f"TrainingSpec.seed must be in 0 .. {LARGEST_SEED}, got {self.seed}.")
 
 
-def require_crop_fits(spec: TrainingSpec) -> None:
-    """Raises ModelError unless a crop is whole patches, and at least as many tokens a side as the model has regions."""
+def require_trainable(spec: TrainingSpec) -> None:
+    """Raises ModelError unless the tower is what the model needs of it, its image and a crop are whole patches, and a
+    crop has at least as many tokens a side as the model has regions."""
+    clip = spec.model.clip
+    require_tower(clip)
+    require_patches(spec.model, (clip.image_size, clip.image_size), "model.clip.image_size")
     for require in (require_patches, require_regions):
         require(spec.model, spec.augmentation.crop_shape, "augmentation.crop_size")
 

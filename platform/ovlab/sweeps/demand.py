@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from logoseg.model_error import ModelError
 from ovlab.methods.registry import subject_of
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import Protocol, with_boundary
@@ -59,7 +60,7 @@ def _add(
             model = spec.model if isinstance(spec, TrainingSpec) else spec
             preset, protocol = row.run.preset(suite), row.run.protocol(suite, model)
             benchmarks = {name: suite.benchmark(name) for name in table.benchmarks}
-        except InputError as error:
+        except (InputError, ModelError) as error:
             raise InputError(f"{table.name}, row {row.key!r}: {error}") from None
         demand = wanted.setdefault((spec, preset), Demand(spec, preset))
         # One evaluation of a benchmark knows all that its columns ask for.

@@ -12,6 +12,7 @@ from ovlab.store.journal import end_silent, open_journal
 from ovlab.store.pairs import stored_counts
 from ovlab.store.record import DamagedError
 from ovlab.store.store import Store
+from ovlab.sweeps.search import is_given_up
 from ovlab.sweeps.sweep import Plan
 
 
@@ -26,7 +27,14 @@ def make_sweep(plan: Plan, context: RunContext, executor: Executor) -> list[Fail
         end_silent(context.store, sweep.run)
         with open_journal(context.store, header) as journal:
             try:
-                executor.make(to_make(plan, context.store), context, failures.append)
+                runs = to_make(plan, context.store)
+                executor.make(runs, context, failures.append)
+                told = [failure.run for failure in failures]
+                failures += [
+                    Failure(run, "nothing was said of it, and its records are not in the store.")
+                    for run in runs
+                    if run not in told and not _is_there(run, context.store) and not is_given_up(run, context.store)
+                ]
             except BaseException as error:
                 status, reason = verdict(error)
                 journal.write(Ended(status=status, reason=reason))
@@ -57,6 +65,13 @@ def _has_its_counts(store: Store, run: PlannedRun) -> bool:
         except DamagedError:  # named by whoever counts again
             return False
     return True
+
+
+def _is_there(run: PlannedRun, store: Store) -> bool:
+    """Whether the store has the records of the run, whatever its executor says."""
+    evaluations = [part.fingerprint for part in run.evaluations if part.fingerprint is not None]
+    trained = run.training.fingerprint is not None and store.training(run.training.fingerprint) is not None
+    return trained and all(store.evaluation(fingerprint) is not None for fingerprint in evaluations)
 
 
 def _end(plan: Plan, failures: list[Failure]) -> Ended:

@@ -7,6 +7,7 @@ is "blocked", with the reason, and the others are planned all the same.
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from logoseg.clip.word_list import require_words
 from ovlab.datasets.sample import SegmentationDataset
 from ovlab.runs.identity import resolve_evaluation, resolve_untrained
 from ovlab.runs.planned import PlannedEvaluation, PlannedRun, PlannedTraining, PlannedUntrained
@@ -42,7 +43,8 @@ def make_plan(
 ) -> Plan:
     """What `tables` need in `suite`, held against `store`. The limits make other runs, which fill no unlimited cell.
 
-    Raises InputError for a table that the suite cannot train; what is not found becomes a problem of the plan.
+    Raises InputError for a table that the suite cannot train, and ModelError for words that a CLIP of it does not know;
+    what is not found becomes a problem of the plan.
     """
     if limit_images is not None and limit_images < 1:
         raise InputError(f"--limit-images must be at least 1, got {limit_images}.")
@@ -94,9 +96,12 @@ class _Planner:
         )
         if problems:
             return PlannedTraining(spec=spec, preset=preset, status="blocked", problems=problems)
+        dataset = self._dataset(spec.dataset, spec.split)
+        names = [(name,) for name in dataset.class_names]
+        require_words(spec.model.clip.name, names, spec.model.prompt_templates, spec.dataset)
         resolved = ResolvedTraining(
             spec=spec,
-            data_digest=self._dataset(spec.dataset, spec.split).digest,
+            data_digest=dataset.digest,
             weights_digest=self._weights_digest(preset),
         )
         fingerprint = training_fingerprint(resolved)
@@ -133,6 +138,9 @@ class _Planner:
             anonymous, num_images, num_shards = self._anonymous(benchmark, split, protocol)
         except InputError as error:
             return PlannedEvaluation(benchmark=benchmark, status="blocked", cells=cells, problems=(str(error),))
+        asked = self._dataset(benchmark, split).label_space(protocol.synonyms).asked
+        place = f"{cells[0].table}, row {cells[0].row!r}, column {cells[0].column!r}"
+        require_words(training.model.clip.name, asked, protocol.prompt_templates, place)
         if training.fingerprint is None:
             return PlannedEvaluation(
                 benchmark=benchmark, status="blocked", cells=cells, num_images=num_images, num_shards=num_shards

@@ -26,10 +26,11 @@ def require_searchable(tables: Sequence[Table]) -> None:
 
 def without_given_up(plan: Plan, store: Store) -> Plan:
     """The plan of a search that goes on: what it gave up before it does not begin again."""
-    return replace(plan, runs=tuple(run for run in plan.runs if not _is_given_up(run, store)))
+    return replace(plan, runs=tuple(run for run in plan.runs if not is_given_up(run, store)))
 
 
-def _is_given_up(run: PlannedRun, store: Store) -> bool:
+def is_given_up(run: PlannedRun, store: Store) -> bool:
+    """Whether its journal says that a search stopped it early."""
     if run.training.status != "missing" or run.training.fingerprint is None:
         return False
     return status_of(read_journal(store, run.training.fingerprint)).reason.startswith(EARLY)

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator
 from dataclasses import asdict
 from datetime import datetime
+from math import isfinite
 from typing import NamedTuple
 
 from ovlab.specs.events import Beat, Begun, Step
@@ -66,7 +67,8 @@ def _curve_points(update: Step, time: float) -> Iterator[MetricPoint]:
     values = asdict(update)
     step = values.pop("step")
     for name, value in values.items():
-        if value is not None:
+        # An infinite norm comes back from MLflow as the largest number.
+        if value is not None and isfinite(value):
             yield MetricPoint(f"train/{name}", value, round(1000 * time), step)
 
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from logoseg.ops.rectangular_attention import RectangularAttention
+from logoseg.ops.rectangular_attention import RectangularAttention, _padding_bias
 
 
 def build(direction: str, stripe_width: int, dim: int = 4, num_heads: int = 2) -> RectangularAttention:
@@ -68,6 +68,39 @@ def test_rectangular_attention_horizontal_does_not_see_other_stripes() -> None:
 
     torch.testing.assert_close(module(changed)[:, :, :2], module(x)[:, :, :2])
     assert not torch.allclose(module(changed)[:, :, 2:], module(x)[:, :, 2:])
+
+
+@pytest.mark.parametrize("height", range(1, 10))
+@pytest.mark.parametrize("stripe", [1, 2, 4])
+def test_no_token_attends_to_padding_alone(height: int, stripe: int) -> None:
+    # Of a row without keys, one attention of torch gives zeros and another NaN.
+    stripe = min(stripe, height)
+
+    bias = _padding_bias(2, height, -height % stripe, stripe, 3, torch.zeros(()))
+
+    assert torch.isfinite(bias).any(dim=-1).all()
+
+
+def test_position_bias_has_the_gradient_of_one_thread_on_two() -> None:
+    def gradients(num_threads: int) -> list[torch.Tensor]:
+        torch.set_num_threads(num_threads)
+        module = RectangularAttention(dim=8, num_heads=4, stripe_width=4, direction="horizontal")
+        generator = torch.Generator().manual_seed(0)
+        for length in (4, 150):
+            bias = module.position_bias(4, length)
+            (bias * torch.randn(bias.shape, generator=generator)).sum().backward()
+        return [module.row_bias.grad, module.column_bias.grad]  # type: ignore[list-item]
+
+    before = torch.get_num_threads()
+    try:
+        # The seed of the sums above is the same: what they are multiplied with is one tensor.
+        found = [gradients(1), *(gradients(2) for _ in range(3))]
+    finally:
+        torch.set_num_threads(before)
+
+    for other in found[1:]:
+        assert all(torch.equal(one, two) for one, two in zip(found[1], other, strict=True))
+    torch.testing.assert_close(found[1], found[0])
 
 
 @torch.no_grad()

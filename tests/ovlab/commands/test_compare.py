@@ -259,3 +259,14 @@ def test_counts_of_two_runs_that_were_exchanged_are_refused(
 
     words = "00000.parquet holds other counts than its record" if named else "the scores of its record are not those"
     assert f"evaluation {runs[0][:12]}: {words}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("num_images", "is_said"), [(3, True), (40, False)])
+def test_comparison_of_very_few_images_says_that_they_are_too_few(
+    num_images: int, is_said: bool, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for subject, share in ((A, 0.3), (B, 0.7)):
+        put(store, subject, images_of(IDS[:num_images], share, 0))
+
+    assert compare(store, A, B) == 0
+    assert ("Too few images to tell, fewer than 10: pas-20 val." in capsys.readouterr().out) == is_said

@@ -254,3 +254,15 @@ def test_list_and_help_load_no_mlflow(store: Store) -> None:
     )
 
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+def test_list_of_a_store_without_journals_says_that_its_records_are_of_an_older_version(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "evaluations" / ("a" * 64)).mkdir(parents=True)
+
+    assert main(["runs", "list", "--store", str(tmp_path)]) == 2
+
+    said = capsys.readouterr().err
+    assert "1 trainings and evaluations there, of a version without journals" in said
+    assert "no runs there" not in said

@@ -1,5 +1,6 @@
 """ovlab.ray.pipeline without Ray: what travels to actors and back, and what is too small to travel."""
 
+import pickle
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pytest
 import torch
 
+from logoseg.model_error import ModelError
 from logoseg.network import LoGoSeg
 from logoseg.presets import tiny
 from ovlab.datasets.sample import Sample
@@ -24,7 +26,7 @@ from ovlab.runs.identity import resolve_evaluation
 from ovlab.runs.journaling import journaled
 from ovlab.runs.work import Counted, EvaluationJob, Work, plan_work
 from ovlab.shapes.dataset import open_shapes
-from ovlab.specs.errors import InputError
+from ovlab.specs.errors import InputError, WorkError
 from ovlab.specs.evaluation import whole
 from ovlab.specs.events import RunHeader
 from ovlab.store import count_shards as shards
@@ -130,6 +132,50 @@ def test_one_broken_image_costs_only_itself(monkeypatch: pytest.MonkeyPatch) -> 
 
     assert problems == ["shapes-pas-20: image '000000' cannot be counted: 0.png: not an image."]
     assert [image.id for image in counted.counts[0]] == ["000001"]
+
+
+def test_what_travels_to_actors_is_found_there_by_its_name() -> None:
+    # Functions and instances that jaxtyping has wrapped do not pickle by value.
+    work = work_of(jobs(2))
+
+    arrived = pickle.loads(pickle.dumps(work))
+
+    assert arrived.shards == work.shards
+    assert [job.fingerprint for job in arrived.jobs] == [job.fingerprint for job in work.jobs]
+
+
+def untimely() -> LoGoSeg:
+    raise ModelError("weights.safetensors: a safetensors file that is cut off.")
+
+
+class Failing(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.text_encoder = network().text_encoder
+
+    def forward(self, *_: object, **__: object) -> torch.Tensor:
+        raise RuntimeError("CUDA error: an illegal memory access\nwas encountered")
+
+
+@pytest.mark.parametrize(
+    ("open_model", "kind", "words"),
+    [
+        (untimely, InputError, r"^weights.safetensors: a safetensors file that is cut off\.$"),
+        (Failing, WorkError, "^evaluation on Ray: RuntimeError: CUDA error: an illegal memory access was encountered$"),
+    ],
+    ids=["open_model", "forward"],
+)
+def test_what_goes_wrong_in_an_actor_comes_home_as_its_cause(
+    open_model: Callable[[], torch.nn.Module], kind: type[Exception], words: str
+) -> None:
+    given = jobs(2)[:1]
+    work = plan_work(given, [job.shards() for job in given], {SUBJECT: open_model})
+    (block,) = manifest(work, 32)
+
+    table = CountingActor(work, "cpu")(block)
+
+    with pytest.raises(kind, match=words):
+        list(read_counts(table, []))
 
 
 @pytest.fixture

@@ -192,6 +192,23 @@ class Refuses:
             on_failure(Failure(run, "not today"))
 
 
+class MakesNothing(Refuses):
+    def make(self, runs: Sequence[PlannedRun], context: RunContext, on_failure: Callable[[Failure], object]) -> None:
+        pass
+
+
+def test_executor_that_makes_nothing_and_says_nothing_leaves_no_finished_sweep(tmp_path: Path) -> None:
+    failures = make(tmp_path, MakesNothing())
+
+    assert [failure.run.name for failure in failures] == [
+        "micro broken, seed 0",
+        "micro full, seed 0",
+        "micro zero, seed 0",
+    ]
+    assert {failure.cause for failure in failures} == {"nothing was said of it, and its records are not in the store."}
+    assert status_of(logs(tmp_path)[SWEEP]).status == "FAILED"
+
+
 def test_executor_of_ones_own_is_asked_for_the_missing_runs_and_its_failures_are_told(tmp_path: Path) -> None:
     executor = Refuses()
     assert isinstance(executor, Executor)

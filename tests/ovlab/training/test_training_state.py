@@ -213,3 +213,12 @@ def test_state_of_before_there_was_a_seal_is_read_unless_a_checksum_does_not_hol
 
     assert load_newest_state(tmp_path) is None
     assert "the checksum of" in caplog.text
+
+
+def test_frozen_digest_does_not_go_by_the_order_of_weights() -> None:
+    torch.manual_seed(0)
+    weights = {name: nn.Parameter(torch.randn(3), requires_grad=False) for name in ("b", "a", "c")}
+
+    digests = {frozen_digest(nn.ParameterDict(dict(order))) for order in (weights.items(), reversed(weights.items()))}
+
+    assert len(digests) == 1

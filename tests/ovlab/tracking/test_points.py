@@ -1,0 +1,25 @@
+"""ovlab.tracking.points: what of a curve is shown."""
+
+import math
+
+import pytest
+
+from ovlab.specs.events import RunHeader, Step
+from ovlab.store.journal import open_journal, read_journal
+from ovlab.store.store import open_store
+from ovlab.tracking.points import points_of
+
+
+@pytest.mark.parametrize(("norm", "shown"), [(1.5, True), (math.inf, False), (math.nan, False)])
+def test_value_that_is_not_finite_is_not_shown(norm: float, shown: bool, tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    with open_journal(store, RunHeader(run="a" * 64, name="made")) as journal:
+        journal.write(
+            Step(step=1, loss=2.0, learning_rate=0.1, grad_norm=norm, images_per_second=1.0, data_seconds=0.0)
+        )
+    log = read_journal(store, "a" * 64)
+
+    keys = {point.key for point in points_of(log, list(log.events))}
+
+    assert "train/loss" in keys
+    assert ("train/grad_norm" in keys) == shown
