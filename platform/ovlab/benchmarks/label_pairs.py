@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Int64, UInt16
+from PIL import Image
 
 from ovlab.datasets.label_map import read_index_map
 from ovlab.metrics.counting import IGNORE_INDEX
