@@ -12,7 +12,7 @@ Axes: B images, N classes, P prompts, C joint CLIP width, D channels, h x w toke
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -26,7 +26,7 @@ from logoseg.clip.text_encoder import TextEncoder
 from logoseg.clip.towers import build_clip
 from logoseg.image_encoder import build_image_encoder
 from logoseg.model_error import ModelError
-from rivals.configurations import CatSegConfig, cat_seg_vit_b16, cat_seg_vit_l14
+from rivals.configurations import PRESETS, CatSegConfig, cat_seg_vit_b16, cat_seg_vit_l14
 from rivals.cost_volume import (
     IGNORED,
     ClassAttention,
@@ -68,6 +68,7 @@ class CatSeg(nn.Module):
     """Images and text features to one logit map a class."""
 
     Config: ClassVar[type] = CatSegConfig
+    presets: ClassVar[Mapping[str, Any]] = PRESETS["cat-seg"]
     # Raised whenever the same weights predict otherwise.
     version: ClassVar[int] = 1
     activation: ClassVar[Literal["sigmoid", "softmax", "identity"]] = "sigmoid"
@@ -96,6 +97,11 @@ class CatSeg(nn.Module):
             )
         )
         self.aggregator = Aggregator(config, joint_dim=self.image_encoder.joint_dim)
+
+    @classmethod
+    def from_released(cls, path: Path) -> "CatSeg":
+        """`load_official`, which says what it raises."""
+        return load_official(path)
 
     def encode_text(self, names: Sequence[Sequence[str]], templates: Sequence[str]) -> Float[Tensor, "N P C"]:
         """Unit vectors of the first synonym of each class."""

@@ -6,9 +6,10 @@ their released configurations. The stand-ins have half of every width, as they h
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from logoseg import presets
-from logoseg.config import ClipConfig, require_range
+from logoseg.config import ClipConfig, ModelConfig, require_range
 from logoseg.model_error import ModelError
 from logoseg.prompts import IMAGENET, PAPER, VILD
 
@@ -240,7 +241,40 @@ def _require_groups(owner: str, dims: tuple[int, ...]) -> None:
         raise ModelError(f"{owner}.decoder_dims must be multiples of {GROUP_CHANNELS}, got {dims}.")
 
 
-PRESETS: dict[str, dict[str, Callable[[], CatSegConfig | SedConfig | SanConfig]]] = {
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingFreeConfig:
+    """MaskCLIP, SCLIP, ClearCLIP and NACLIP: a CLIP, and what it is asked."""
+
+    clip: ClipConfig
+    prompt_templates: tuple[str, ...] = IMAGENET
+
+
+# MaskCLIP has five templates more than the others.
+MASKCLIP_TEMPLATES = (
+    *IMAGENET,
+    "there is a {} in the scene.",
+    "there is the {} in the scene.",
+    "this is a {} in the scene.",
+    "this is the {} in the scene.",
+    "this is one {} in the scene.",
+)
+
+
+def _training_free(templates: tuple[str, ...]) -> dict[str, Callable[[], TrainingFreeConfig]]:
+    """On the ViTs of the paper, and on their stand-ins."""
+
+    def on(preset: Callable[[], ModelConfig], asked: tuple[str, ...]) -> Callable[[], TrainingFreeConfig]:
+        return lambda: TrainingFreeConfig(clip=preset().clip, prompt_templates=asked)
+
+    return {
+        "vit-b16": on(presets.vit_b16, templates),
+        "vit-l14": on(presets.vit_l14, templates),
+        "shapes-vit-s": on(presets.shapes_vit_s, SHAPES_TEMPLATES),
+        "shapes-vit-l": on(presets.shapes_vit_l, SHAPES_TEMPLATES),
+    }
+
+
+PRESETS: dict[str, dict[str, Callable[[], Any]]] = {
     "cat-seg": {
         "vit-b16": cat_seg_vit_b16,
         "vit-l14": cat_seg_vit_l14,
@@ -261,4 +295,8 @@ PRESETS: dict[str, dict[str, Callable[[], CatSegConfig | SedConfig | SanConfig]]
         "shapes-vit-s": san_shapes_vit_s,
         "shapes-vit-l": san_shapes_vit_l,
     },
+    "maskclip": _training_free(MASKCLIP_TEMPLATES),
+    "sclip": _training_free(IMAGENET),
+    "clearclip": _training_free(IMAGENET),
+    "naclip": _training_free(IMAGENET),
 }

@@ -12,7 +12,7 @@ class, binary cross-entropy and dice of the mask at points, most of them where t
 Axes: B images, V views, N classes, P prompts, C joint CLIP width, Q queries, T masks of the truth, S points.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -25,7 +25,8 @@ from torch.nn import functional as F
 from logoseg.clip.released_weights import load_strictly
 from logoseg.clip.text_encoder import TextEncoder
 from logoseg.clip.towers import build_clip
-from rivals.configurations import SanConfig, san_vit_b16, san_vit_l14
+from logoseg.ops.mask_classification import MaskClassification
+from rivals.configurations import PRESETS, SanConfig, san_vit_b16, san_vit_l14
 from rivals.cost_volume import IGNORED, learning, stretched
 from rivals.official import Replacement, official_clip, official_config, part_of, read_official, renamed
 from rivals.side_adapter import SideAdapter, SplitClip
@@ -43,14 +44,6 @@ class SanFeatures(NamedTuple):
 
     masks: Float[Tensor, "V Q h w"]  # logits
     embeddings: Float[Tensor, "V Q C"]  # what each mask shows, a unit vector
-
-
-class MaskClassification(NamedTuple):
-    """Masks and what they show. The score of a class is sum_q weights_qn sigmoid(masks_q), the masks up-sampled to the
-    photograph before the sigmoid."""
-
-    masks: Float[Tensor, "V Q h w"]  # logits
-    weights: Float[Tensor, "V Q N"]  # softmax over the classes and "nothing", which is left out
 
 
 class Guess(NamedTuple):
@@ -71,6 +64,7 @@ class San(nn.Module):
     """Images and text features to masks and their classes."""
 
     Config: ClassVar[type] = SanConfig
+    presets: ClassVar[Mapping[str, Any]] = PRESETS["san"]
     # Raised whenever the same weights predict otherwise.
     version: ClassVar[int] = 1
     # Scores come of masks and weights as they are.
@@ -92,6 +86,11 @@ class San(nn.Module):
         self.adapter = SideAdapter(config, clip_dim=self.image_encoder.dim, clip_heads=self.image_encoder.num_heads)
         joint_dim = self.image_encoder.joint_dim
         self.nothing = nn.Parameter(torch.randn(1, joint_dim) * joint_dim**-0.5)
+
+    @classmethod
+    def from_released(cls, path: Path) -> "San":
+        """`load_official`, which says what it raises."""
+        return load_official(path)
 
     def encode_text(self, names: Sequence[Sequence[str]], templates: Sequence[str]) -> Float[Tensor, "N P C"]:
         """The mean of the unit vectors of all synonyms, for each template."""

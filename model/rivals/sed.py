@@ -11,7 +11,7 @@ The whole image tower learns, at a hundredth of the rate; the text tower does no
 Axes: B images, N classes, K classes that were kept, P prompts, C joint CLIP width, D channels, h x w positions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -25,7 +25,7 @@ from logoseg.clip.text_encoder import TextEncoder
 from logoseg.clip.towers import build_clip
 from logoseg.image_encoder import build_image_encoder
 from logoseg.model_error import ModelError
-from rivals.configurations import SedConfig, sed_convnext_b, sed_convnext_l
+from rivals.configurations import PRESETS, SedConfig, sed_convnext_b, sed_convnext_l
 from rivals.cost_volume import (
     IGNORED,
     ClassAttention,
@@ -62,6 +62,7 @@ class Sed(nn.Module):
     """Images and text features to one logit map a class."""
 
     Config: ClassVar[type] = SedConfig
+    presets: ClassVar[Mapping[str, Any]] = PRESETS["sed"]
     # Raised whenever the same weights predict otherwise.
     version: ClassVar[int] = 1
     activation: ClassVar[Literal["sigmoid", "softmax", "identity"]] = "sigmoid"
@@ -86,6 +87,11 @@ class Sed(nn.Module):
         self.image_encoder: Any = build_image_encoder(clip, config.clip)
         self.text_encoder = TextEncoder(clip)
         self.decoder = SedDecoder(config, guidance_channels=channels)
+
+    @classmethod
+    def from_released(cls, path: Path) -> "Sed":
+        """`load_official`, which says what it raises."""
+        return load_official(path)
 
     def encode_text(self, names: Sequence[Sequence[str]], templates: Sequence[str]) -> Float[Tensor, "N P C"]:
         """The mean of the unit vectors of all synonyms, for each template."""

@@ -1,6 +1,6 @@
 """MaskCLIP, SCLIP, ClearCLIP and NACLIP: CLIP as it was trained, with another last block of the image tower.
 
-    segmenter = TrainingFree("naclip", config, load_clip(config, path))
+    segmenter = NaClip(TrainingFreeConfig(clip=config), load_clip(config, path))
 
 With q, k, v the queries, keys and values of the last block, d the width of a head, and softmax over all tokens:
 
@@ -16,12 +16,12 @@ Axes: V views, N classes, P prompts, C joint CLIP width, H x W pixels, h x w tok
 first, d.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Float64
-from open_clip import CLIP, OPENAI_IMAGENET_TEMPLATES, CustomTextCLIP
+from open_clip import CLIP, CustomTextCLIP
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -29,26 +29,17 @@ from logoseg.clip.patch_grid import as_map, patch_grid
 from logoseg.clip.text_encoder import TextEncoder
 from logoseg.clip.towers import build_clip
 from logoseg.clip.vit_encoder import VitImageEncoder
-from logoseg.config import ClipConfig
+from logoseg.config import Activation
 from logoseg.image_encoder import build_image_encoder
 from logoseg.model_error import ModelError
 from logoseg.network import REJECTED, clip_cosines
+from rivals.configurations import PRESETS, TrainingFreeConfig
 
-# The eighty templates of CLIP's ImageNet experiments.
-IMAGENET = tuple(template("{}") for template in OPENAI_IMAGENET_TEMPLATES)
-# MaskCLIP's are five more.
-MASKCLIP_TEMPLATES = (
-    *IMAGENET,
-    "there is a {} in the scene.",
-    "there is the {} in the scene.",
-    "this is a {} in the scene.",
-    "this is the {} in the scene.",
-    "this is one {} in the scene.",
-)
 # Standard deviation in tokens of NACLIP's neighbourhood.
 NEIGHBOURHOOD = 5.0
 
 Heads = Float[Tensor, "V heads L d"]
+Presets = Mapping[str, Callable[[], TrainingFreeConfig]]
 
 
 def maskclip(query: Heads, key: Heads, value: Heads, grid: tuple[int, int]) -> Heads:
@@ -83,20 +74,11 @@ _attend = F.scaled_dot_product_attention
 
 
 class Method(NamedTuple):
-    """`is_whole`: residual and MLP of the last block are kept. Logits are `temperature` times a cosine."""
+    """`keeps_block`: residual and MLP of the last block are kept. Logits are `temperature` times a cosine."""
 
-    attend: Callable[[Tensor, Tensor, Tensor, tuple[int, int]], Tensor]
-    is_whole: bool
+    attend: Callable[[Heads, Heads, Heads, tuple[int, int]], Heads]
+    keeps_block: bool
     temperature: float
-    prompt_templates: tuple[str, ...]
-
-
-METHODS = {
-    "maskclip": Method(maskclip, is_whole=True, temperature=100.0, prompt_templates=MASKCLIP_TEMPLATES),
-    "sclip": Method(sclip, is_whole=True, temperature=40.0, prompt_templates=IMAGENET),
-    "clearclip": Method(clearclip, is_whole=False, temperature=50.0, prompt_templates=IMAGENET),
-    "naclip": Method(naclip, is_whole=False, temperature=40.0, prompt_templates=IMAGENET),
-}
 
 
 class TrainingFree(nn.Module):
@@ -106,21 +88,24 @@ class TrainingFree(nn.Module):
     which leaves the largest the largest. The softmax of the logits has the temperature of the method.
     """
 
-    activation: Literal["identity"] = "identity"
+    Config: ClassVar[type] = TrainingFreeConfig
+    # Raised whenever the same weights predict otherwise.
+    version: ClassVar[int] = 1
+    activation: ClassVar[Activation] = "identity"
+    # What one method has otherwise than another.
+    method: ClassVar[Method]
 
-    def __init__(self, method: str, config: ClipConfig, clip: CLIP | CustomTextCLIP | None = None) -> None:
-        """It takes over the towers of `clip`, or builds them with random weights. Raises ModelError for a method that
-        is none of METHODS, and for a tower other than open_clip's own ViT."""
+    def __init__(self, config: TrainingFreeConfig, clip: CLIP | CustomTextCLIP | None = None) -> None:
+        """It takes over the towers of `clip`, or builds them with random weights. Raises ModelError for a tower other
+        than open_clip's own ViT."""
         super().__init__()
-        if method not in METHODS:
-            raise ModelError(f"{method!r} is no method without training; there are {', '.join(METHODS)}.")
-        clip = build_clip(config) if clip is None else clip
-        encoder = build_image_encoder(clip, config)
+        clip = build_clip(config.clip) if clip is None else clip
+        encoder = build_image_encoder(clip, config.clip)
         if not isinstance(encoder, VitImageEncoder):
-            raise ModelError(f"{method} changes the last block of open_clip's own ViT, which {config.name} is not.")
-        self.method = METHODS[method]
-        self.prompt_templates = self.method.prompt_templates
-        self.input_size = config.image_size
+            name = type(self).__name__
+            raise ModelError(f"{name} changes the last block of open_clip's own ViT, which {config.clip.name} is not.")
+        self.prompt_templates = config.prompt_templates
+        self.input_size = config.clip.image_size
         self.image_encoder = encoder
         self.text_encoder = TextEncoder(clip)
         self.requires_grad_(False)
@@ -129,13 +114,17 @@ class TrainingFree(nn.Module):
         """Unit vectors of each class, which is one or more synonyms, in each template."""
         return self.text_encoder(names, templates)
 
+    def text_digest(self) -> str:
+        """sha256 of what `encode_text` depends on."""
+        return self.text_encoder.digest()
+
     def encode_image(self, views: Float[Tensor, "V 3 H W"]) -> Float[Tensor, "V C h w"]:
         """A unit vector a token. `views` are RGB in [0, 1], of sides that are multiples of the patch."""
         encoder, grid = self.image_encoder, patch_grid(views, self.image_encoder.patch_size)
         x, block = encoder.before_last_block(views), encoder.blocks[-1]
         query, key, value = block.attn.split_heads(block.ln_1(x))
         tokens = block.ls_1(block.attn.join_heads(self.method.attend(query, key, value, grid)))
-        if self.method.is_whole:
+        if self.method.keeps_block:
             tokens = x + tokens
             tokens = tokens + block.ls_2(block.mlp(block.ln_2(tokens)))
         return as_map(F.normalize(encoder.to_joint(tokens), dim=-1), grid)
@@ -153,3 +142,31 @@ class TrainingFree(nn.Module):
         classes = F.normalize(text.mean(dim=1, keepdim=True), dim=-1)
         logits = self.method.temperature * clip_cosines(features, classes)[:, :, 0]
         return logits if class_mask is None else logits.masked_fill(~class_mask[:, None, None], REJECTED)
+
+
+class MaskClip(TrainingFree):
+    """MaskCLIP (Zhou et al., ECCV 2022)."""
+
+    presets: ClassVar[Presets] = PRESETS["maskclip"]
+    method: ClassVar[Method] = Method(maskclip, keeps_block=True, temperature=100.0)
+
+
+class Sclip(TrainingFree):
+    """SCLIP (Wang et al., ECCV 2024)."""
+
+    presets: ClassVar[Presets] = PRESETS["sclip"]
+    method: ClassVar[Method] = Method(sclip, keeps_block=True, temperature=40.0)
+
+
+class ClearClip(TrainingFree):
+    """ClearCLIP (Lan et al., ECCV 2024)."""
+
+    presets: ClassVar[Presets] = PRESETS["clearclip"]
+    method: ClassVar[Method] = Method(clearclip, keeps_block=False, temperature=50.0)
+
+
+class NaClip(TrainingFree):
+    """NACLIP (Hajimiri et al., WACV 2025)."""
+
+    presets: ClassVar[Presets] = PRESETS["naclip"]
+    method: ClassVar[Method] = Method(naclip, keeps_block=False, temperature=40.0)

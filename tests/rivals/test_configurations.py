@@ -10,8 +10,10 @@ from rivals.cat_seg import CatSeg
 from rivals.configurations import PRESETS
 from rivals.san import San
 from rivals.sed import Sed
+from rivals.training_free import ClearClip, MaskClip, NaClip, Sclip
 
-METHODS = {"cat-seg": CatSeg, "sed": Sed, "san": San}
+TRAINING_FREE = {"maskclip": MaskClip, "sclip": Sclip, "clearclip": ClearClip, "naclip": NaClip}
+METHODS = {"cat-seg": CatSeg, "sed": Sed, "san": San, **TRAINING_FREE}
 NAMES = [(method, preset) for method, presets in PRESETS.items() for preset in presets]
 
 
@@ -53,4 +55,5 @@ def test_logits_of_the_papers_sizes_have_the_papers_resolution(method: str, pres
         else:
             shape = network.head(network.encode_image(torch.empty(1, 3, size, size)), text).shape
 
-    assert tuple(shape) == {"cat-seg": (1, 5, 96, 96), "sed": (1, 5, 192, 192), "san": (1, 100, 40, 40)}[method]
+    trained = {"cat-seg": (1, 5, 96, 96), "sed": (1, 5, 192, 192), "san": (1, 100, 40, 40)}
+    assert tuple(shape) == trained.get(method, (1, 5, 24, 24))

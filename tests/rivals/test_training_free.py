@@ -1,15 +1,18 @@
 """The four methods without training against loops in float64, as their papers write them."""
 
-from collections.abc import Callable
-
 import pytest
 import torch
 
 from logoseg.config import ClipConfig
 from logoseg.model_error import ModelError
-from logoseg.presets import shapes_convnext_s, shapes_vit_s
-from rivals.training_free import IMAGENET, MASKCLIP_TEMPLATES, METHODS, TrainingFree, neighbourhood
+from logoseg.presets import PRESETS as LOGOSEG
+from logoseg.presets import shapes_convnext_s
+from logoseg.prompts import IMAGENET
+from rivals.configurations import MASKCLIP_TEMPLATES, PRESETS, TrainingFreeConfig
+from rivals.training_free import ClearClip, MaskClip, NaClip, Sclip, neighbourhood
 from small_clips import small_vit
+
+METHODS = {"maskclip": MaskClip, "sclip": Sclip, "clearclip": ClearClip, "naclip": NaClip}
 
 CONFIG = ClipConfig(name="small-vit", image_size=32, middle_layer=1, guidance_layers=(0, 1), tuning="frozen")
 # 2 x 3 tokens of a tower that was trained at 4 x 4; width 16, two heads.
@@ -43,7 +46,7 @@ def weights(method: str, q: torch.Tensor, k: torch.Tensor, token: int) -> torch.
 @pytest.mark.parametrize("method", METHODS)
 @torch.no_grad()
 def test_dense_tokens_equal_loops_over_tokens_and_heads(method: str) -> None:
-    segmenter = TrainingFree(method, CONFIG, small_vit(layers=3)).double()
+    segmenter = METHODS[method](TrainingFreeConfig(clip=CONFIG), small_vit(layers=3)).double()
     images = torch.rand(2, 3, 8 * HEIGHT, 8 * WIDTH, dtype=torch.float64)
     encoder = segmenter.image_encoder
     x, block = encoder.before_last_block(images), encoder.blocks[-1]
@@ -81,7 +84,7 @@ def test_neighbourhood_of_a_place_and_itself_is_one_and_falls_with_distance() ->
 
 @pytest.mark.parametrize("method", METHODS)
 def test_logits_are_the_temperature_times_the_cosine_with_the_mean_prompt(method: str) -> None:
-    segmenter = TrainingFree(method, CONFIG, small_vit())
+    segmenter = METHODS[method](TrainingFreeConfig(clip=CONFIG), small_vit())
     features = torch.nn.functional.normalize(torch.randn(1, 12, 2, 2), dim=1)
     text = torch.nn.functional.normalize(torch.randn(3, 5, 12), dim=-1)
 
@@ -98,7 +101,7 @@ def test_logits_are_the_temperature_times_the_cosine_with_the_mean_prompt(method
 
 
 def test_segmenter_of_the_miniature_answers_words() -> None:
-    segmenter = TrainingFree("sclip", shapes_vit_s().clip)
+    segmenter = Sclip(PRESETS["sclip"]["shapes-vit-s"]())
     templates = ("a photo of a {}", "a {}")
 
     text = segmenter.encode_text([("red star",), ("grass", "green grass")], templates)
@@ -111,7 +114,7 @@ def test_segmenter_of_the_miniature_answers_words() -> None:
 
 
 def test_nothing_of_a_segmenter_learns_whatever_the_tuning() -> None:
-    segmenter = TrainingFree("clearclip", shapes_vit_s().clip)
+    segmenter = ClearClip(PRESETS["clearclip"]["shapes-vit-s"]())
 
     assert not any(parameter.requires_grad for parameter in segmenter.parameters())
 
@@ -122,13 +125,17 @@ def test_templates_are_eighty_of_imagenet_and_five_more_of_maskclip() -> None:
     assert all(template.format("zebra").count("zebra") == 1 for template in MASKCLIP_TEMPLATES)
 
 
-@pytest.mark.parametrize(
-    ("make", "words"),
-    [
-        (lambda: TrainingFree("gem", CONFIG), "'gem' is no method .* maskclip, sclip, clearclip, naclip"),
-        (lambda: TrainingFree("sclip", shapes_convnext_s().clip), "own ViT, which shapes-convnext-s is not"),
-    ],
-)
-def test_unknown_method_and_other_tower_are_refused(make: Callable[[], TrainingFree], words: str) -> None:
-    with pytest.raises(ModelError, match=words):
-        make()
+def test_other_tower_is_refused() -> None:
+    with pytest.raises(
+        ModelError, match="Sclip changes the last block of open_clip's own ViT, which shapes-convnext-s"
+    ):
+        Sclip(TrainingFreeConfig(clip=shapes_convnext_s().clip))
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("preset", ["shapes-vit-s", "vit-b16"])
+def test_presets_are_of_the_tower_and_ask_what_its_words_allow(method: str, preset: str) -> None:
+    config = PRESETS[method][preset]()
+
+    assert config.clip == LOGOSEG[preset]().clip
+    assert len(config.prompt_templates) == (4 if preset == "shapes-vit-s" else 85 if method == "maskclip" else 80)

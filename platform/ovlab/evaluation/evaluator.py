@@ -17,7 +17,8 @@ from jaxtyping import Float, UInt8, UInt16
 from torch import Tensor, nn
 
 from logoseg.config import Activation
-from logoseg.inference import labels_from_views
+from logoseg.inference import labels_from_masks, labels_from_views
+from logoseg.ops.mask_classification import MaskClassification
 from logoseg.views import views
 from ovlab.datasets.sample import Sample, SegmentationDataset
 from ovlab.methods.segmenter import require_logits
@@ -93,7 +94,7 @@ class _Parts(NamedTuple):
     """What an evaluation calls of a Segmenter, and how its logits become scores."""
 
     encode: Callable[..., Any]
-    head: Callable[..., Tensor]
+    head: Callable[..., Tensor | MaskClassification]
     activation: Activation
 
 
@@ -114,10 +115,13 @@ def _answer(
     parts: _Parts, features: Any, text: Tensor, protocol: Protocol, image: np.ndarray
 ) -> UInt16[np.ndarray, "H W"]:
     with torch.inference_mode():
-        logits = parts.head(features, text, class_cap=protocol.class_cap)
-        require_logits(logits, len(text))
+        answer = parts.head(features, text, class_cap=protocol.class_cap)
         size = (image.shape[0], image.shape[1])
-        found = labels_from_views(logits, protocol.inference, size, activation=parts.activation)
+        if isinstance(answer, MaskClassification):
+            found = labels_from_masks(answer, protocol.inference, size)
+        else:
+            require_logits(answer, len(text))
+            found = labels_from_views(answer, protocol.inference, size, activation=parts.activation)
     labels = found.cpu().numpy().astype(np.uint16)  # the type in which pairs are counted fastest
     collapse = protocol.scoring.collapse
     return labels if collapse is None else np.minimum(labels, np.uint16(collapse.background))

@@ -25,7 +25,15 @@ from ovlab.specs.training import TrainingSpec
 from ovlab.specs.wording import one_line
 
 GROUP = "ovlab.methods"
-BUILT_IN: Mapping[str, str] = {}
+BUILT_IN: Mapping[str, str] = {
+    "cat-seg": "rivals.cat_seg:CatSeg",
+    "sed": "rivals.sed:Sed",
+    "san": "rivals.san:San",
+    "maskclip": "rivals.training_free:MaskClip",
+    "sclip": "rivals.training_free:Sclip",
+    "clearclip": "rivals.training_free:ClearClip",
+    "naclip": "rivals.training_free:NaClip",
+}
 # Where nothing is one's own.
 NO_FILES: Mapping[str, str] = {}
 # Fields of a method's Config that are fields of MethodConfig too.

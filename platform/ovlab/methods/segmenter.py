@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from logoseg.config import Activation
+from logoseg.ops.mask_classification import MaskClassification
 from ovlab.specs.errors import InputError
 
 
@@ -44,9 +45,9 @@ class Segmenter(Protocol):
         *,
         class_mask: Bool[Tensor, "N"] | None = None,
         class_cap: int | None = None,
-    ) -> Float[Tensor, "V N h w"]:
-        """Finite logits. A class that is False in the mask, or not among the `class_cap` likeliest, is far below all
-        others."""
+    ) -> Float[Tensor, "V N h w"] | MaskClassification:
+        """Finite logits, or, of a whole image, masks and the weights of the classes in each. A class that is False in
+        the mask, or not among the `class_cap` likeliest, is far below all others."""
 
 
 @runtime_checkable
