@@ -14,9 +14,10 @@ import cluster_run
 from ovlab.datasets.opening import open_dataset
 from ovlab.ray.cluster import Cluster, connect
 from ovlab.ray.on_ray import OnRay
+from ovlab.runs.context import RunContext
 from ovlab.runs.here import Here
 from ovlab.runs.identity import resolve_evaluation
-from ovlab.runs.work import EvaluationJob
+from ovlab.runs.work import Counted, EvaluationJob, Work
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import whole
 from ovlab.store import count_shards as shards
@@ -100,17 +101,25 @@ def test_an_image_that_cannot_be_read_is_named_and_the_others_are_kept(weights: 
     assert store.evaluation(job.fingerprint) is None
 
 
+class CutsTheWeights(cluster_run.Actors):
+    """After the driver has read them, and before an actor does."""
+
+    def count(self, work: Work, context: RunContext) -> Iterator[Counted]:
+        weights = context.workdir / cluster_run.WEIGHTS
+        weights.write_bytes(weights.read_bytes()[:1000])
+        return super().count(work, context)
+
+
 def test_a_network_that_cannot_be_opened_is_said_without_advice_of_rays(weights: Path, tmp_path: Path) -> None:
-    missing = tmp_path / "cut.safetensors"
-    missing.write_bytes(weights.read_bytes()[:1000])
+    copy = tmp_path / cluster_run.WEIGHTS
+    copy.write_bytes(weights.read_bytes())
 
     with pytest.raises(InputError) as refused:
         cluster_run.evaluate(
-            cluster_run.jobs(4), open_store(str(tmp_path / "store")), missing, cluster_run.Actors(num_processes=1)
+            cluster_run.jobs(4), open_store(str(tmp_path / "store")), copy, CutsTheWeights(num_processes=1)
         )
 
-    assert str(refused.value).startswith(f"{missing}: ")
-    assert "cut off or damaged" in str(refused.value)
+    assert str(refused.value).startswith(f"{copy}: a safetensors file that is cut off or damaged")
     assert "retr" not in str(refused.value)
 
 

@@ -1,6 +1,7 @@
 """ovlab.tracking.points: what of a curve is shown."""
 
 import math
+from pathlib import Path
 
 import pytest
 
