@@ -56,7 +56,7 @@ class ClipConfig:
     # open_clip's tag of released weights. Normalisation, activation and the positional grid, which is then kept as it
     # was trained and resized for each input, follow from it. None: OpenAI's normalisation, and a grid of `image_size`.
     # Left out of fingerprints and files where it is None: there were records before there was this field.
-    pretrained: str | None = field(default=None, metadata={"added_later": True})
+    pretrained: str | None = field(default=None, metadata={"added_later": None})
 
     def __post_init__(self) -> None:
         require_range("ClipConfig.image_size", self.image_size, SMALLEST_SIDE, LARGEST_SIDE)

@@ -199,7 +199,8 @@ def san_vit_b16() -> SanConfig:
 
 def san_vit_l14() -> SanConfig:
     """Beside CLIP ViT-L/14 at 0.7 of 640 px."""
-    return SanConfig(clip=replace(presets.vit_l14().clip, image_size=448), fused_layers=(0, 6, 12, 18))
+    clip = replace(presets.vit_l14().clip, pretrained="openai", image_size=448)
+    return SanConfig(clip=clip, fused_layers=(0, 6, 12, 18))
 
 
 def san_shapes_vit_s() -> SanConfig:

@@ -292,7 +292,11 @@ class _OpenAIVit(NamedTuple):
 def _small_openai_vit(folder: Path) -> _OpenAIVit:
     """A small ViT in a file as OpenAI's are: half precision, numbers among the weights, made for another size."""
     open_clip.add_model_config(Path(__file__).parent / "small-openai-vit.json")
-    config = ClipConfig(name="small-openai-vit", image_size=64, middle_layer=1, guidance_layers=(0, 1))
+    # What open_clip knows of OpenAI's weights holds for it, too.
+    open_clip.pretrained._PRETRAINED["small-openai-vit"] = {"openai": open_clip.get_pretrained_cfg("ViT-B-16", "openai")}
+    config = ClipConfig(
+        name="small-openai-vit", pretrained="openai", image_size=64, middle_layer=1, guidance_layers=(0, 1)
+    )
     torch.manual_seed(0)
     state = {name: tensor.half() for name, tensor in build_clip(replace(config, image_size=32)).state_dict().items()}
     numbers = {"input_resolution": 32, "context_length": 16, "vocab_size": 49408}

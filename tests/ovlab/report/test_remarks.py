@@ -1,5 +1,6 @@
 """The words around a table."""
 
+from ovlab.report.cells import Grid
 from ovlab.report.remarks import footnotes_of, note_views, with_shared_names
 from ovlab.specs.suite import PAPER, SHAPES
 from ovlab.specs.table import Row, Table, Variation
@@ -10,7 +11,7 @@ TABLE = Table(name="one", title="One", rows=(Row(key="ours", label="Ours", run=V
 def test_column_whose_classes_share_first_names_bears_a_footnote_that_counts_them() -> None:
     noted = with_shared_names(TABLE, PAPER)
 
-    (note,) = note_views(noted)
+    (note,) = note_views(Grid(table=noted, suite="paper", cells={}))
     assert note.text.startswith("19 classes share 9 first names (such as 'bag'), which are one text to CLIP")
     assert footnotes_of(noted, column="A-847") == (1,)
     assert footnotes_of(noted, column="A-150") == ()
