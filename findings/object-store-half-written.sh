@@ -15,6 +15,7 @@ venv/bin/python -m pip install --quiet --disable-pip-version-check boto3==1.43.1
 
 venv/bin/python -I - <<'PROGRAM'
 import contextlib
+import logging
 import os
 
 os.environ |= {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": "us-east-1"}
@@ -25,6 +26,7 @@ import s3fs
 import smart_open
 from moto.server import ThreadedMotoServer
 
+logging.disable(logging.INFO)
 server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
 server.start()
 host, port = server.get_host_and_port()

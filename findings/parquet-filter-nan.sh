@@ -2,8 +2,9 @@
 # Guess: a filter returns the same rows from a Parquet file as from the table in memory.
 # Found: Rows whose value is NaN are lost when a filter reads Parquet. Minimum and maximum of a row group leave NaN
 # out, as the format demands, and pyarrow and DuckDB then skip the row group although a NaN would match: also for a
-# filter that asks for NaN itself. DuckDB does so always, pyarrow where the other values are all outside the filter
-# (for is_nan: all equal). Polars reads the same file right. "Which runs have no valid score" is answered by none.
+# filter that asks for NaN itself. pyarrow does so where all other values of the row group fail the filter (for
+# is_nan: are equal), DuckDB for isnan over values that differ too. Polars reads the same file right. "Which runs have
+# no valid score" is answered by none.
 set -eu
 sed -n '2,/^[^#]/s/^# //p' "$0"
 
@@ -31,7 +32,7 @@ def rows(arrow, sql, polars):
     return {
         "pyarrow": (table.filter(arrow).num_rows, pq.read_table("runs.parquet", filters=arrow).num_rows),
         "DuckDB": tuple(
-            duckdb.sql(f"select count(*) from {source} where {sql}").fetchone()[0] for source in ("runs", "'runs.parquet'")
+            duckdb.sql(f"select count(*) from {source} where {sql}").fetchall()[0][0] for source in ("runs", "'runs.parquet'")
         ),
         "Polars": (
             pl.read_parquet("runs.parquet").filter(polars).height,
