@@ -30,7 +30,8 @@ seen = {}
 for name, values in (("ones", right), ("1000 .. 1001", high)):
     seen[name] = reduced(values), (values.sum(), values.mean(), values.var())
     for who, numbers in zip(("Numba", "NumPy"), seen[name], strict=True):
-        print(f"{values.size} float32, {name:12s} {who}: sum, mean, var", *(f"{float(number):.9g}" for number in numbers))
+        shown = [f"{float(number):.9g}" for number in numbers]
+        print(f"{values.size} float32, {name:12s} {who}: sum, mean, var", *shown)
 print("true variance of the second:", f"{high.astype(np.float64).var():.9g}")
 (total, mean, _), (numpy_total, numpy_mean, _) = seen["ones"]
 as_stated = total == 2**24 and mean < 1 and numpy_total == 2**24 + 1000 and numpy_mean == 1

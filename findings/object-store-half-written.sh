@@ -10,7 +10,8 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 python3 -m venv venv
-venv/bin/python -m pip install --quiet --disable-pip-version-check boto3==1.43.117 moto[server]==5.2.5 pyarrow==25.0.1 s3fs==2026.9.0 smart_open==9.0.2 ||
+venv/bin/python -m pip install --quiet --disable-pip-version-check \
+    boto3==1.43.117 moto[server]==5.2.5 pyarrow==25.0.1 s3fs==2026.9.0 smart_open==9.0.2 ||
     { echo "cannot install: nothing was tested"; exit 2; }
 
 venv/bin/python -I - <<'PROGRAM'

@@ -32,7 +32,8 @@ def rows(arrow, sql, polars):
     return {
         "pyarrow": (table.filter(arrow).num_rows, pq.read_table("runs.parquet", filters=arrow).num_rows),
         "DuckDB": tuple(
-            duckdb.sql(f"select count(*) from {source} where {sql}").fetchall()[0][0] for source in ("runs", "'runs.parquet'")
+            duckdb.sql(f"select count(*) from {source} where {sql}").fetchall()[0][0]
+            for source in ("runs", "'runs.parquet'")
         ),
         "Polars": (
             pl.read_parquet("runs.parquet").filter(polars).height,

@@ -44,7 +44,9 @@ parquet = rows_after_error(
     "half.parquet", lambda name: pq.ParquetWriter(name, table.schema), lambda name: pq.read_table(name).num_rows
 )
 arrow = rows_after_error(
-    "half.arrow", lambda name: pa.ipc.new_file(name, table.schema), lambda name: pa.ipc.open_file(name).read_all().num_rows
+    "half.arrow",
+    lambda name: pa.ipc.new_file(name, table.schema),
+    lambda name: pa.ipc.open_file(name).read_all().num_rows,
 )
 print("rows read after the exception: Parquet", parquet, "Arrow IPC", arrow)
 subprocess.run([sys.executable, "-I", "-c", PROGRAM], check=False)
