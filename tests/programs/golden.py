@@ -293,7 +293,9 @@ def _small_openai_vit(folder: Path) -> _OpenAIVit:
     """A small ViT in a file as OpenAI's are: half precision, numbers among the weights, made for another size."""
     open_clip.add_model_config(Path(__file__).parent / "small-openai-vit.json")
     # What open_clip knows of OpenAI's weights holds for it, too.
-    open_clip.pretrained._PRETRAINED["small-openai-vit"] = {"openai": open_clip.get_pretrained_cfg("ViT-B-16", "openai")}
+    open_clip.pretrained._PRETRAINED["small-openai-vit"] = {
+        "openai": open_clip.get_pretrained_cfg("ViT-B-16", "openai")
+    }
     config = ClipConfig(
         name="small-openai-vit", pretrained="openai", image_size=64, middle_layer=1, guidance_layers=(0, 1)
     )
