@@ -3,8 +3,8 @@
 # Found: On CPU, sigmoid, softplus and silu of a tensor full of ONE number hold two numbers, one unit in the last
 # place apart: whole vectors go through another routine than the rest at the end (and short tensors through that
 # alone). So a pixel's probability depends on where it stands and on the size of its batch. Seen with torch for x86-64
-# with AVX2 and with AVX-512 (set ATEN_CPU_CAPABILITY=avx2 to choose); 37 elements leave a rest with either. The CPU
-# and the CUDA builds agree; other processors were not tried.
+# with AVX2 and with AVX-512 (set ATEN_CPU_CAPABILITY=avx2 to choose); 37 elements leave a rest with either. The CUDA
+# build agrees with AVX-512; other processors were not tried.
 set -eu
 sed -n '2,/^[^#]/s/^# //p' "$0"
 
