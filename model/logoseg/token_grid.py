@@ -26,8 +26,8 @@ class OnGrid(Protocol):
 def patch_size(name: str) -> int | None:
     """Side in pixels of the patches of a ViT, which an image must be cut into; None for any other tower."""
     known = model_config(name)
-    if known is not None:
-        return known["vision_cfg"].get("patch_size")
+    if known is not None and "patch_size" in known["vision_cfg"]:
+        return known["vision_cfg"]["patch_size"]
     found = _VIT.match(name)
     return int(found[1]) if found else None
 

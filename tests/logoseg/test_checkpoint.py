@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import save as safetensors_save
 from safetensors.torch import save_file
 
-from logoseg.checkpoint import load_weights, require_whole, save_weights
+from logoseg.checkpoint import load_weights, require_whole_file, save_weights
 from logoseg.clip.released_weights import load_clip, read_clip_state
 from logoseg.clip.shipped import shipped_clip
 from logoseg.clip.towers import build_clip
@@ -414,7 +414,7 @@ def test_weights_with_a_changed_value_name_or_word_are_refused(micro_network: Lo
     last = bytes([content[-1] ^ 1])
     for changed in (content[:-1] + last, content.replace(NAMES[0].encode(), b"x" * len(NAMES[0]), 1)):
         path.write_bytes(changed)
-        for read in (load_weights, require_whole):
+        for read in (load_weights, require_whole_file):
             with pytest.raises(ModelError, match=r"weights\.safetensors: damaged \(its sha256"):
                 read(path)
 
@@ -428,5 +428,5 @@ def test_weights_of_before_there_was_a_sha256_are_read(micro_network: LoGoSeg, t
     tensors = {name: tensor.contiguous() for name, tensor in micro_network.state_dict().items()}
     save_file(tensors, path, metadata={"logoseg": json.dumps(description)})
 
-    require_whole(path)
+    require_whole_file(path)
     assert load_weights(path).class_names == tuple(NAMES)

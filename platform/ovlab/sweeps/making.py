@@ -6,7 +6,7 @@ from ovlab.runs.executor import Executor
 from ovlab.runs.failure import Failure
 from ovlab.runs.journal_observer import is_told
 from ovlab.runs.journaling import sigterm_raises, verdict
-from ovlab.runs.planned import PlannedRun
+from ovlab.runs.planned import PlannedRun, PlannedUntrained
 from ovlab.specs.events import Ended
 from ovlab.store.journal import end_silent, open_journal
 from ovlab.store.pairs import stored_counts
@@ -70,8 +70,11 @@ def _has_its_counts(store: Store, run: PlannedRun) -> bool:
 def _is_there(run: PlannedRun, store: Store) -> bool:
     """Whether the store has the records of the run, whatever its executor says."""
     evaluations = [part.fingerprint for part in run.evaluations if part.fingerprint is not None]
-    trained = run.training.fingerprint is not None and store.training(run.training.fingerprint) is not None
-    return trained and all(store.evaluation(fingerprint) is not None for fingerprint in evaluations)
+    training = run.training
+    is_trained = training.fingerprint is not None and (
+        isinstance(training, PlannedUntrained) or store.training(training.fingerprint) is not None
+    )
+    return is_trained and all(store.evaluation(fingerprint) is not None for fingerprint in evaluations)
 
 
 def _end(plan: Plan, failures: list[Failure]) -> Ended:
