@@ -4,7 +4,7 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -41,27 +41,22 @@ def write_network(network: nn.Module, model: Model, class_names: Sequence[str], 
     write_described(network.state_dict(), {_KEY: description}, path)
 
 
-class Network(NamedTuple):
-    """A network with its weights, ready to predict, and what it is as data."""
-
-    model: Model
-    network: Any
-
-
 def model_of(path: Path) -> Model:
     """What the file says its weights are of. Raises ModelError for a file that is none of ours."""
     return _of_method(path)[1] if _is_of_method(path) else load_weights(path).model.config
 
 
-def read_network(path: Path, files: Mapping[str, str]) -> Network:
-    """The network that `write_network` wrote. Raises ModelError for another file, and InputError as `method_class`."""
+def read_network(path: Path, files: Mapping[str, str]) -> Any:
+    """The network that `write_network` wrote, ready to predict.
+
+    Raises ModelError for another file, and InputError as `method_class`.
+    """
     if not _is_of_method(path):
-        network = load_weights(path).model
-        return Network(network.config, network)
+        return load_weights(path).model
     state, model = _of_method(path)
     network = build_network(model, None, files)
     load_strictly(network, state, path)
-    return Network(model, network.eval())
+    return network.eval()
 
 
 def _is_of_method(path: Path) -> bool:

@@ -18,7 +18,7 @@ from logoseg.config import ModelConfig
 from logoseg.model_error import ModelError
 from logoseg.presets import PRESETS
 from ovlab.specs.errors import InputError
-from ovlab.specs.method import MethodConfig, Model, as_options, own_method
+from ovlab.specs.method import MethodConfig, Model, as_options, own_method, unresolved
 from ovlab.specs.suite import Suite
 from ovlab.specs.table import Alone, Table, Variation
 from ovlab.specs.training import TrainingSpec
@@ -147,14 +147,7 @@ def own_files_of(tables: Iterable[Table]) -> dict[str, str]:
 
 def named_method(method: str, preset: str, options: Mapping[str, Any]) -> MethodConfig:
     """A method as it is written on a command line, on the CLIP of a preset, resolved."""
-    own, model = own_method(method), PRESETS[preset]()
-    config = MethodConfig(
-        method=own.name if own else method,
-        clip=model.clip,
-        prompt_templates=model.prompt_templates,
-        options=as_options(options),
-    )
-    return resolved(config, own_files([method]), preset)
+    return resolved(unresolved(method, PRESETS[preset](), options), own_files([method]), preset)
 
 
 def released_network(method: str, file: Path, files: Mapping[str, str]) -> Any:

@@ -52,8 +52,8 @@ def find_subject(
     of METHOD:FILE, published weights.
 
     Weights in which a training of `store`, or of a run folder that is a store, ended are that training, wherever the
-    file is. Others are known by their sha256. Raises InputError for what is not there,
-    and ModelError for what cannot be read.
+    file is. Others are known by their sha256. Raises InputError for what is not there, and ModelError for what cannot
+    be read.
     """
     if not is_run(name):
         method, _, rest = name.partition(":")
@@ -84,7 +84,7 @@ def is_run(name: str) -> bool:
 
 def open_stored(store: Store, record: TrainingRecord, method_files: Mapping[str, str] = NO_FILES) -> Any:
     """The network of a training of `store`; its weights are copied into the cache, and held against their sha256."""
-    return read_network(fetch_weights(store, record, weights_cache_folder()), method_files).network
+    return read_network(fetch_weights(store, record, weights_cache_folder()), method_files)
 
 
 def weights_file(run: Path) -> Path:
@@ -144,7 +144,7 @@ def _open_released(method: str, path: Path, method_files: Mapping[str, str]) -> 
 
 
 def _open_file(file: Path, method_files: Mapping[str, str]) -> Any:
-    return read_network(file, method_files).network
+    return read_network(file, method_files)
 
 
 def open_untrained(model: Model, clip_file: Path, method_files: Mapping[str, str]) -> Any:

@@ -70,3 +70,14 @@ def own_method(method: str) -> OwnMethod | None:
     if not name.isidentifier() or not file.endswith(".py"):
         raise InputError(f"{method}: write FILE.py:CLASS, for example my_method.py:MyMethod.")
     return OwnMethod(name, str(Path(file)))
+
+
+def unresolved(method: str, model: ModelConfig, options: Mapping[str, Any]) -> MethodConfig:
+    """A method as a person writes it, a name or FILE.py:CLASS, on the CLIP and with the prompts of a preset."""
+    own = own_method(method)
+    return MethodConfig(
+        method=own.name if own else method,
+        clip=model.clip,
+        prompt_templates=model.prompt_templates,
+        options=as_options(options),
+    )

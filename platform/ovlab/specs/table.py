@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from logoseg.token_grid import require_views
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import Protocol
-from ovlab.specs.method import MethodConfig, Model, as_options, own_method
+from ovlab.specs.method import Model, unresolved
 from ovlab.specs.overrides import apply_overrides
 from ovlab.specs.scores import SCORES
 from ovlab.specs.suite import EVALUATION_SPLIT, Suite, place_of
@@ -98,13 +98,7 @@ class Variation:
     def _training_of_method(self, method: str, suite: Suite, seed: int, limit_steps: int | None) -> TrainingSpec:
         if self.region_grid is not None:
             raise InputError(f"region_grid is LoGoSeg's; give the options of {method} in `model`.")
-        own, preset = own_method(method), suite.model(self.backbone)
-        model = MethodConfig(
-            method=own.name if own else method,
-            clip=preset.clip,
-            prompt_templates=preset.prompt_templates,
-            options=as_options(self.model),
-        )
+        model = unresolved(method, suite.model(self.backbone), self.model)
         spec = replace(suite.training(self.backbone, self.training_set, seed=seed), model=model)
         return _limited(
             _changed(spec, {f"schedule.{name}": value for name, value in self.schedule.items()}), limit_steps
@@ -140,15 +134,8 @@ class Alone:
 
     def model(self, suite: Suite) -> Model:
         """What is to be built; that of another method than CLIP's is not resolved."""
-        preset, own = suite.model(self.backbone), own_method(self.method)
-        if self.method == CLIP:
-            return preset
-        return MethodConfig(
-            method=own.name if own else self.method,
-            clip=preset.clip,
-            prompt_templates=preset.prompt_templates,
-            options=as_options(self.options),
-        )
+        preset = suite.model(self.backbone)
+        return preset if self.method == CLIP else unresolved(self.method, preset, self.options)
 
     def protocol(self, suite: Suite, model: Model) -> Protocol:
         """How it is evaluated: as its backbone is, with the model's own prompts."""
