@@ -11,15 +11,14 @@ import pytest
 from ovlab.files.lock import locked
 from ovlab.specs.errors import InputError
 
-# Prints the id of a child that was forked while the lock was held, as the workers of a data loader are.
+# Forks a child while the lock is held, as the workers of a data loader are; the child prints its id once it runs.
 HOLD = """
 import os, sys, time
 from pathlib import Path
 from ovlab.files.lock import locked
 with locked(Path(sys.argv[1]), "it"):
-    child = os.fork()
-    if child:
-        print(child, flush=True)
+    if os.fork() == 0:
+        print(os.getpid(), flush=True)
     time.sleep(300)
 """
 
