@@ -41,11 +41,14 @@ def run(told: Told, tmp_path: Path) -> Run:
 
 
 @pytest.fixture(autouse=True)
-def python_handles_ctrl_c() -> Iterator[None]:
-    """A shell's background job starts with SIGINT ignored, and these tests may run in one."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+def signals_as_python_starts_with_them() -> Iterator[None]:
+    """A shell may start background jobs with SIGINT ignored; Ray, from an earlier test, leaves a handler of SIGTERM."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def fail() -> None:
