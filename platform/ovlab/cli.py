@@ -1,10 +1,11 @@
 """The command line: parse, call, print. Every command lives in ovlab.commands and imports its heavy parts when run."""
 
 import argparse
+import difflib
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from logoseg.model_error import ModelError
 from ovlab.commands import (
@@ -49,6 +50,24 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {' '.join(message.split())}; see {self.prog} --help.\n")
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """With the nearest name, which argparse itself gives from Python 3.14 on."""
+        if action.choices is not None and value not in action.choices:
+            names = [str(choice) for choice in action.choices]
+            near = difflib.get_close_matches(str(value), names, n=1)
+            guess = f"the nearest is {near[0]!r}" if near else f"choose from {', '.join(names)}"
+            raise argparse.ArgumentError(action, f"there is no {value!r}; {guess}")
+
+
+class _Version(argparse.Action):
+    """That of the installed package; read when asked for, not at every start."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *given: Any) -> NoReturn:
+        from importlib.metadata import version
+
+        print(f"ovlab {version('logoseg')}")
+        parser.exit()
+
 
 def build_parser() -> argparse.ArgumentParser:
     parser = _Parser(
@@ -57,6 +76,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in (
         demo,

@@ -1,5 +1,6 @@
 """ovlab.ray.tuner: trials on one Ray, against one process."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -67,7 +68,7 @@ def one_process(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 def test_trials_make_what_one_process_makes_and_one_that_fails_stops_no_other(
-    cluster: Cluster, one_process: Path, tmp_path: Path
+    cluster: Cluster, one_process: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (failure,) = make(tmp_path, OnRay(num_at_once=2))
 
@@ -75,6 +76,8 @@ def test_trials_make_what_one_process_makes_and_one_that_fails_stops_no_other(
     assert "the loss is nan" in failure.cause
     assert_same(tmp_path, one_process)
     assert statuses(tmp_path) == END
+    # The driver says how far each of its trials is.
+    assert re.search(r"\[\d/\d\] micro .*: train: step \d+/\d+, loss", capfd.readouterr().err)
     assert {group["state"] for group in placement_group_table().values()} <= {"REMOVED"}
     here = ray.get_runtime_context().gcs_address  # another Ray may run on this machine
     left = [actor.class_name for actor in list_actors(address=here, filters=[("state", "=", "ALIVE")])]

@@ -1,8 +1,10 @@
 """The commands as a person calls them: a whole run, and one clear line for every wrong call."""
 
 import json
+import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +15,8 @@ from PIL import Image
 from logoseg.clip import known_files
 from logoseg.clip.shipped import shipped_clip
 from logoseg.presets import PRESETS
-from ovlab.cli import main
+from ovlab.cli import build_parser, main
+from ovlab.commands.demo import next_commands
 from ovlab.store.store import open_store
 
 # A network of a second, on images of 64 px.
@@ -169,7 +172,9 @@ def test_evaluate_counts_boundaries_where_it_is_asked_to(
     assert "must be a share between 0 and 1" in capsys.readouterr().err
 
 
-def test_evaluate_in_another_way_leaves_the_figures_of_the_first(folder: Path, tmp_path: Path) -> None:
+def test_evaluate_in_another_way_leaves_the_figures_of_the_first(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = tmp_path / "run"
     main(train(folder, run))
     evaluate = ["evaluate", str(run), "--data", str(folder)]
@@ -185,7 +190,9 @@ def test_evaluate_in_another_way_leaves_the_figures_of_the_first(folder: Path, t
     ):
         assert main([*evaluate, *options]) == 0
 
+    printed = capsys.readouterr().out
     assert (run / "evaluation-photographs-val.json").read_text() == first
+    assert all(f"written: {file}\n" in printed for file in run.glob("evaluation-*.json"))
     assert sorted(path.name for path in run.glob("evaluation-*.json")) == [
         f"evaluation-photographs-val{suffix}.json"
         for suffix in (
@@ -523,6 +530,53 @@ def test_every_command_has_help_with_an_example(capsys: pytest.CaptureFixture[st
 
         assert stop.value.code == 0
         assert f"ovlab {command}" in capsys.readouterr().out.split("example", 1)[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "nearest"),
+    [(["evalute"], "evaluate"), (["train", "--data", "x", "--preset", "tinny"], "tiny"), (["runs", "lsit"], "list")],
+    ids=["command", "value", "action"],
+)
+def test_mistyped_name_offers_the_nearest(
+    arguments: list[str], nearest: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+
+    assert left.value.code == 2
+    assert f"the nearest is {nearest!r}" in capsys.readouterr().err
+
+
+def test_name_that_is_near_no_other_offers_all_of_them(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["xyzzy"])
+
+    assert "choose from demo, data," in capsys.readouterr().err
+
+
+def test_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["--version"])
+
+    assert left.value.code == 0
+    declared = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]["version"]
+    assert capsys.readouterr().out == f"ovlab {declared}\n"
+
+
+def test_what_the_demo_offers_next_starts_as_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene, weights, store = tmp_path / "scene.png", tmp_path / "run", tmp_path / "store"
+    monkeypatch.setenv("PATH", "/usr/bin")
+
+    activate, *commands = next_commands(scene, weights, store)
+
+    assert Path(activate.removeprefix("source ")).resolve() == Path(sys.executable).with_name("activate")
+    ours = [shlex.split(command, comments=True)[1:] for command in commands if command.startswith("ovlab")]
+    assert [command[0] for command in ours] == ["predict", "plan", "train"]
+    for command in ours:
+        build_parser().parse_args(command)
+    plan = next(command for command in ours if command[0] == "plan")
+    assert plan[plan.index("--store") + 1] == str(store)
+    assert sum(f"sqlite:///{store}/" in command for command in commands) == 1
 
 
 def test_output_that_goes_where_a_file_is_gives_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -43,6 +43,10 @@ def _execute(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({"known": known, "prepared": prepared}))
         return 0
+    if arguments.at:
+        print(f"prepared in {', '.join(arguments.at)}:{'' if prepared else ' nothing'}")
+    for found in prepared:
+        print(f"    {found['uri']}: {found['name']} {found['split']}, {amount(found)}")
     for entry in known:
         images = ", ".join(f"{split} {thousands(count)}" for split, count in entry["num_images"].items())
         print(f"{entry['name']}: {entry['title']}; {entry['num_classes']} classes; images: {images}")
@@ -51,10 +55,6 @@ def _execute(arguments: argparse.Namespace) -> int:
         print(f"    ovlab data prepare {entry['name']} --source DIR --out URI")
     if not arguments.name:
         print("shapes-coco and the shapes benchmarks: painted on demand, nothing to download; they can be prepared too")
-    if arguments.at:
-        print(f"prepared in {', '.join(arguments.at)}:{'' if prepared else ' nothing'}")
-    for found in prepared:
-        print(f"    {found['uri']}: {found['name']} {found['split']}, {amount(found)}")
     return 0
 
 

@@ -1,7 +1,10 @@
 """`ovlab demo`: the whole way once, on a laptop: a small CLIP, LoGoSeg on top of it, six benchmarks, pictures."""
 
 import argparse
+import os
 import shlex
+import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,11 +67,21 @@ def execute(arguments: argparse.Namespace) -> int:
         return code
     _write_gallery(weights, out / "gallery.png")
     print(f"\nLook at {out}/gallery.png, {out}/scene-overlay.png and {out}/report/index.html. What next:")
-    print(f'  ovlab predict {scene} --weights {weights} --classes "red star, blue ring, grass, sky"')
-    print(f"  mlflow ui --backend-store-uri sqlite:///{store}/tracking/mlflow.db")
-    print("  ovlab plan table4 --suite shapes                           # what an ablation table takes")
-    print("  ovlab train --data FOLDER --preset tiny --out runs/mine    # your own photographs")
+    for command in next_commands(scene, weights, store):
+        print(f"  {command}")
     return 0
+
+
+def next_commands(scene: Path, weights: Path, store: Path) -> list[str]:
+    """What to type after the demo, from where it was started."""
+    activate = Path(sys.executable).with_name("activate")
+    return [
+        *([] if shutil.which("ovlab") else [f"source {shlex.quote(os.path.relpath(activate))}"]),
+        f'ovlab predict {scene} --weights {weights} --classes "red star, blue ring, grass, sky"',
+        f"mlflow ui --backend-store-uri sqlite:///{store}/tracking/mlflow.db",
+        f"ovlab plan table4 --suite shapes --store {store}    # what an ablation table takes",
+        "ovlab train --data FOLDER --preset tiny --out runs/mine    # your own photographs",
+    ]
 
 
 def _run(command: Sequence[str]) -> int:

@@ -91,17 +91,16 @@ def execute(arguments: argparse.Namespace) -> int:
         folder = None if arguments.store else _folder(arguments)
         place = arguments.store or folder or stack.enter_context(TemporaryDirectory())
         results = score(arguments, names, str(place))
-    if folder is not None:
-        _write(results, folder, arguments)
+    files = [] if folder is None else _write(results, folder, arguments)
     if arguments.json:
         print(json.dumps(results[0] if len(results) == 1 else results))
         return 0
     print_scores(results)
     if len(results) == 1:
         print_classes(results[0])
-    if folder is not None:
-        print(f"written: {folder}/evaluation-*.json")
-    elif arguments.store is not None:
+    for file in files:
+        print(f"written: {file}")
+    if arguments.store is not None:
         print(f"in the store: {arguments.store}")
     return 0
 
@@ -117,7 +116,8 @@ def _folder(arguments: argparse.Namespace) -> Path | None:
     return run if run.is_dir() else file.parent
 
 
-def _write(results: list[dict[str, Any]], folder: Path, arguments: argparse.Namespace) -> None:
+def _write(results: list[dict[str, Any]], folder: Path, arguments: argparse.Namespace) -> list[Path]:
+    """One file a data set; returns their paths."""
     from ovlab.files.whole_file import write_text
 
     # One file a way of scoring, so that none stands where another was.
@@ -129,6 +129,7 @@ def _write(results: list[dict[str, Any]], folder: Path, arguments: argparse.Name
         "boundary": arguments.boundary,
     }
     suffix = "".join(f"-{name}-{value}" for name, value in asked.items() if value is not None)
-    for scores in results:
-        name = f"evaluation-{Path(scores['data']).name}-{arguments.split}{suffix}.json"
-        write_text(folder / name, json.dumps(scores, indent=2) + "\n")
+    files = [folder / f"evaluation-{Path(scores['data']).name}-{arguments.split}{suffix}.json" for scores in results]
+    for file, scores in zip(files, results, strict=True):
+        write_text(file, json.dumps(scores, indent=2) + "\n")
+    return files

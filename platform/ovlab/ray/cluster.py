@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -77,6 +78,7 @@ def worker_environment(address: str) -> dict[str, str]:
 
 
 def _start_patiently(num_cpus: int | None, object_store_bytes: int) -> Cluster:
+    print("starting Ray on this machine", file=sys.stderr, flush=True)
     for _ in range(_NUM_STARTS):
         try:
             return _start(num_cpus, object_store_bytes)

@@ -6,6 +6,7 @@ It writes the store and the journal of its run itself.
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partialmethod
 from typing import Any
 
 from ray.actor import ActorHandle
@@ -31,6 +32,20 @@ class Order:
     observer: Callable[[int, int], Observer]
 
 
+class Relay(Observer):
+    """Tells the driver what the trial of this number hears, for its progress lines; as (number, name, event)."""
+
+    def __init__(self, number: int, correspondent: Correspondent) -> None:
+        self.number, self.correspondent = number, correspondent
+
+    def _tell(self, name: str, *event: Any) -> None:
+        self.correspondent.tell((self.number, name, event))
+
+
+for _name in ("on_begin", "on_step", "on_counts", "on_record", "on_end"):
+    setattr(Relay, _name, partialmethod(Relay._tell, _name))
+
+
 def trial(config: dict[str, Any], *, order: Order) -> dict[str, Any]:
     """One run. What went wrong is returned: whatever a trial raises, Tune tries again."""
     # With them come torch and open_clip, seconds of which the process that starts the trials has no need.
@@ -40,8 +55,8 @@ def trial(config: dict[str, Any], *, order: Order) -> dict[str, Any]:
     if order.data_root is not None:
         os.environ.setdefault(VARIABLE, order.data_root)
     run, correspondent = order.runs[config["number"]], Correspondent(order.mailbox)
-    search = order.observer(config["number"], run.training.num_steps)
-    context = replace(order.context, stop=correspondent.asked_to_stop).heard_by(search, Prometheus(RaySink()))
+    search, relay = order.observer(config["number"], run.training.num_steps), Relay(config["number"], correspondent)
+    context = replace(order.context, stop=correspondent.asked_to_stop).heard_by(search, relay, Prometheus(RaySink()))
     try:
         if correspondent.flush():
             return {"cause": None, "stopped": True}

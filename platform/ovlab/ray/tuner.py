@@ -28,6 +28,7 @@ from ovlab.ray.trial import Order, trial
 from ovlab.runs.context import RunContext
 from ovlab.runs.failure import Failure
 from ovlab.runs.planned import PlannedRun
+from ovlab.runs.progress import ProgressLine, open_display
 from ovlab.specs.errors import InputError, Stopped
 from ovlab.store.journal import end_silent
 
@@ -70,7 +71,8 @@ def make_on_ray(
         observer=chosen.observer,
     )
     with tempfile.TemporaryDirectory(prefix="ovlab-tune-") as scratch:
-        results = _watch(_tuner(order, chosen.scheduler, resources, scratch), mailbox, context.stop)
+        names = [f"[{number}/{len(runs)}] {run.name}" for number, run in enumerate(runs, start=1)]
+        results = _watch(_tuner(order, names, chosen.scheduler, resources, scratch), names, mailbox, context.stop)
     for result in results:
         run = runs[result.config["number"]]
         if result.error is not None:
@@ -106,7 +108,9 @@ def _resources(device: str, cluster: Cluster, num_at_once: int | None, num_runs:
     return _Resources(number, of_one)
 
 
-def _tuner(order: Order, scheduler: TrialScheduler, resources: _Resources, scratch: str) -> tune.Tuner:
+def _tuner(
+    order: Order, names: Sequence[str], scheduler: TrialScheduler, resources: _Resources, scratch: str
+) -> tune.Tuner:
     os.environ.update(_SETTINGS)
     trainable = tune.with_resources(tune.with_parameters(trial, order=order), resources.of_one)
     return tune.Tuner(
@@ -123,7 +127,7 @@ def _tuner(order: Order, scheduler: TrialScheduler, resources: _Resources, scrat
             name="runs",
             storage_path=scratch,
             failure_config=tune.FailureConfig(max_failures=MAX_LOST),
-            callbacks=[JsonLoggerCallback(), _Silent(), _Announcements([run.name for run in order.runs])],
+            callbacks=[JsonLoggerCallback(), _Silent(), _Announcements(names)],
             verbose=0,
         ),
     )
@@ -156,17 +160,23 @@ class _Announcements(tune.Callback):
         self._say(trial, "its process was lost")
 
     def _say(self, trial: Any, what: str) -> None:
-        number = trial.config["number"]
-        print(f"[{number + 1}/{len(self.names)}] {self.names[number]}: {what}", file=sys.stderr)
+        print(f"{self.names[trial.config['number']]}: {what}", file=sys.stderr)
 
 
-def _watch(tuner: tune.Tuner, mailbox: ActorHandle, stop: Callable[[], bool]) -> Any:
-    """Run the tuner to its end, and pass on the wish to stop."""
+def _watch(tuner: tune.Tuner, names: Sequence[str], mailbox: ActorHandle, stop: Callable[[], bool]) -> Any:
+    """Run the tuner to its end with a line for every run under way, and pass on the wish to stop."""
     # In a thread of its own, because in the main thread `fit` takes Ctrl-C for itself.
     executor = ThreadPoolExecutor(1, thread_name_prefix="ray-tune")
     ended = executor.submit(tuner.fit)
     try:
-        accompany(ended, mailbox, lambda told: None, stop)
+        with open_display() as display:
+            lines = [ProgressLine(name, display) for name in names]
+
+            def hear(told: tuple[int, str, Sequence[Any]]) -> None:
+                number, name, event = told
+                getattr(lines[number], name)(*event)
+
+            accompany(ended, mailbox, hear, stop)
     finally:
         # A second Ctrl-C waits for no trial.
         executor.shutdown(wait=False)

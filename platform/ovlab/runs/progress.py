@@ -3,7 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
@@ -70,6 +70,14 @@ class _PlainLines:
             self.printed_at, self.unprinted = self.clock(), None
 
 
+def open_display(console: Console | None = None) -> RichProgress:
+    """Where the lines of several loops stand below one another, as a context manager; nothing without a terminal."""
+    console = Console(stderr=True) if console is None else console
+    figures = TextColumn("{task.fields[figures]}")
+    columns = TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn(), figures
+    return RichProgress(*columns, console=console, disable=not console.is_terminal)
+
+
 @contextmanager
 def open_progress(
     title: str,
@@ -77,23 +85,26 @@ def open_progress(
     total: int,
     unit: str,
     images_per_unit: int = 1,
+    display: RichProgress | None = None,
     console: Console | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Progress]:
-    """A progress line for `total` units (steps, images), of `images_per_unit` images each. It is written to `console`,
-    the standard error stream by default, so that standard output stays for results."""
-    console = Console(stderr=True) if console is None else console
-    if console.is_terminal:
-        figures = TextColumn("{task.fields[figures]}")
-        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), figures
-        with RichProgress(*columns, console=console) as display:
-            task = display.add_task(f"{title} ({unit})", total=total, figures="")
+    """A progress line for `total` units (steps, images), of `images_per_unit` images each: one of `display`, which it
+    leaves at its end, or on `console`, the standard error stream by default, so that standard output stays for
+    results."""
+    with nullcontext(display) if display is not None else open_display(console) as shown:
+        if shown.console.is_terminal:
+            task = shown.add_task(f"{title} ({unit})", total=total, figures="")
 
             def show(done: int, figures: str) -> None:
-                display.update(task, completed=done, figures=figures)
+                shown.update(task, completed=done, figures=figures)
 
-            yield Progress(total, images_per_unit, show, clock)
-        return
+            try:
+                yield Progress(total, images_per_unit, show, clock)
+            finally:
+                shown.update(task, visible=display is None)
+            return
+        console = shown.console
     plain = _PlainLines(f"{title}: {unit}", total, console, clock)
     try:
         yield Progress(total, images_per_unit, plain.show, clock)
@@ -102,16 +113,18 @@ def open_progress(
 
 
 class ProgressLine(Observer):
-    """A line for the training of a run, and one for all of its evaluations that begin together."""
+    """A line for the training of a run, and one for all of its evaluations that begin together. `name` stands before
+    them where there are several runs, on one `display`."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "", display: RichProgress | None = None) -> None:
+        self.name, self.display = name, display
         self.lines = ExitStack()
         self.line: Progress | None = None
         self.total = self.num_done = 0
 
     def on_begin(self, begun: Begun) -> None:
         if begun.work == "training":
-            self._open(f"train {begun.fingerprint[:12]}", begun.total, "step", begun.batch_size).update(begun.num_done)
+            self._open("train", begun.fingerprint, begun.total, "step", begun.batch_size).update(begun.num_done)
         else:
             self.total, self.num_done = self.total + begun.total, self.num_done + begun.num_done
 
@@ -121,7 +134,7 @@ class ProgressLine(Observer):
 
     def on_counts(self, counts: Counts) -> None:
         if self.line is None:
-            self.line = self._open(f"evaluate {counts.subject[:12]}", self.total, "image", 1)
+            self.line = self._open("evaluate", counts.subject, self.total, "image", 1)
             self.line.update(self.num_done)
         self.num_done += counts.num_images
         self.line.update(self.num_done)
@@ -134,11 +147,11 @@ class ProgressLine(Observer):
         self._close()
         self.total = self.num_done = 0
 
-    def _open(self, title: str, total: int, unit: str, images_per_unit: int) -> Progress:
+    def _open(self, work: str, run: str, total: int, unit: str, images_per_unit: int) -> Progress:
         self._close()
-        self.line = self.lines.enter_context(
-            open_progress(title, total=total, unit=unit, images_per_unit=images_per_unit)
-        )
+        title = f"{self.name}: {work}" if self.name else f"{work} {run[:12]}"
+        line = open_progress(title, total=total, unit=unit, images_per_unit=images_per_unit, display=self.display)
+        self.line = self.lines.enter_context(line)
         return self.line
 
     def _close(self) -> None:

@@ -134,6 +134,12 @@ def test_list_finds_what_is_prepared_in_a_place_and_in_its_folders(
     assert prepared[0]["num_samples"] == 3
 
 
+def test_list_says_first_what_was_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("list", "--at", tmp_path) == 0
+
+    assert capsys.readouterr().out.startswith(f"prepared in {tmp_path}: nothing\n")
+
+
 @pytest.mark.parametrize("arguments", [("list", "a-15"), ("prepare", "a-15", "--source", ".", "--out", "x")])
 def test_data_unknown_name_offers_the_nearest(arguments: tuple[str, ...]) -> None:
     with pytest.raises(InputError, match="a-150"):

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 import pytest
 from rich.console import Console
 
-from ovlab.runs.progress import open_progress
+from ovlab.runs.progress import ProgressLine, open_display, open_progress
+from ovlab.specs.events import Begun, Step
 
 
 @pytest.fixture
@@ -86,3 +87,43 @@ def test_progress_on_a_terminal_shows_count_and_figures_on_one_line(seconds: lis
     last = console.file.getvalue().split("train (step)")[-1]
     assert "4/8" in last
     assert "loss 0.5, 2 images/s, ETA 0:00:02" in last
+
+
+def begun(total: int) -> Begun:
+    return Begun(work="training", fingerprint="f" * 64, device="cpu", num_gpus=0, total=total)
+
+
+def step(number: int, loss: float) -> Step:
+    return Step(step=number, loss=loss, learning_rate=0.1, grad_norm=1.0, images_per_second=1.0)
+
+
+def test_runs_at_once_have_a_line_each_on_one_display() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=120, color_system=None)
+    with open_display(console) as display:
+        first, second = (ProgressLine(name, display) for name in ("first", "second"))
+        first.on_begin(begun(8))
+        second.on_begin(begun(6))
+        first.on_step(step(4, 0.5))
+        second.on_step(step(3, 0.25))
+        display.refresh()
+        shown = [task.description for task in display.tasks if task.visible]
+        first.on_end("FINISHED", "")
+        left = [task.description for task in display.tasks if task.visible]
+
+    assert shown == ["first: train (step)", "second: train (step)"]
+    assert left == ["second: train (step)"]
+    text = console.file.getvalue()
+    assert "4/8 loss 0.5" in text
+    assert "3/6 loss 0.25" in text
+
+
+def test_runs_at_once_without_a_terminal_have_plain_lines_with_their_names() -> None:
+    console = Console(file=io.StringIO(), width=40)
+    with open_display(console) as display:
+        line = ProgressLine("[1/2] table4 zero-6", display)
+        line.on_begin(begun(8))
+        line.on_step(step(4, 0.5))
+        line.on_end("KILLED", "stopped")
+
+    (told,) = lines(console)
+    assert told.startswith("[1/2] table4 zero-6: train: step 4/8, loss 0.5")
