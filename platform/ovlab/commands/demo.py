@@ -67,8 +67,8 @@ def execute(arguments: argparse.Namespace) -> int:
         return code
     _write_gallery(weights, out / "gallery.png")
     print(f"\nLook at {out}/gallery.png, {out}/scene-overlay.png and {out}/report/index.html. What next:")
-    for command in next_commands(scene, weights, store):
-        print(f"  {command}")
+    for suggestion in next_commands(scene, weights, store):
+        print(f"  {suggestion}")
     return 0
 
 
