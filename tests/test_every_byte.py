@@ -371,7 +371,7 @@ def test_byte_of_prepared_data_is_refused_or_changes_no_sample(tmp_path: Path, n
         dataset = open_shards(str(tmp_path / "out"))
         read = [dataset[index] for index in range(len(dataset))]
         pixels = [(one.id, one.image.tobytes(), one.label.tobytes()) for one in read]
-        return pixels, dataset.digest, dataset.class_names, dataset.sizes
+        return pixels, dataset.digest, dataset.class_names, dataset.shapes
 
     found = sweep(name, tmp_path / "out" / name, samples)
 

@@ -175,6 +175,11 @@ class WholeImage:
         smallest = SMALLEST_SIDE if self.resize == "stretch" else SIDE_MULTIPLE
         require_range("WholeImage.size", self.size, smallest, LARGEST_SIDE)
 
+    def squeezes(self, shape: tuple[int, int]) -> bool:
+        """Whether a picture of this height and width is so narrow that the bound of the long side changes its view."""
+        long_side = max(shape) * self.size / min(shape)
+        return self.resize == "keep_aspect" and round(long_side / SIDE_MULTIPLE) * SIDE_MULTIPLE > LARGEST_SIDE
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SlidingWindow:

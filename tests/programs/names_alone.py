@@ -6,7 +6,7 @@ from ovlab.datasets.label_space import LabelSpace, plain_labels
 class NamesAlone:
     class_names: tuple[str, ...]
     seen = None
-    sizes = None
+    shapes = None
     digest = "d" * 64
 
     def label_pixels(self) -> None:

@@ -23,7 +23,10 @@ def print_scores(results: list[dict[str, Any]]) -> None:
     table.add_row("images", *(str(result["num_images"]) for result in results))
     Console().print(table)
     for result in results:
-        print(f"{Path(result['data']).name}: {_label_pixels(result)}")
+        name = Path(result["data"]).name
+        print(f"{name}: {_label_pixels(result)}")
+        if result["longest_side"] is not None:
+            print(f"{name}: its narrowest pictures are squeezed to a long side of {result['longest_side']} pixels")
 
 
 def _label_pixels(result: dict[str, Any]) -> LabelPixels:

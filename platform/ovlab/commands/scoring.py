@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def score(arguments: argparse.Namespace, names: Sequence[str], place: str) -> li
         with journaled(header, context) as inner:
             opener = {subject.fingerprint: subject.open_model}
             records = ensure_evaluations(jobs, opener, inner, executor_of(arguments))
-    return [_scores(record, one.images.sizes, arguments) for record, one in zip(records, jobs, strict=True)]
+    return [_scores(record, one.images.shapes, arguments) for record, one in zip(records, jobs, strict=True)]
 
 
 def _protocol(arguments: argparse.Namespace, model: Model) -> Protocol:
@@ -86,14 +87,19 @@ def _protocol(arguments: argparse.Namespace, model: Model) -> Protocol:
     return with_boundary(protocol, arguments.boundary)
 
 
-def _scores(record: EvaluationRecord, sizes: Sequence[int] | None, arguments: argparse.Namespace) -> dict[str, Any]:
-    """With what they are of, as `ovlab.metrics.summary` gives them; the images have `sizes` pixels."""
+def _scores(
+    record: EvaluationRecord, shapes: Sequence[tuple[int, int]] | None, arguments: argparse.Namespace
+) -> dict[str, Any]:
+    """With what they are of, as `ovlab.metrics.summary` gives them; the images have `shapes`, height and width."""
     return {
         "data": record.evaluation.benchmark,
         "split": arguments.split,
         "protocol": arguments.protocol,
         "protocol_hash": record.protocol_hash,
+        "longest_side": record.evaluation.longest_side,
         **record.figures,
-        "num_ignored_pixels": None if sizes is None else sum(sizes) - int(record.figures["num_pixels"] or 0),
+        "num_ignored_pixels": None
+        if shapes is None
+        else sum(map(prod, shapes)) - int(record.figures["num_pixels"] or 0),
         "classes": [{**asdict(entry), "in_ground_truth": entry.num_gt_pixels > 0} for entry in record.classes],
     }

@@ -80,13 +80,12 @@ class FolderDataset:
         )
 
     @cached_property
-    def sizes(self) -> tuple[int, ...] | None:
+    def shapes(self) -> tuple[tuple[int, int], ...] | None:
         """From the headers of the labels; None where one has none, of which reading it says more."""
         try:
-            shapes = [image_size(file_bytes(pair.label, MISSING_LABEL), str(pair.label)) for pair in self.pairs]
+            return tuple(image_size(file_bytes(pair.label, MISSING_LABEL), str(pair.label)) for pair in self.pairs)
         except InputError:
             return None
-        return tuple(height * width for height, width in shapes)
 
     def label_pixels(self) -> LabelPixels:
         """Reads every label. Raises InputError as for one of them, and where ignored pixels were meant for a class."""

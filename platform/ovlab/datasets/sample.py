@@ -36,7 +36,7 @@ class SegmentationDataset(Protocol):
 
     class_names: of the label values. seen: for each of them, whether training has named it; None where that is not
     known. digest: 64 hexadecimal digits, what a result names as its data; equal wherever the same data lie, and in any
-    process. sizes: the pixels of each image; None where they are not known without reading it.
+    process. shapes: height and width of each image; None where they are not known without reading it.
     """
 
     @property
@@ -55,7 +55,7 @@ class SegmentationDataset(Protocol):
     def digest(self) -> str: ...
 
     @property
-    def sizes(self) -> Sequence[int] | None: ...
+    def shapes(self) -> Sequence[tuple[int, int]] | None: ...
 
     def label_pixels(self) -> LabelPixels | None:
         """How many pixels each class has; None where that would take painting or reading every photograph.

@@ -44,9 +44,9 @@ class Selection:
         return fingerprint({"kind": "names", **names})
 
     @property
-    def sizes(self) -> Sequence[int] | None:
-        sizes = self.dataset.sizes
-        return None if sizes is None else [sizes[index] for index in self.indices]
+    def shapes(self) -> Sequence[tuple[int, int]] | None:
+        shapes = self.dataset.shapes
+        return None if shapes is None else [shapes[index] for index in self.indices]
 
     def label_pixels(self) -> None:
         """Only of a whole split is it to be expected that its classes occur."""

@@ -77,8 +77,8 @@ class ShardedDataset:
         return fingerprint({"kind": "shards", "content": self.manifest.content_digest, "class_names": names})
 
     @property
-    def sizes(self) -> Sequence[int]:
-        return [entry.height * entry.width for entry in self.index]
+    def shapes(self) -> Sequence[tuple[int, int]]:
+        return [(entry.height, entry.width) for entry in self.index]
 
     def label_pixels(self) -> LabelPixels:
         """As the manifest has them."""

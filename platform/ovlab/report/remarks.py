@@ -86,6 +86,16 @@ def remarks_on(grid: Grid, suite: Suite, samples: Samples) -> tuple[str, ...]:
     near = [column.title for column in table.columns if SCORES[column.score].needs_boundary]
     if any(grid.cells[row.key, title].origin == "missing" for row in table.rows for title in near):
         remarks.append(f"{', '.join(near)}: only evaluations that count boundaries are shown; ovlab run makes them.")
+    squeezed = {
+        run.evaluation.evaluation.benchmark: run.evaluation.evaluation.longest_side
+        for cell in measured
+        for run in cell.runs
+        if run.evaluation.evaluation.longest_side is not None
+    }
+    remarks += [
+        f"{name}: the narrowest pictures are squeezed to a long side of {side} pixels."
+        for name, side in squeezed.items()
+    ]
     num_missing = sum(cell.origin == "missing" for cell in grid.cells.values())
     if num_missing:
         remarks.append(f"{num_missing} figures are not measured yet: {command}")

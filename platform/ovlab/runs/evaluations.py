@@ -19,6 +19,7 @@ from ovlab.metrics.summary import summary
 from ovlab.runs.context import RunContext
 from ovlab.runs.device import device_name, named_device
 from ovlab.runs.executor import Executor
+from ovlab.runs.identity import longest_side
 from ovlab.runs.illustrations import keep_pictures
 from ovlab.runs.work import Counted, EvaluationJob, Work, plan_work
 from ovlab.specs.errors import InputError, WorkError
@@ -53,7 +54,8 @@ def ensure_evaluations(
     missing = [job for name, job in asked.items() if name not in records]
     for job in missing:
         require_same_data(job)
-        job.images.label_pixels()  # refuses labels that cannot be meant so
+        # Of the whole split, however few of it are scored: refuses labels that cannot be meant so.
+        job.dataset.label_pixels()
     if missing:
         records |= _make(missing, open_model, context, executor)
     # Here: those of the executor may be in other processes, or are closed by now.
@@ -76,6 +78,7 @@ def require_same_data(job: EvaluationJob) -> None:
         vocabulary_digest=labels.digest,
         protocol=replace(spec.protocol, scoring=scoring),
         prediction_version=PREDICTION_VERSION,
+        longest_side=longest_side(job.dataset, spec.protocol),
     )
     if found != spec:
         raise InputError(

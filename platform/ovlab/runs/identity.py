@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from logoseg.config import LARGEST_SIDE, WholeImage
 from ovlab.datasets.opening import open_dataset
 from ovlab.datasets.sample import SegmentationDataset
 from ovlab.methods.registry import NO_FILES
@@ -93,4 +94,12 @@ def resolve_evaluation(
         protocol=replace(protocol, scoring=replace(protocol.scoring, collapse=labels.collapse)),
         num_images=None if num_images is None or num_images >= len(dataset) else num_images,
         prediction_version=PREDICTION_VERSION,
+        longest_side=longest_side(dataset, protocol),
     )
+
+
+def longest_side(dataset: SegmentationDataset, protocol: Protocol) -> int | None:
+    """See EvaluationSpec."""
+    view = protocol.inference
+    is_squeezed = isinstance(view, WholeImage) and any(map(view.squeezes, dataset.shapes or ()))
+    return LARGEST_SIDE if is_squeezed else None

@@ -8,6 +8,7 @@ really are the same is seen when they are read.
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import NamedTuple
 
 import torch
@@ -139,9 +140,9 @@ def plan_work(
         for part in parts:
             alike = (job.spec.subject, job.spec.protocol.inference, part.file, part.ids)
             together.setdefault(alike, []).append((number, part))
-    sizes = [job.dataset.sizes for job in jobs]
+    shapes = [job.dataset.shapes for job in jobs]
     subjects = list(dict.fromkeys(job.spec.subject for job in jobs))
-    shards = [_shared(members, sizes) for members in together.values()]
+    shards = [_shared(members, shapes) for members in together.values()]
     shards.sort(key=lambda shard: (subjects.index(jobs[shard.jobs[0]].spec.subject), -shard.num_pixels))
     return Work(jobs=tuple(jobs), open_model=open_model, shards=tuple(shards))
 
@@ -192,12 +193,12 @@ def count_here(work: Work, context: RunContext) -> Generator[Counted, None, None
             yield Counted(number, {job: [image] for job, image in zip(shard.jobs, counted, strict=True)}, *clock.lap())
 
 
-def _shared(members: Sequence[tuple[int, CountShard]], sizes: Sequence[Sequence[int] | None]) -> Shard:
+def _shared(members: Sequence[tuple[int, CountShard]], shapes: Sequence[Sequence[tuple[int, int]] | None]) -> Shard:
     """The shard that these jobs share."""
     numbers, shards = zip(*members, strict=True)
-    known = sizes[numbers[0]]
+    known = shapes[numbers[0]]
     images = [
-        (0 if known is None else known[indices[0]], name, indices)
+        (0 if known is None else prod(known[indices[0]]), name, indices)
         for name, indices in zip(shards[0].ids, zip(*(shard.indices for shard in shards), strict=True), strict=True)
     ]
     images.sort(key=lambda image: -image[0])

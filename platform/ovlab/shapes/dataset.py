@@ -56,8 +56,8 @@ class ShapesDataset:
         return np.array(self.benchmark.seen[: self._num_known])
 
     @property
-    def sizes(self) -> tuple[int, ...]:
-        return (IMAGE_SIZE**2,) * self.num_samples
+    def shapes(self) -> tuple[tuple[int, int], ...]:
+        return ((IMAGE_SIZE, IMAGE_SIZE),) * self.num_samples
 
     @cached_property
     def digest(self) -> str:

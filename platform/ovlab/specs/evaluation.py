@@ -123,7 +123,8 @@ class EvaluationSpec:
     subject: `training_fingerprint` of a training, or the fingerprint of an Untrained. benchmark: the name of the data
     set. data_digest: of the split. vocabulary_digest: of the names asked for and of what the labels mean. num_images:
     only the first so many of the split; None for all. The protocol carries the label space of the benchmark.
-    prediction_version: PREDICTION_VERSION when the predictions were made.
+    prediction_version: PREDICTION_VERSION when the predictions were made. longest_side: the bound, in pixels, of the
+    long side of a view, where a picture of the split is so narrow that it is squeezed to that; None where none is.
     """
 
     subject: str
@@ -134,6 +135,7 @@ class EvaluationSpec:
     protocol: Protocol
     num_images: int | None = None
     prediction_version: int = field(default=_FIRST_PREDICTION_VERSION, metadata=added_later(_FIRST_PREDICTION_VERSION))
+    longest_side: int | None = field(default=None, metadata=ADDED_LATER)
 
     def __post_init__(self) -> None:
         for name in ("subject", "data_digest", "vocabulary_digest"):

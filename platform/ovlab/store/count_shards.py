@@ -57,7 +57,7 @@ def commit_shard(store: Store, fingerprint: str, shard: CountShard, images: Sequ
             f"shard {shard.file}: {len(shard.ids)} images in, {len(images)} out; missing: {first_names(missing)}; "
             f"not asked for: {first_names(others)}."
         )
-    store.folder.create(_name(fingerprint, shard), pack_counts([counted[name] for name in shard.ids]))
+    store.folder.create(_name(fingerprint, shard), pack_counts([counted[name] for name in shard.ids], fingerprint))
 
 
 def committed_shards(store: Store, fingerprint: str, shards: Sequence[CountShard]) -> dict[CountShard, CountColumns]:
@@ -69,7 +69,7 @@ def committed_shards(store: Store, fingerprint: str, shards: Sequence[CountShard
     committed = {}
     for name, content in store.folder.read_existing(names).items():
         try:
-            counts = unpack_columns(content, place=store.folder.locate(name))
+            counts = unpack_columns(content, place=store.folder.locate(name), evaluation=fingerprint)
             if counts.ids != names[name].ids:
                 raise DamagedError(f"{store.folder.locate(name)}: holds other images than its shard.")
         except DamagedError as error:

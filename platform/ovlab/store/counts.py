@@ -9,7 +9,8 @@ counted, there are four columns more:
 
 Row i, position k: so many pixels of class `boundary_label` near a contour, in both maps, in each of the two.
 
-Beside them stands the sha256 of the numbers themselves: the checksums of pages know nothing of what lies between.
+Beside them stands the sha256 of the numbers themselves: the checksums of pages know nothing of what lies between. In a
+store the evaluation that they are of stands there too, since those of another on the same images look alike.
 """
 
 import hashlib
@@ -30,7 +31,7 @@ from ovlab.metrics.evaluation_counts import ImageCounts
 from ovlab.store.record import DamagedError
 
 _Dtypes = Mapping[str, type[np.generic]]
-_DIGEST = "sha256"
+_DIGEST, _EVALUATION = "sha256", "evaluation"
 _DTYPES: _Dtypes = {"gt": np.uint16, "pred": np.uint16, "count": np.int64}
 _BOUNDARY_DTYPES: _Dtypes = {
     "boundary_label": np.uint16,
@@ -40,8 +41,8 @@ _BOUNDARY_DTYPES: _Dtypes = {
 }
 
 
-def pack_counts(images: Sequence[ImageCounts]) -> bytes:
-    """The bytes of one file, with a checksum on every page, and `counts_digest`."""
+def pack_counts(images: Sequence[ImageCounts], evaluation: str | None = None) -> bytes:
+    """The bytes of one file, with a checksum on every page, `counts_digest`, and the fingerprint of the evaluation."""
     columns = {"id": string_column([image.id for image in images])}
     for name, dtype in _DTYPES.items():
         columns[name] = list_column([getattr(image.counts, name) for image in images], dtype)
@@ -55,7 +56,8 @@ def pack_counts(images: Sequence[ImageCounts]) -> bytes:
         buffer, table.schema, compression="zstd", store_schema=False, write_page_checksum=True
     ) as writer:
         writer.write_table(table)
-        writer.add_key_value_metadata({_DIGEST: counts_digest(_counts_in(table))})
+        named = {} if evaluation is None else {_EVALUATION: evaluation}
+        writer.add_key_value_metadata({_DIGEST: counts_digest(_counts_in(table)), **named})
     return buffer.getvalue()
 
 
@@ -94,18 +96,22 @@ def unpack_counts(content: bytes, *, place: str) -> list[ImageCounts]:
     return unpack_columns(content, place=place).images()
 
 
-def unpack_columns(content: bytes, *, place: str) -> CountColumns:
-    """The very numbers that were packed. Raises DamagedError, naming `place`, for other bytes."""
+def unpack_columns(content: bytes, *, place: str, evaluation: str | None = None) -> CountColumns:
+    """The very numbers that were packed. Raises DamagedError, naming `place`, for other bytes, and for the counts of
+    another evaluation than is asked for."""
     try:
         file = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
         counts = _counts_in(file.read(use_threads=False))  # a shard is small: threads cost more than they save
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise DamagedError(f"{place}: damaged, no counts can be read ({reason}).") from None
-    # Files of before have none.
-    digest = (file.metadata.metadata or {}).get(_DIGEST.encode())
+    # Files of before have neither.
+    said = file.metadata.metadata or {}
+    digest, named = said.get(_DIGEST.encode()), said.get(_EVALUATION.encode())
     if digest is not None and digest != counts_digest(counts).encode():
         raise DamagedError(f"{place}: damaged (its sha256 is not that of its counts).")
+    if None not in (evaluation, named) and named != str(evaluation).encode():
+        raise DamagedError(f"{place}: holds the counts of another evaluation.")
     return counts
 
 

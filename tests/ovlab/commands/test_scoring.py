@@ -19,14 +19,14 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OVLAB_CACHE", str(tmp_path / "cache"))
 
 
-def folder(root: Path, classes: object, lower: int, upper: int = 0) -> Path:
+def folder(root: Path, classes: object, lower: int, upper: int = 0, width: int = 40) -> Path:
     """Two pairs whose labels are `upper` above and `lower` below."""
     for kind in ("images", "labels"):
         (root / "val" / kind).mkdir(parents=True)
     for number in range(2):
-        label = np.full((32, 40), upper, np.uint8)
+        label = np.full((32, width), upper, np.uint8)
         label[16:] = lower
-        Image.fromarray(np.random.default_rng(number).integers(0, 256, (32, 40, 3), np.uint8)).save(
+        Image.fromarray(np.random.default_rng(number).integers(0, 256, (32, width, 3), np.uint8)).save(
             root / "val" / "images" / f"{number}.png"
         )
         Image.fromarray(label).save(root / "val" / "labels" / f"{number}.png")
@@ -38,10 +38,11 @@ def evaluate(root: Path, *options: str) -> int:
     return main(["evaluate", "clip:shapes-vit-s", "--data", str(root), "--store", str(root.parent / "store"), *options])
 
 
+@pytest.mark.parametrize("options", [(), ("--limit", "1")])
 def test_evaluate_masks_of_0_and_255_is_refused_before_anything_is_counted(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...]
 ) -> None:
-    assert evaluate(folder(tmp_path / "mine", CLASSES, lower=255)) == 2
+    assert evaluate(folder(tmp_path / "mine", CLASSES, lower=255), *options) == 2
 
     (said,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("ovlab: ")]
     assert "50.0 % of the pixels hold the largest value" in said
@@ -95,3 +96,18 @@ def test_evaluate_where_everything_is_ignored_has_no_scores(tmp_path: Path, caps
     found = json.loads(capsys.readouterr().out)
     assert (found["fwiou"], found["miou"], found["pixel_accuracy"]) == (None, None, None)
     assert (found["num_pixels"], found["num_ignored_pixels"]) == (0, 2 * 32 * 40)
+
+
+@pytest.mark.parametrize(("width", "bound"), [(1300, None), (1400, 4096)])
+def test_evaluate_says_where_narrow_pictures_are_squeezed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], width: int, bound: int | None
+) -> None:
+    """At 96 a side, 32 x 1300 pixels become 96 x 3904, and 32 x 1400 would become 96 x 4192."""
+    mine = folder(tmp_path / "mine", CLASSES, lower=1, width=width)
+
+    assert evaluate(mine, "--limit", "1") == 0
+    said = capsys.readouterr().out
+    assert evaluate(mine, "--limit", "1", "--json") == 0
+
+    assert ("mine: its narrowest pictures are squeezed to a long side of 4096 pixels" in said) == (bound is not None)
+    assert json.loads(capsys.readouterr().out)["longest_side"] == bound

@@ -240,17 +240,17 @@ def test_fingerprints_of_the_suites_are_those_of_before(tmp_path: Path) -> None:
     assert on_voc.startswith("69c61f2bb94d90e7")
 
 
-def test_sizes_are_known_of_every_kind_and_of_what_is_selected(tmp_path: Path) -> None:
+def test_shapes_are_known_of_every_kind_and_of_what_is_selected(tmp_path: Path) -> None:
     stored, painted = prepared(tmp_path / "stored", "street", ("road",)), open_shapes("shapes-a-150", "val")
 
-    assert list(stored.sizes) == [2, 2]
-    assert list(painted.sizes) == [96 * 96] * 300
-    assert list(Selection(stored, (1,)).sizes) == [2]
-    assert folder(tmp_path / "broken", ["road"]).sizes is None
+    assert list(stored.shapes) == [(1, 2), (1, 2)]
+    assert list(painted.shapes) == [(96, 96)] * 300
+    assert list(Selection(stored, (1,)).shapes) == [(1, 2)]
+    assert folder(tmp_path / "broken", ["road"]).shapes is None
     mine = folder(tmp_path / "mine", ["road"])
     for pair, size in zip(mine.pairs, [(4, 3), (5, 2)], strict=True):
         Image.new("L", size).save(pair.label)
-    assert list(mine.sizes) == [12, 10]
+    assert list(mine.shapes) == [(3, 4), (2, 5)]
 
 
 def test_a_folder_says_itself_what_training_has_named(tmp_path: Path) -> None:

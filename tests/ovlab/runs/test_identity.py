@@ -9,9 +9,10 @@ import pytest
 import micro_run
 from ovlab.files.cache import text_cache_folder
 from ovlab.runs.identity import resolve_evaluation, resolve_training
-from ovlab.shapes.dataset import open_shapes
+from ovlab.shapes.dataset import ShapesDataset, open_shapes
 from ovlab.specs.errors import InputError
-from ovlab.specs.evaluation import Scoring, evaluation_fingerprint, whole
+from ovlab.specs.evaluation import Scoring, evaluation_fingerprint, sliding_window, whole
+from ovlab.specs.fingerprint import canonical_json
 
 
 def test_resolve_training_names_the_data_set_and_the_digests(tmp_path: Path) -> None:
@@ -51,3 +52,18 @@ def test_headline_that_no_figure_is_made_by_is_refused() -> None:
 
     with pytest.raises(InputError, match="the other is legacy_miou"):
         resolve_evaluation("a" * 64, dataset, "val", legacy)
+
+
+@pytest.mark.parametrize(("width", "bound"), [(640, None), (685, None), (686, 4096), (2000, 4096)])
+def test_bound_of_the_long_side_is_identity_where_it_squeezes_a_picture(
+    monkeypatch: pytest.MonkeyPatch, width: int, bound: int | None
+) -> None:
+    """At a short side of 384, 64 x 685 pixels are 4110 wide, which is rounded to 4096 without any bound."""
+    monkeypatch.setattr(ShapesDataset, "shapes", ((64, 64), (64, width)))
+    pictures = open_shapes("shapes-pas-20", "val", num_samples=2)
+
+    spec = resolve_evaluation("a" * 64, pictures, "val", whole(384))
+
+    assert spec.longest_side == bound
+    assert ("longest_side" in canonical_json(spec)) == (bound is not None)
+    assert resolve_evaluation("a" * 64, pictures, "val", sliding_window()).longest_side is None

@@ -102,3 +102,19 @@ def test_shard_that_is_damaged_or_of_other_images_is_named_and_counted_again(
     assert "00001.parquet: holds other images" in caplog.text
     commit_shard(store, RUN, shards[0], [counted(name) for name in shards[0].ids])
     assert set(committed_shards(store, RUN, shards)) == {shards[0], shards[2]}
+
+
+def test_shards_exchanged_by_two_unfinished_evaluations_of_the_same_images_are_counted_again(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    (shard,), other = plan_shards(IDS[:3]), "e" * 64
+    for run, name in ((RUN, "7"), (other, "8")):
+        commit_shard(store, run, shard, [ImageCounts(id, counted(name).counts) for id in shard.ids])
+    one, two = (f"evaluations/{run}/counts/{shard.file}" for run in (RUN, other))
+    contents = store.folder.read(one), store.folder.read(two)
+    store.folder.write(one, contents[1])
+    store.folder.write(two, contents[0])
+
+    assert not committed_shards(store, RUN, [shard])
+    assert not committed_shards(store, other, [shard])
+    assert caplog.text.count("holds the counts of another evaluation. It is counted again.") == 2
