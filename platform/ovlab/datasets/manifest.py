@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import io
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
@@ -24,6 +25,8 @@ BAD_SAMPLES = "bad.jsonl"
 
 # Raised when the same download would be packed into other samples or another layout.
 PREPARATION_VERSION = 1
+
+_SHARD_FILE = re.compile(r"shards/[0-9]+\.parquet")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,12 +50,17 @@ class Identity:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShardEntry:
-    """One shard file: its sha256, its size, and how many samples it holds."""
+    """One shard file: its sha256, its size, and how many samples it holds. Raises InputError for a name that
+    `shard_name` does not give."""
 
     file: str
     sha256: str
     num_samples: int
     num_bytes: int
+
+    def __post_init__(self) -> None:
+        if not _SHARD_FILE.fullmatch(self.file):
+            raise InputError(f"a shard must be named shards/<number>.parquet, got {self.file!r}.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import io
+import logging
 import os
 import shutil
 import time
@@ -15,7 +16,9 @@ import fsspec
 import pyarrow as pa
 from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
 
+from ovlab.files.inside import inside, require_inside
 from ovlab.files.lock import locked
+from ovlab.files.sealed import DamagedError
 from ovlab.files.whole_file import PARTIAL, create, remove_partials, writing
 from ovlab.specs.errors import InputError
 from ovlab.specs.wording import one_line
@@ -23,12 +26,15 @@ from ovlab.specs.wording import one_line
 # There while a process holds the folder, or was killed in it; no name in the folder otherwise.
 LOCK = ".lock"
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Folder:
     """`uri` is a path, file:///path or s3://bucket/prefix. Every name below is relative to it, with forward slashes.
 
-    A missing file or bucket, refused access and an unreachable store raise InputError naming the place.
+    A missing file or bucket, refused access and an unreachable store raise InputError naming the place; a name that
+    leads out of the folder, by itself or by a link, raises DamagedError.
     """
 
     uri: str
@@ -71,8 +77,14 @@ class Folder:
         return [found[name] for name in names]
 
     def read_existing(self, names: Iterable[str]) -> dict[str, bytes]:
-        """Those of the files that are there, by name; from a bucket, several at a time."""
-        paths = {self._path(name): name for name in names}
+        """Those of the files that are there, by name; from a bucket, several at a time. One whose name leads out of the
+        folder is none, and is named in a warning."""
+        paths = {}
+        for name in names:
+            try:
+                paths[self._path(name)] = name
+            except DamagedError as error:
+                _log.warning("%s", error)
         if not paths:
             return {}
         with self._input_errors(""):
@@ -169,7 +181,7 @@ class Folder:
             yield
             return
         path = Path(self._path(""))
-        with locked(path / LOCK, self.uri):
+        with locked(inside(path, LOCK), self.uri):
             remove_partials(path)
             try:
                 yield
@@ -181,7 +193,12 @@ class Folder:
         return self._open_root()[0]
 
     def _path(self, name: str) -> str:
-        return f"{self._open_root()[1].rstrip('/')}/{name}".rstrip("/")
+        root = self._open_root()[1]
+        if self.is_local:
+            inside(Path(root), name)
+        else:
+            require_inside(root, name)
+        return f"{root.rstrip('/')}/{name}".rstrip("/")
 
     def _open_root(self) -> tuple[fsspec.AbstractFileSystem, str]:
         process = os.getpid()

@@ -4,14 +4,11 @@ A run is one subject's training and evaluations. It is known by the fingerprint 
 nothing here has trained. A sweep is a run too, the parent of those that it asks for.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ovlab.specs.errors import InputError
-
-RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+from ovlab.specs.plain_name import require_plain
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 Work = Literal["training", "evaluation"]
@@ -34,11 +31,8 @@ class RunHeader:
 
     def __post_init__(self) -> None:
         for label, run in (("run", self.run), ("parent", self.parent)):
-            if run is not None and not RUN_NAME.fullmatch(run):
-                raise InputError(
-                    f"RunHeader.{label} must be 1 to 200 letters, digits, '.', '_' or '-', as a fingerprint is; "
-                    f"got {run!r}."
-                )
+            if run is not None:
+                require_plain(f"RunHeader.{label}", run)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

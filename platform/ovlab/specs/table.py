@@ -14,6 +14,7 @@ from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import Protocol
 from ovlab.specs.method import Model, unresolved
 from ovlab.specs.overrides import apply_overrides
+from ovlab.specs.plain_name import require_plain
 from ovlab.specs.scores import SCORES
 from ovlab.specs.suite import EVALUATION_SPLIT, Suite, place_of
 from ovlab.specs.training import TrainingSpec, require_trainable
@@ -197,7 +198,8 @@ class Note:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Table:
     """details: entries of a row that stand before its scores, by the title of their column: names in
-    `Published.details` and `Row.details`. seeds: of every run of the table. file: by which `load_table` found it."""
+    `Published.details` and `Row.details`. seeds: of every run of the table. file: by which `load_table` found it.
+    Raises InputError for a name that is not plain, and for rows, columns, claims and notes that do not fit together."""
 
     name: str
     title: str
@@ -210,6 +212,7 @@ class Table:
     file: str = ""
 
     def __post_init__(self) -> None:
+        require_plain("Table.name", self.name)
         keys, titles = tuple(row.key for row in self.rows), tuple(column.title for column in self.columns)
         _require_unique(f"{self.name}: rows", keys)
         _require_unique(f"{self.name}: columns", titles)

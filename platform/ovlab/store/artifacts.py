@@ -8,6 +8,7 @@ import hashlib
 import logging
 from pathlib import Path
 
+from ovlab.files.inside import inside
 from ovlab.files.whole_file import writing
 from ovlab.store.record import DamagedError, StoredFile, TrainingRecord
 from ovlab.store.store import Store, training_folder
@@ -43,7 +44,7 @@ def fetch_weights(store: Store, record: TrainingRecord, folder: Path) -> Path:
 
     Raises DamagedError when what comes is not what the record says.
     """
-    path = folder / record.weights.name
+    path = inside(folder, record.weights.name)
     if not path.exists() or file_sha256(path) != record.weights.sha256:
         # The workers of a machine may all want the same weights at the same time.
         with writing(path) as partial:
@@ -74,7 +75,7 @@ def fetch_newest_checkpoint(store: Store, fingerprint: str, folder: Path) -> Pat
         digest, _, suffix = rest.partition(".")
         if stem <= newest_here:
             return None
-        path = folder / f"{stem}.{suffix}"
+        path = inside(folder, f"{stem}.{suffix}")
         try:
             with writing(path) as partial:
                 _download(store, f"{there}/{name}", digest, partial)

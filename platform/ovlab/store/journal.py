@@ -24,8 +24,10 @@ from typing import Literal, NamedTuple
 import psutil
 from pydantic_core import from_json
 
+from ovlab.files.inside import inside
 from ovlab.specs.errors import InputError
-from ovlab.specs.events import RUN_NAME, Beat, Begun, Ended, Event, RunHeader, Started, Status, Step
+from ovlab.specs.events import Beat, Begun, Ended, Event, RunHeader, Started, Status, Step
+from ovlab.specs.plain_name import is_plain
 from ovlab.specs.wording import one_line
 from ovlab.store.journal_file import BucketFile, LocalFile, new_writer, send_left, upload_interval
 from ovlab.store.journal_lines import pack_line, unpack_event, unpack_lines
@@ -111,7 +113,7 @@ class Journal:
 
         if not self._folder.is_local:
             return BucketFile(self._folder, name, opening)
-        file = LocalFile(Path(self._folder.locate(name()).removeprefix("file://")))
+        file = LocalFile(inside(Path(self._folder.uri.removeprefix("file://")), name()))
         file.append(opening())
         return file
 
@@ -226,7 +228,7 @@ class RunStatus(NamedTuple):
 
 def journaled_runs(store: Store) -> list[str]:
     """The runs that have a journal, sorted."""
-    return [run for run in store.folder.folders(_JOURNALS) if RUN_NAME.fullmatch(run)]
+    return [run for run in store.folder.folders(_JOURNALS) if is_plain(run)]
 
 
 def journal_sizes(store: Store, run: str) -> dict[str, int]:

@@ -9,6 +9,7 @@ Equal pictures have equal names: photograph and ground truth are those of every 
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -24,24 +25,31 @@ KINDS = ("image", "truth", "prediction", "difference")
 
 Choice = Literal["first", "worst", "best"]
 
+_FILE = re.compile(r"[0-9a-f]{64}\.webp")
+_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PictureClass:
     """A class that is in the ground truth or the prediction of an image. colour: as #rrggbb; pixels are those that are
-    scored."""
+    scored. Raises InputError for another colour."""
 
     name: str
     colour: str
     num_gt_pixels: int
     num_pred_pixels: int
 
+    def __post_init__(self) -> None:
+        if not _COLOUR.fullmatch(self.colour):
+            raise InputError(f"a colour must be written as #rrggbb, got {self.colour!r}.")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Picture:
     """One image of the benchmark. miou: of this image alone, a fraction; None without ground truth. chosen: why it is
-    here. width, height: of the pictures in pixels. files: the name of each of KINDS."""
+    here. width, height: of the pictures in pixels. files: the name of each of KINDS. Raises InputError for a name that
+    `put_picture` does not give."""
 
     id: str
     miou: float | None
@@ -50,6 +58,11 @@ class Picture:
     height: int
     files: Mapping[str, str]
     classes: tuple[PictureClass, ...]
+
+    def __post_init__(self) -> None:
+        for name in self.files.values():
+            if not _FILE.fullmatch(name):
+                raise InputError(f"a picture must be named <sha256>.webp, got {name!r}.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

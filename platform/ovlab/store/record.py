@@ -18,6 +18,7 @@ from ovlab.files.sealed import DamagedError, pack_sealed, unpack_sealed
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import EvaluationSpec, Untrained
 from ovlab.specs.fingerprint import ADDED_LATER
+from ovlab.specs.plain_name import is_plain, require_plain
 from ovlab.specs.resolved import ResolvedTraining
 from ovlab.specs.serialization import spec_from_json, spec_to_json
 
@@ -28,11 +29,14 @@ _DROPPED = ("mlflow_run_id",)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredFile:
-    """A file in the folder of its run in the store."""
+    """A file in the folder of its run in the store. Raises InputError for a `name` that is not plain."""
 
     name: str
     sha256: str
     num_bytes: int
+
+    def __post_init__(self) -> None:
+        require_plain("the name of a stored file", self.name)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -176,6 +180,8 @@ def unpack_record(kind: type[Record], content: bytes, *, place: str, fingerprint
         raise DamagedError(f"{error} It was written by another version.") from None
     except (ValueError, KeyError, TypeError) as error:
         raise DamagedError(f"{place}: not a record ({type(error).__name__}: {error}).") from None
+    if not is_plain(fingerprint):
+        raise DamagedError(f"{place}: {fingerprint!r} is no fingerprint.")
     if record.fingerprint != fingerprint:
         raise DamagedError(f"{place}: is the record of {record.fingerprint[:12]}, not of {fingerprint[:12]}.")
     return record

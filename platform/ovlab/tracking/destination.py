@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from filelock import FileLock
 
 from ovlab.files.cache import cache_folder
+from ovlab.files.inside import inside
 from ovlab.specs.errors import InputError
 
 
@@ -32,15 +33,16 @@ class Destination:
 
 
 def destination(store: str) -> Destination:
-    """Of `store`, a folder or s3://bucket/prefix; $MLFLOW_TRACKING_URI overrides the database in it."""
+    """Of `store`, a folder or s3://bucket/prefix; $MLFLOW_TRACKING_URI overrides the database in it. Raises
+    DamagedError for a folder in which a link leads elsewhere."""
     uri = os.environ.get("MLFLOW_TRACKING_URI") or None
     if "://" in store and not store.startswith("file://"):
         name = hashlib.sha256(store.rstrip("/").encode()).hexdigest()[:16]
         return Destination(cache_folder() / "tracking" / name, uri, None)
-    folder = Path(store.removeprefix("file://")).resolve() / "tracking"
+    folder = inside(Path(store.removeprefix("file://")).resolve(), "tracking")
     if uri is not None:
         return Destination(folder, uri, None)
-    return Destination(folder, f"sqlite:///{folder / 'mlflow.db'}", folder / "artifacts")
+    return Destination(folder, f"sqlite:///{inside(folder, 'mlflow.db')}", inside(folder, "artifacts"))
 
 
 def without_user(text: str) -> str:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ovlab.files.inside import inside
 from ovlab.files.lock import locked
 from ovlab.specs.errors import InputError
 from ovlab.store.journal import end_silent, journaled_runs
@@ -67,7 +68,7 @@ def publishing(store: Store) -> Iterator[None]:
 def start_publisher(store: str, to: Destination) -> subprocess.Popen[bytes]:
     """It takes its standard input for the work: when that is closed, the work is gone."""
     to.folder.mkdir(parents=True, exist_ok=True)
-    with (to.folder / "publisher.log").open("ab") as log:
+    with inside(to.folder, "publisher.log").open("ab") as log:
         # A session of its own: Ctrl-C in the terminal is for the work, and the end of it is still to be told.
         return subprocess.Popen(
             [sys.executable, "-m", "ovlab.tracking.publisher", store, str(os.getpid())],

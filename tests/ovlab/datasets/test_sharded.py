@@ -1,9 +1,12 @@
 """ovlab.datasets.sharded: any order, any process, any number of threads gives the samples of the original."""
 
+import hashlib
+import json
 import multiprocessing
 import os
 import pickle
 import random
+import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -224,6 +227,18 @@ def test_open_shards_changed_manifest_is_refused(local_uri: str, tmp_path: Path)
     path.write_text(path.read_text().replace("class 3", "class 8"))
 
     with pytest.raises(InputError, match=r"manifest\.json: damaged"):
+        open_shards(local_uri)
+
+
+@pytest.mark.parametrize("file", ["../marker.parquet", "shards/../../1.parquet", "/1.parquet", "index.parquet"])
+def test_open_shards_manifest_that_names_another_file_is_refused(local_uri: str, tmp_path: Path, file: str) -> None:
+    path = tmp_path / "out" / "manifest.json"
+    manifest = json.loads(path.read_text())["manifest"]
+    manifest["shards"][0]["file"] = file
+    content = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
+    path.write_text(json.dumps({"manifest": manifest, "sha256": hashlib.sha256(content.encode()).hexdigest()}))
+
+    with pytest.raises(InputError, match=rf"manifest\.json.*a shard must be named.*{re.escape(file)}"):
         open_shards(local_uri)
 
 

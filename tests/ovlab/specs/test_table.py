@@ -127,3 +127,9 @@ def test_row_detail_of_its_own_goes_before_the_published_one() -> None:
     row = Row(key="r", label="R", published=published, details={"vlm": "ViT-B/16"})
 
     assert [row.detail(name) for name in ("vlm", "training_set", "other")] == ["ViT-B/16", "COCO", None]
+
+
+@pytest.mark.parametrize("name", ["../marker", "a/b", "..", "", "-rf", 'x" onload="', "two words"])
+def test_table_name_that_is_no_file_name_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match=r"Table\.name must be"):
+        table(name=name)

@@ -1,5 +1,6 @@
 """ovlab.store.artifacts: files come back as they went, or are refused; the newest sound checkpoint is found."""
 
+import json
 import logging
 import threading
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ovlab.files.sealed import pack_sealed
 from ovlab.files.storage import Folder
 from ovlab.store.artifacts import (
     fetch_newest_checkpoint,
@@ -17,7 +19,7 @@ from ovlab.store.artifacts import (
     remove_checkpoints,
     weights_uri,
 )
-from ovlab.store.record import DamagedError, TrainingRecord
+from ovlab.store.record import FORMAT, DamagedError, TrainingRecord, pack_record
 from ovlab.store.store import Store, open_store
 
 RUN = "f" * 64
@@ -85,6 +87,20 @@ def test_weights_damaged_in_the_store_are_refused_and_leave_nothing_here(
         fetch_weights(store, record, tmp_path / "cache")
 
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["../marker", "a/marker", "/marker", "..", ".marker", ""])
+def test_weights_under_a_name_that_is_no_file_name_make_no_record(
+    name: str, store: Store, make_training: Callable[..., TrainingRecord], caplog: pytest.LogCaptureFixture
+) -> None:
+    record = make_training()
+    fields = json.loads(pack_record(record))["record"]
+    fields["weights"]["name"] = name
+    store.folder.write(f"trainings/{record.fingerprint}/record.json", pack_sealed(FORMAT, fields))
+
+    assert store.training(record.fingerprint) is None
+    assert list(store.trainings()) == []
+    assert "the name of a stored file must be" in caplog.text
 
 
 def test_checkpoint_newest_is_fetched_and_only_two_are_kept(store: Store, tmp_path: Path) -> None:
