@@ -66,7 +66,7 @@ class San(nn.Module):
     Config: ClassVar[type] = SanConfig
     presets: ClassVar[Mapping[str, Any]] = PRESETS["san"]
     # Raised whenever the same weights predict otherwise.
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     # Scores come of masks and weights as they are.
     activation: ClassVar[Literal["sigmoid", "softmax", "identity"]] = "identity"
     learns_text: ClassVar[bool] = False

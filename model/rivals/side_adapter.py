@@ -125,7 +125,8 @@ class SplitClip(nn.Module):
             raise ModelError(f"SAN splits CLIP after block {split} by SanConfig.fused_layers; it has {len(blocks)}.")
         self.split = split
         self.patch_size = visual.patch_size[0]
-        # What CLIP reads is copied: the CLS token, or, where it is made to read all tokens, their mean.
+        # A query starts as what CLIP reads: the CLS token, or, where that is the mean of all tokens, their mean by its
+        # own bias. The plain mean would tell every query of the whole image, whatever it looks at.
         self.reads_mean = visual.pool_type == "avg"
         self.register_buffer("mean", torch.tensor(OPENAI_DATASET_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(OPENAI_DATASET_STD).view(3, 1, 1), persistent=False)
@@ -164,10 +165,13 @@ class SplitClip(nn.Module):
         """The second part: what each query shows, as a unit vector."""
         num_queries = bias.shape[2]
         x = clip.layers[-1]
-        start = x[:, 1:].mean(dim=1, keepdim=True) if self.reads_mean else x[:, :1]
-        pooled = F.adaptive_max_pool2d(bias.flatten(1, 2), clip.grid).unflatten(1, bias.shape[1:3])
-        mask = attention_mask(pooled.flatten(3)).flatten(0, 1)
-        x = torch.cat([start.expand(-1, num_queries, -1), x], dim=1)
+        pooled = F.adaptive_max_pool2d(bias.flatten(1, 2), clip.grid).unflatten(1, bias.shape[1:3]).flatten(3)
+        mask = attention_mask(pooled).flatten(0, 1)
+        if self.reads_mean:
+            start = pooled.mean(dim=1).softmax(dim=2) @ x[:, 1:]
+        else:
+            start = x[:, :1].expand(-1, num_queries, -1)
+        x = torch.cat([start, x], dim=1)
         for block in self.blocks[self.split :]:
             x = block(x, attn_mask=mask)
         return F.normalize(self.ln_post(x[:, :num_queries]) @ self.proj, dim=-1)

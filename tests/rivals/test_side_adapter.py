@@ -66,10 +66,26 @@ def test_recognition_equals_loops_over_what_each_query_sees(pool_type: str) -> N
         made = clip.recognise(tokens, bias)
         for image in range(2):
             at_split = tokens.layers[-1][image]
-            start = at_split[0] if pool_type == "tok" else at_split[1:].mean(dim=0)
             for query in range(3):
-                expected = recognised_by_loops(clip, at_split, start, bias[image, :, query].flatten(1))
+                of_query = bias[image, :, query].flatten(1)
+                start = at_split[0]
+                if pool_type == "avg":
+                    powers = [math.exp(float(of_query[:, patch].sum()) / len(of_query)) for patch in range(16)]
+                    start = sum(power * at_split[1 + patch] for patch, power in enumerate(powers)) / sum(powers)
+                expected = recognised_by_loops(clip, at_split, start, of_query)
                 assert torch.allclose(made[image, query], expected, atol=1e-10)
+
+
+def test_a_query_that_looks_at_one_place_alone_starts_as_the_token_there_where_clip_reads_the_mean() -> None:
+    clip = SplitClip(small_visual("avg"), split=1)
+    with torch.no_grad():
+        tokens = clip(random(1, 3, 16, 16))
+        bias = torch.full((1, 2, 1, 4, 4), -100.0, dtype=torch.float64)
+        bias[..., 2, 1] = 0.0
+        at_split = tokens.layers[-1][0]
+        expected = recognised_by_loops(clip, at_split, at_split[1 + 2 * 4 + 1], bias[0, :, 0].flatten(1))
+
+        assert torch.allclose(clip.recognise(tokens, bias)[0, 0], expected, atol=1e-10)
 
 
 def test_bias_is_the_highest_inside_a_token_of_clip() -> None:
