@@ -1,6 +1,8 @@
 """`ovlab report`: the tables from the store, as text for a terminal, a paper or a spreadsheet, and as pages."""
 
 import argparse
+import shutil
+import sys
 from pathlib import Path
 
 from ovlab.commands.count_option import require_at_least_one
@@ -12,7 +14,7 @@ _FORMATS = ("markdown", "latex", "html", "csv")
 
 _EPILOG = """\
 examples:
-  ovlab report table4                                the table on the terminal, as Markdown
+  ovlab report table4                                the table on the terminal; in a pipe, as Markdown
   ovlab report --out report                          all tables in all formats, and the pages: report/index.html
   ovlab report table1 --suite paper --format latex   for a paper
   ovlab report experiments/my_table.py --store s3://bucket/store --out report
@@ -43,7 +45,9 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "--out", type=Path, metavar="FOLDER", help="write files: the tables, and pages that open without a server"
     )
     parser.add_argument(
-        "--format", choices=_FORMATS, help="this one only (default: markdown on the terminal, everything into FOLDER)"
+        "--format",
+        choices=_FORMATS,
+        help="this one only (default: drawn on a terminal, markdown in a pipe, everything into FOLDER)",
     )
     parser.add_argument("--limit-steps", type=int, metavar="N", help="the figures of `ovlab run` with the same limit")
     parser.add_argument("--limit-images", type=int, metavar="N", help="the figures of `ovlab run` with the same limit")
@@ -55,6 +59,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from ovlab.report.cells import read_records
     from ovlab.report.formats import FORMATS, write_tables
     from ovlab.report.site import write_site
+    from ovlab.report.terminal import terminal
     from ovlab.specs.table_file import load_table
     from ovlab.store.store import open_store
 
@@ -69,6 +74,9 @@ def execute(arguments: argparse.Namespace) -> int:
         limit_steps=arguments.limit_steps,
         limit_images=arguments.limit_images,
     )
+    if arguments.out is None and arguments.format is None and sys.stdout.isatty():
+        print(terminal(views, width=shutil.get_terminal_size().columns), end="")
+        return 0
     if arguments.out is None:
         print(FORMATS[arguments.format or "markdown"].render(views), end="")
         return 0
