@@ -26,6 +26,9 @@ examples:
       --set schedule.batch_size=8 --set augmentation.crop_size=288
   ovlab train --data s3://bucket/coco-stuff --preset vit-b16 --clip ViT-B-16.pt --out runs/paper
   ovlab train --data s3://bucket/coco-stuff --preset vit-b16 --clip ViT-B-16.pt --store s3://bucket/store --workers 4
+  ovlab train --data photographs/camvid --preset tiny --show-config > camvid.yaml
+  ovlab train --config camvid.yaml --set seed=1 --out runs/camvid-1
+  ovlab train --config camvid.yaml --dry-run                what it will take: weights, FLOPs, memory, hours
 
 The same command again continues a run that was stopped or killed. `--set` changes any field of the spec, for
 example --set model.prior_weight=0.5, --set model.fusion_depth=1, --set seed=3; a name that does not exist is
@@ -41,11 +44,13 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--data", required=True, help="a folder, prepared shards, or shapes-coco; see `ovlab data list`"
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--data", help="a folder, prepared shards, or shapes-coco; see `ovlab data list`")
+    what.add_argument(
+        "--config", type=Path, metavar="FILE", help="the whole spec, as --show-config prints it; only --set changes it"
     )
-    parser.add_argument("--split", default="train", help="split to train on (default: train)")
-    parser.add_argument("--preset", default="tiny", choices=sorted(PRESETS), help="model to start from (default: tiny)")
+    parser.add_argument("--split", help="split to train on (default: train)")
+    parser.add_argument("--preset", choices=sorted(PRESETS), help="model to start from (default: tiny)")
     parser.add_argument(
         "--clip",
         metavar="FILE",
@@ -53,8 +58,8 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "shapes suite come with theirs, tiny has none",
     )
     add_method(parser)
-    parser.add_argument("--steps", type=int, default=1000, help="optimiser updates (default: 1000)")
-    parser.add_argument("--batch-size", type=int, default=4, help="images an update (default: 4, as in the paper)")
+    parser.add_argument("--steps", type=int, help="optimiser updates (default: 1000)")
+    parser.add_argument("--batch-size", type=int, help="images an update (default: 4, as in the paper)")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change a field of the spec")
     parser.add_argument(
         "--out", type=Path, metavar="RUN", help="folder of the run; with --store, of all runs (default there: ./runs)"
@@ -65,13 +70,26 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser.add_argument("--loader-workers", type=int, default=1, help="threads that read images (default: 1)")
     parser.add_argument("--checkpoint-every", type=int, default=200, help="updates between checkpoints (default: 200)")
     parser.add_argument("--json", action="store_true", help="print the outcome as one JSON document")
+    look = parser.add_mutually_exclusive_group()
+    look.add_argument("--show-config", action="store_true", help="print the whole spec as YAML, and start nothing")
+    look.add_argument(
+        "--dry-run", action="store_true", help="make three updates that are thrown away; say what it takes"
+    )
     parser.set_defaults(execute=execute)
+
+
+_DEFAULTS = {"split": "train", "preset": "tiny", "steps": 1000, "batch_size": 4}
 
 
 def training_spec(arguments: argparse.Namespace) -> TrainingSpec:
     """The spec that the options describe, `--set` applied last."""
     from ovlab.specs.overrides import apply_overrides  # pydantic, which --help does not need
 
+    if arguments.config is not None:
+        return _configured(arguments)
+    for name, value in _DEFAULTS.items():
+        if getattr(arguments, name) is None:
+            setattr(arguments, name, value)
     if arguments.option and arguments.method is None:
         raise InputError("--option needs --method; fields of LoGoSeg are changed by --set model.NAME=VALUE.")
     model = PRESETS[arguments.preset]()
@@ -98,6 +116,36 @@ def training_spec(arguments: argparse.Namespace) -> TrainingSpec:
     return spec
 
 
+def _configured(arguments: argparse.Namespace) -> TrainingSpec:
+    """The spec of --config with --set on top; the file also says which preset, CLIP and method."""
+    from ovlab.commands.training_config import read_config
+    from ovlab.specs.overrides import apply_overrides
+
+    given = [name for name in (*_DEFAULTS, "method") if getattr(arguments, name) is not None]
+    if given or arguments.option:
+        option = (given or ["option"])[0].replace("_", "-")
+        raise InputError(f"--{option}: {arguments.config} says it; change its values with --set NAME=VALUE.")
+    config = read_config(arguments.config)
+    start = argparse.Namespace(**vars(arguments))
+    start.config, start.set, start.data = None, [], config.dataset
+    start.preset, start.method = config.preset, config.method
+    start.option = [f"{name}={json.dumps(value)}" for name, value in config.options.items()]
+    start.clip = arguments.clip or config.clip
+    try:
+        spec = apply_overrides(training_spec(start), config.fields)
+    except InputError as error:
+        raise InputError(f"{arguments.config}: {str(error).removeprefix('--set ')}") from None
+    arguments.data, arguments.preset, arguments.method, arguments.clip = (
+        start.data,
+        start.preset,
+        start.method,
+        start.clip,
+    )
+    spec = apply_overrides(spec, arguments.set)
+    require_trainable(spec)
+    return spec
+
+
 def _augmentation(data: str, crop_size: int) -> AugmentationSpec:
     """The suite's own on its scenes, where a colour is half of a name; the paper's elsewhere."""
     if data in SHAPES.training_sets.values():
@@ -107,7 +155,13 @@ def _augmentation(data: str, crop_size: int) -> AugmentationSpec:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Train what the store lacks. Without a store, the run folder is one."""
-    if arguments.out is None and arguments.store is None:
+    if arguments.show_config:
+        from ovlab.commands.training_config import config_text
+
+        spec = training_spec(arguments)
+        print(config_text(spec, arguments.preset, arguments.clip, arguments.method), end="")
+        return 0
+    if arguments.out is None and arguments.store is None and not arguments.dry_run:
         raise InputError("ovlab train needs --out RUN, or --store STORE.")
     from ovlab.methods.registry import own_files
     from ovlab.runs.context import RunContext
@@ -124,6 +178,11 @@ def execute(arguments: argparse.Namespace) -> int:
     spec, executor = training_spec(arguments), executor_of(arguments)
     files = own_files([] if arguments.method is None else [arguments.method])
     training, sources = plan_training(spec, arguments.preset, arguments.clip, files)
+    if arguments.dry_run:
+        from ovlab.commands.dry_run import print_needs
+
+        print_needs(training, sources, arguments)
+        return 0
     run = PlannedRun(training=training)
     with stop_on_signals() as stop:
         context = RunContext(

@@ -41,8 +41,8 @@ def _view(view: TableView) -> Group:
 
 
 def _part(part: Part) -> Table:
-    title = Text(part.title, style="italic") if part.title else None
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
+    heading = Text(part.title, style="italic") if part.title else None
+    table = Table(title=heading, title_justify="left", box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
     table.add_column("", overflow="fold")
     for column in part.columns:
         title = column.title.replace(" ", "\n") + _marks(column.footnotes)
