@@ -36,6 +36,7 @@ def score(arguments: argparse.Namespace, names: Sequence[str], place: str) -> li
     """The scores of each data set, from its record in the store at `place`, after making those that are missing."""
     # Before anything is read or written. The other processes may be on machines with other devices.
     (pick_device if arguments.workers == 1 else named_device)(arguments.device)
+    executor = executor_of(arguments)
     store = open_store(place)
     subject = find_subject(arguments.weights, arguments.clip, store, own_files(arguments.method))
     protocol = _protocol(arguments, subject.config)
@@ -70,7 +71,7 @@ def score(arguments: argparse.Namespace, names: Sequence[str], place: str) -> li
         )
         with journaled(header, context) as inner:
             opener = {subject.fingerprint: subject.open_model}
-            records = ensure_evaluations(jobs, opener, inner, executor_of(arguments))
+            records = ensure_evaluations(jobs, opener, inner, executor)
     return [_scores(record, one.images.shapes, arguments) for record, one in zip(records, jobs, strict=True)]
 
 

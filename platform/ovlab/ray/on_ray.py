@@ -59,6 +59,10 @@ class OnRay:
         from ovlab.ray.asha import asha, to_the_end
         from ovlab.ray.tuner import make_on_ray
 
+        if context.device not in ("cpu", "cuda", "auto"):
+            raise InputError(
+                f"--device {context.device}: a trial has the GPU that Ray gives it; use cpu, cuda or auto."
+            )
         with connect() as cluster:
             make_on_ray(
                 runs,
