@@ -45,7 +45,7 @@ def score(arguments: argparse.Namespace, names: Sequence[str], place: str) -> li
         asked = dataset.label_space(protocol.synonyms).asked
         require_words(subject.config.clip.name, asked, protocol.prompt_templates, dataset.name)
         spec = resolve_evaluation(subject.fingerprint, dataset, arguments.split, protocol, num_images=arguments.limit)
-        return EvaluationJob(spec, dataset, subject.untrained)
+        return EvaluationJob(spec, dataset, subject.untrained, subject.clip_origin)
 
     jobs = [job(open_dataset(name, arguments.split)) for name in names]
     made_with = provenance()
