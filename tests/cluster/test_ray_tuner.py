@@ -4,10 +4,13 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 import ray
 import torch
+from ray._private.worker import get_dashboard_url
 from ray.util import placement_group_table
 from ray.util.state import list_actors
 
@@ -104,6 +107,15 @@ def test_trials_asked_to_stop_save_their_state_and_the_next_call_continues_to_th
     store = open_store(str(tmp_path / "store"))
     attempts = [costs_of(store, record.fingerprint, record.fingerprint) for record in store.trainings()]
     assert "stopped" in {attempt.status for ofone in attempts for attempt in ofone}
+
+
+def test_ray_that_a_command_starts_answers_nobody_without_its_token(cluster: Cluster) -> None:
+    dashboard = get_dashboard_url()
+
+    with pytest.raises(HTTPError) as refused:
+        urlopen(f"http://{dashboard}/api/jobs/", timeout=30)
+
+    assert refused.value.code == 401
 
 
 @pytest.mark.parametrize(("device", "reason"), [("cuda", "has no GPU"), ("cuda:1", "use cpu, cuda or auto")])

@@ -226,6 +226,23 @@ def test_train_on_clip_weights_that_nobody_knows_warns_once_and_the_record_says_
     assert record.provenance["clip"] == "unverified"
 
 
+def test_evaluate_clip_alone_on_weights_that_nobody_knows_says_so_in_the_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    shipped = shipped_clip(PRESETS["shapes-vit-s"]().clip)
+    assert shipped is not None
+    mine, store = tmp_path / "mine.safetensors", str(tmp_path / "store")
+    mine.write_bytes(shipped.read_bytes())
+    monkeypatch.setattr(known_files, "is_own", lambda config: False)
+    command = ["evaluate", "clip:shapes-vit-s", "--clip", str(mine), "--data", "shapes-pas-20", "--limit", "1"]
+
+    assert main([*command, "--store", store]) == 0
+
+    assert len([message for message in caplog.messages if "unverified" in message]) == 1
+    (record,) = open_store(store).evaluations()
+    assert record.provenance["clip"] == "unverified"
+
+
 def test_evaluate_limit_leaves_the_figures_of_the_whole_set(folder: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     main(train(folder, run))

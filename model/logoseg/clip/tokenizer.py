@@ -14,7 +14,7 @@ from jaxtyping import Int64
 from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH, HFTokenizer
 from torch import Tensor
 
-from logoseg.clip.word_list import known_words, spoken_words
+from logoseg.clip.word_list import known_words, require_length, spoken_words
 from logoseg.model_error import ModelError
 from logoseg.weights_file import first_line
 
@@ -78,8 +78,7 @@ class ReducedTokenizer:
         tokens = torch.zeros(len(texts), self._context_length, dtype=torch.int64)
         for row, text in zip(tokens, texts, strict=True):
             numbers = [self._start, *self._numbers(text), self._end]
-            if len(numbers) > self._context_length:
-                raise ModelError(f"{text!r} has {len(numbers)} tokens; this text tower reads {self._context_length}.")
+            require_length(text, len(numbers), self._context_length)
             row[: len(numbers)] = torch.tensor(numbers)
         return tokens
 

@@ -26,19 +26,25 @@ def spoken_words(text: str, known: Collection[str]) -> list[str]:
     return words
 
 
+def require_length(text: str, num_tokens: int, context_length: int) -> None:
+    """Raises ModelError for a text of more tokens than a text tower reads."""
+    if num_tokens > context_length:
+        raise ModelError(f"{text!r:.60} has {num_tokens} tokens; this text tower reads {context_length}.")
+
+
 def require_words(clip: str, names: Iterable[Iterable[str]], templates: Iterable[str], what: str) -> None:
     """Raises ModelError, which begins with `what`, for a word of the templates or of the names of any class that the
-    CLIP called `clip` does not know. A CLIP with a whole tokenizer reads everything."""
-    config = model_config(clip)
-    word_list = ((config or {}).get("text_cfg", {}).get("tokenizer_kwargs") or {}).get("words")
+    CLIP called `clip` does not know, and for a name that is longer than its text tower reads. A CLIP with a whole
+    tokenizer knows every word."""
+    text_config = (model_config(clip) or {}).get("text_cfg", {})
+    word_list = (text_config.get("tokenizer_kwargs") or {}).get("words")
     if word_list is None:
         return
     known = frozenset(known_words(word_list))
     try:
-        for text in (
-            *(template.format("") for template in templates),
-            *(name for of_class in names for name in of_class),
-        ):
-            spoken_words(text, known)
+        # Start and end, and a token for each word of the list.
+        around = 2 + max(len(spoken_words(template.format(""), known)) for template in templates)
+        for name in (name for of_class in names for name in of_class):
+            require_length(name, around + len(spoken_words(name, known)), text_config["context_length"])
     except ModelError as error:
         raise ModelError(f"{what}: {error}") from None

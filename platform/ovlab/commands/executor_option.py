@@ -27,11 +27,12 @@ def _add(parser: argparse.ArgumentParser, kind: Callable[[str], Any], what: str)
 
 
 def executor_of(arguments: argparse.Namespace) -> "Executor":
-    """For a command that has --workers."""
+    """For a command that has --workers. Raises InputError as `executor_of_runs`."""
     if arguments.workers == 1:
         from ovlab.runs.here import Here
 
         return Here()
+    _require_device(arguments.device)
     from ovlab.ray.on_ray import OnRay
 
     return OnRay(num_processes=arguments.workers)
@@ -39,16 +40,25 @@ def executor_of(arguments: argparse.Namespace) -> "Executor":
 
 def executor_of_runs(arguments: argparse.Namespace, num_runs: int) -> "Executor":
     """For a command that makes `num_runs` runs, --runs-at-once of them at a time. Raises InputError for a device that
-    is not here, where this process is to make them."""
+    is not here, where this process, or a Ray that it starts, is to make them."""
     if arguments.search is None and _is_for_one_process(arguments, num_runs):
         from ovlab.runs.device import pick_device
         from ovlab.runs.here import Here
 
         pick_device(arguments.device)
         return Here()
+    _require_device(arguments.device)
     from ovlab.ray.on_ray import OnRay
 
     return OnRay(num_at_once=arguments.runs_at_once, search=arguments.search)
+
+
+def _require_device(name: str) -> None:
+    """Raise InputError for a GPU that this machine has not, where the Ray will be on it: its start takes seconds."""
+    if name.startswith("cuda") and os.environ.get("RAY_ADDRESS", "local") == "local":
+        from ovlab.runs.device import pick_device
+
+        pick_device(name)
 
 
 def _is_for_one_process(arguments: argparse.Namespace, num_runs: int) -> bool:

@@ -36,6 +36,7 @@ def score(arguments: argparse.Namespace, names: Sequence[str], place: str) -> li
     """The scores of each data set, from its record in the store at `place`, after making those that are missing."""
     # Before anything is read or written. The other processes may be on machines with other devices.
     (pick_device if arguments.workers == 1 else named_device)(arguments.device)
+    executor = executor_of(arguments)
     store = open_store(place)
     subject = find_subject(arguments.weights, arguments.clip, store, own_files(arguments.method))
     protocol = _protocol(arguments, subject.config)
@@ -44,7 +45,7 @@ def score(arguments: argparse.Namespace, names: Sequence[str], place: str) -> li
         asked = dataset.label_space(protocol.synonyms).asked
         require_words(subject.config.clip.name, asked, protocol.prompt_templates, dataset.name)
         spec = resolve_evaluation(subject.fingerprint, dataset, arguments.split, protocol, num_images=arguments.limit)
-        return EvaluationJob(spec, dataset, subject.untrained)
+        return EvaluationJob(spec, dataset, subject.untrained, subject.clip_origin)
 
     jobs = [job(open_dataset(name, arguments.split)) for name in names]
     made_with = provenance()
@@ -70,7 +71,7 @@ def score(arguments: argparse.Namespace, names: Sequence[str], place: str) -> li
         )
         with journaled(header, context) as inner:
             opener = {subject.fingerprint: subject.open_model}
-            records = ensure_evaluations(jobs, opener, inner, executor_of(arguments))
+            records = ensure_evaluations(jobs, opener, inner, executor)
     return [_scores(record, one.images.shapes, arguments) for record, one in zip(records, jobs, strict=True)]
 
 

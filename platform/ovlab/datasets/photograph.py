@@ -45,6 +45,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_SIDEWAYS = (5, 6, 7, 8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,17 @@ def _oriented(image: Image.Image, name: Path | str, orientation: Orientation) ->
         return image
     turned = image.transpose(_TURNS[tag])
     return turned if orientation in ("upright", (turned.height, turned.width)) else image
+
+
+def is_undecided(path: Path, shape: tuple[int, int]) -> bool:
+    """Whether the photograph in a file says that it is to be turned, and has this height and width as stored and
+    turned, so that the size of its label does not tell on which of the two it was drawn. Errors as `read_photograph`.
+    """
+    with decoding(path, "photograph"):
+        image = Image.open(io.BytesIO(file_bytes(path, "no such photograph")))
+        tag = image.getexif().get(_ORIENTATION_TAG, 1)
+    stored = image.height, image.width
+    return stored == shape and tag in _TURNS and (tag not in _SIDEWAYS or stored[0] == stored[1])
 
 
 def encode_jpeg(pixels: UInt8[np.ndarray, "H W 3"]) -> bytes:

@@ -12,6 +12,7 @@ from ovlab.datasets.folder import FolderDataset, open_folder
 from ovlab.datasets.integrity import Problem, check_shard, manifest_problems
 from ovlab.datasets.manifest import BAD_SAMPLES
 from ovlab.datasets.oracle import constant_differences, constant_scores, perfect_differences
+from ovlab.datasets.photograph import is_undecided
 from ovlab.datasets.sample import IGNORE_INDEX
 from ovlab.datasets.sharded import ShardedDataset, open_shards
 from ovlab.datasets.workers import run_tasks
@@ -131,10 +132,12 @@ def verify_folder(
     dataset = open_folder(root, split)
     pixels = np.zeros(IGNORE_INDEX + 1, dtype=np.int64)
     problems: list[Problem] = []
+    undecided: list[str] = []
     parts, num_done = range(0, len(dataset), _PAIRS_A_TASK), 0
     progress(0, len(dataset))
-    for num_read, bad, counts in run_tasks(_read_pairs, dataset, parts, num_workers=num_workers):
+    for num_read, bad, unclear, counts in run_tasks(_read_pairs, dataset, parts, num_workers=num_workers):
         problems += bad
+        undecided += unclear
         pixels += counts
         num_done += num_read
         progress(num_done, len(dataset))
@@ -146,6 +149,10 @@ def verify_folder(
             dataset.refuse_swallowed(found)
     except InputError as error:
         classes = Check(name="classes", passed=False, found=str(error))
+    checks = [Check(name="photographs and labels", passed=not problems, found=whole), classes]
+    if undecided:
+        said = f"{len(undecided)} with an EXIF orientation that the size of the label cannot tell are read as stored"
+        checks.append(Check(name="orientation", passed=True, found=f"{said}: {_some(sorted(undecided))}"))
     return Verification(
         uri=str(root),
         name=dataset.name,
@@ -153,22 +160,26 @@ def verify_folder(
         num_samples=len(dataset),
         num_bad_samples=len(problems),
         ignored_share=found.ignored_share or 0.0,
-        checks=(Check(name="photographs and labels", passed=not problems, found=whole), classes),
+        checks=tuple(checks),
         problems=tuple(sorted(problems, key=lambda problem: problem.file)),
     )
 
 
-def _read_pairs(dataset: FolderDataset, start: int) -> tuple[int, list[Problem], Int64[np.ndarray, "65536"]]:
-    """How many pairs one task has from `start` on, those that cannot be read, and the label values of the others."""
+def _read_pairs(dataset: FolderDataset, start: int) -> tuple[int, list[Problem], list[str], Int64[np.ndarray, "65536"]]:
+    """How many pairs one task has from `start` on, those that cannot be read, the photographs of the others that are
+    undecided (see `is_undecided`), and the label values of the others."""
     indices = range(start, min(start + _PAIRS_A_TASK, len(dataset)))
-    problems, counts = [], np.zeros(IGNORE_INDEX + 1, dtype=np.int64)
+    problems, undecided, counts = [], [], np.zeros(IGNORE_INDEX + 1, dtype=np.int64)
     for index in indices:
+        pair = dataset.pairs[index]
         try:
-            counts += count_labels(dataset[index].label)
+            label = dataset[index].label
+            counts += count_labels(label)
+            if is_undecided(pair.image, (label.shape[0], label.shape[1])):
+                undecided.append(pair.image.name)
         except InputError as error:
-            pair = dataset.pairs[index]
             problems.append(Problem(file=str(pair.image), sample_id=dataset.sample_ids[index], message=str(error)))
-    return len(indices), problems, counts
+    return len(indices), problems, undecided, counts
 
 
 def _check_one_shard(task: _Task, shard: int) -> tuple[int, list[Problem], _Counted]:

@@ -5,15 +5,24 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from logoseg.clip.known_files import require_origin
 from ovlab.ray.cluster import connect
 from ovlab.runs.context import RunContext
 from ovlab.runs.failure import Failure
-from ovlab.runs.planned import PlannedRun, PlannedTraining
+from ovlab.runs.planned import PlannedRun, PlannedTraining, PlannedUntrained
 from ovlab.specs.errors import InputError
 from ovlab.store.record import TrainingRecord
 
 if TYPE_CHECKING:
     from ovlab.runs.work import Counted, Work
+
+
+def _say_what_is_assumed(training: PlannedTraining | PlannedUntrained, context: RunContext) -> None:
+    """Of a CLIP file that is not known: what its reader warns of is heard by nobody, on a worker. Raises ModelError for
+    one of another activation."""
+    file = context.sources.clip_file(training.preset)
+    if file is not None:
+        require_origin(training.model.clip, file)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +50,7 @@ class OnRay:
         num_processes = self.num_processes or 1
         require_shards(training.spec.schedule.batch_size, num_processes)
         fewest = num_processes if isinstance(num_processes, int) else num_processes[0]
+        _say_what_is_assumed(training, context)
         with connect(num_cpus=max(fewest, os.cpu_count() or 1)) as cluster:
             use_gpu = context.device.startswith("cuda") or (context.device == "auto" and cluster.num_gpus > 0)
             if use_gpu and cluster.started and cluster.num_gpus < fewest:
@@ -59,6 +69,12 @@ class OnRay:
         from ovlab.ray.asha import asha, to_the_end
         from ovlab.ray.tuner import make_on_ray
 
+        if context.device not in ("cpu", "cuda", "auto"):
+            raise InputError(
+                f"--device {context.device}: a trial has the GPU that Ray gives it; use cpu, cuda or auto."
+            )
+        for run in runs:
+            _say_what_is_assumed(run.training, context)
         with connect() as cluster:
             make_on_ray(
                 runs,

@@ -95,8 +95,6 @@ class _Resources(NamedTuple):
 
 def _resources(device: str, cluster: Cluster, num_at_once: int | None, num_runs: int) -> _Resources:
     """More at once than there are GPUs or processors share them."""
-    if device not in ("cpu", "cuda", "auto"):
-        raise InputError(f"--device {device}: a trial has the GPU that Ray gives it; use cpu, cuda or auto.")
     on_gpu = device == "cuda" or (device == "auto" and cluster.num_gpus > 0)
     if on_gpu and not cluster.num_gpus:
         raise InputError(f"--device {device}: the Ray at {cluster.address} has no GPU; use cpu or auto.")

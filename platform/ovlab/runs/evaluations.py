@@ -216,7 +216,10 @@ def _put_record(job: EvaluationJob, context: RunContext) -> EvaluationRecord:
             num_shards=len(shards),
             cost=context.finished_cost(fingerprint),
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
-            provenance=asdict(provenance(context.source)),
+            provenance={
+                **asdict(provenance(context.source)),
+                **({} if job.clip_origin is None else {"clip": job.clip_origin}),
+            },
             seen=None if labels.seen is None else tuple(labels.seen.tolist()),
             untrained=job.untrained,
             count_digests={shard.file: counts_digest(there[shard]) for shard in shards},

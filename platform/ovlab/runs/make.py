@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from ovlab.files.lock import locked
+from ovlab.runs.clip_files import provenance_of
 from ovlab.runs.context import RunContext
 from ovlab.runs.evaluations import ensure_evaluations
 from ovlab.runs.executor import Executor
@@ -32,13 +33,17 @@ def make_run(run: PlannedRun, context: RunContext, executor: Executor) -> None:
     header = header_of(run, context.source, context.sources)
     with locked(context.lock(header.run), run.name, seconds=PATIENCE), journaled(header, context) as inner:
         untrained: Untrained | None = None
+        clip_origin = None
         if isinstance(run.training, PlannedTraining):
             record = ensure_training(run.training, inner, executor)
             opener: Callable[[], Any] = partial(open_stored, context.store, record, context.sources.method_files)
         else:
             untrained, opener = run.training.subject, opener_of(run.training, context.sources)
+            clip_origin = provenance_of(run.training.model.clip, context.sources.clip_file(run.training.preset))
         jobs = [
-            EvaluationJob(part.spec, context.sources.dataset(part.spec.benchmark, part.spec.split), untrained)
+            EvaluationJob(
+                part.spec, context.sources.dataset(part.spec.benchmark, part.spec.split), untrained, clip_origin
+            )
             for part in run.evaluations
             if part.spec is not None
         ]

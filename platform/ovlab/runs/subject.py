@@ -18,7 +18,7 @@ from ovlab.files.cache import weights_cache_folder
 from ovlab.files.sealed import DamagedError
 from ovlab.methods.networks import build_network, model_of, read_network
 from ovlab.methods.registry import NO_FILES, named_method, of_network, released_network
-from ovlab.runs.clip_files import missing
+from ovlab.runs.clip_files import missing, provenance_of
 from ovlab.runs.identity import resolve_untrained
 from ovlab.runs.planned import PlannedUntrained
 from ovlab.runs.sources import Sources
@@ -34,12 +34,14 @@ from ovlab.store.store import Store, open_store
 
 class Subject(NamedTuple):
     """`fingerprint` is the subject of an EvaluationSpec. `open_model` gives a Segmenter; it can be pickled and
-    called in any process. `untrained` is what stands behind the fingerprint where that is no training."""
+    called in any process. `untrained` is what stands behind the fingerprint where that is no training, and
+    `clip_origin` what is known of its CLIP weights."""
 
     fingerprint: str
     config: Model
     open_model: Callable[[], Any]
     untrained: Untrained | None = None
+    clip_origin: str | None = None
 
 
 def find_subject(
@@ -125,7 +127,7 @@ def _untrained(method: str, preset: str, clip_file: Path | None, method_files: M
         model = named_method(own, preset, {})
     subject = resolve_untrained(model, file, name)
     opener = partial(open_untrained, model, file.resolve(), method_files)
-    return Subject(fingerprint(subject), model, opener, subject)
+    return Subject(fingerprint(subject), model, opener, subject, provenance_of(config.clip, file))
 
 
 def _released(method: str, file: str, method_files: Mapping[str, str]) -> Subject:

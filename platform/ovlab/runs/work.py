@@ -30,11 +30,12 @@ from ovlab.store.count_shards import CountShard, plan_shards
 @dataclass(frozen=True, eq=False, slots=True)
 class EvaluationJob:
     """What to evaluate, and the opened split that `spec` names, whole. `untrained`: what the subject is where it is no
-    training."""
+    training; `clip_origin` what is then known of its CLIP weights (`provenance_of`)."""
 
     spec: EvaluationSpec
     dataset: SegmentationDataset
     untrained: Untrained | None = None
+    clip_origin: str | None = None
 
     @property
     def fingerprint(self) -> str:

@@ -1,5 +1,6 @@
 """Values that no command can use: one line, exit code 2, and nothing on the disk that was not there before."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,7 @@ BAD: list[tuple[list[str], str, tuple[str, ...]]] = [
     (RUN, "--seeds", ("0,0", "-1", "99999999999", "one", "")),
     (RUN, "--runs-at-once", (*NUMBERS, "1000000")),
     ([*RUN, "--runs-at-once", "1"], "--device", DEVICES),
-    ([*RUN, "--runs-at-once", "2"], "--device", tuple(name for name in DEVICES if name != "cuda:99")),
+    ([*RUN, "--runs-at-once", "2"], "--device", DEVICES),
     ([*RUN, "--runs-at-once", "1"], "--loader-workers", ("1000", "-1")),
     ([*RUN, "--runs-at-once", "1"], "--checkpoint-every", NUMBERS),
     (REPORT, "--limit-steps", NUMBERS),
@@ -198,15 +199,39 @@ def test_column_with_words_that_the_small_clip_does_not_know_is_refused_before_a
     assert "mine, row 'good', column 'Zoo': 'zebra': this small CLIP does not know 'zebra'" in said
 
 
-def test_evaluate_with_words_that_the_small_clip_does_not_know_leaves_nothing(
-    capsys: pytest.CaptureFixture[str],
+@pytest.mark.parametrize(
+    "call",
+    [[*RUN, "--runs-at-once", "2"], [*EVALUATE, "--workers", "2"], [*TRAIN, "--workers", "2"]],
+    ids=lambda call: call[0],
+)
+def test_gpu_that_is_not_here_is_refused_before_a_ray_is_started_here(
+    call: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    monkeypatch.setattr("ovlab.ray.on_ray.connect", lambda **_: pytest.fail("a Ray was started"))
+
+    assert "this machine has no such CUDA device" in refused([*call, "--device", "cuda"], capsys)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["evaluate", "clip:shapes-vit-s"], ["train", "--split", "val", "--preset", "shapes-vit-s", "--steps", "1"]],
+    ids=lambda call: call[0],
+)
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("zebra", "this small CLIP does not know 'zebra'"), ("red " * 40, "has 49 tokens; this text tower reads 32")],
+    ids=["unknown", "long"],
+)
+def test_words_that_the_small_clip_cannot_read_leave_nothing(
+    command: list[str], name: str, reason: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for part in ("images", "labels"):
         Path("zoo/val", part).mkdir(parents=True)
     Image.new("RGB", (64, 64)).save("zoo/val/images/1.jpg")
     Image.fromarray(np.zeros((64, 64), np.uint8)).save("zoo/val/labels/1.png")
-    Path("zoo/classes.json").write_text('["zebra", "sky"]')
+    Path("zoo/classes.json").write_text(json.dumps([name.strip(), "sky"]))
 
-    said = refused(["evaluate", "clip:shapes-vit-s", "--data", "zoo", "--out", "out"], capsys)
+    said = refused([*command, "--data", "zoo", "--out", "out"], capsys)
 
-    assert "zoo: 'zebra': this small CLIP does not know 'zebra'" in said
+    assert reason in said

@@ -232,6 +232,23 @@ def test_verify_folder_that_is_whole_passes(own_folder: Path, num_workers: int) 
     ]
 
 
+def test_verify_folder_names_the_photographs_whose_label_does_not_tell_which_way_up_they_are(own_folder: Path) -> None:
+    """Of 3 x 1 pixels: mirrored and upside down they stay so, upright (1) and turned by a right angle are clear."""
+    for name, tag, size in (("1", 1, (3, 1)), ("2", 2, (3, 1)), ("3", 3, (3, 1)), ("6", 6, (1, 3)), ("7", 7, (2, 2))):
+        exif = Image.Exif()
+        exif[0x0112] = tag
+        Image.new("RGB", size).save(own_folder / "val" / "images" / f"{name}.png", exif=exif)
+    Image.new("L", (2, 2)).save(own_folder / "val" / "labels" / "7.png")
+
+    found = verify_folder(own_folder, "val")
+
+    assert found.passed
+    (orientation,) = [check.found for check in found.checks if check.name == "orientation"]
+    assert orientation == (
+        "3 with an EXIF orientation that the size of the label cannot tell are read as stored: 2.png; 3.png; 7.png"
+    )
+
+
 def test_verify_folder_names_every_pair_that_cannot_be_read(own_folder: Path) -> None:
     (own_folder / "val" / "images" / "7.png").write_bytes(b"<html>")
     Image.new("L", (3, 1), 9).save(own_folder / "val" / "labels" / "66.png")

@@ -228,7 +228,10 @@ def test_latex_counts_a_table_once_and_keeps_the_numbers_of_the_paper() -> None:
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 def test_latex_document_compiles(tmp_path: Path) -> None:
-    (tmp_path / "tables.tex").write_text(latex_document([VIEW]))
+    """Of a table, of a limited one, and with the letters and signs that people put into their words."""
+    worded = replace(VIEW, name="table4", title="Zoë’s “Übung” — 3…5 £, Łódź", remarks=(NASTY,))
+    limited = replace(VIEW, name="less", limits=f"6 updates, {NASTY}")
+    (tmp_path / "tables.tex").write_text(latex_document([VIEW, limited, worded]), encoding="utf-8")
 
     done = subprocess.run(
         ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "tables.tex"],

@@ -1,6 +1,14 @@
 import pytest
+import torch
 
+from logoseg.clip.released_weights import load_clip
+from logoseg.clip.shipped import shipped_clip
+from logoseg.presets import PRESETS
+from ovlab.methods.networks import build_network
+from ovlab.methods.registry import NO_FILES, named_method
 from ovlab.specs.errors import InputError
+from ovlab.specs.training import ScheduleSpec
+from ovlab.training.objective import objective_of
 from ovlab.training.process_group import ALONE, ProcessGroup, require_shards
 
 
@@ -37,3 +45,33 @@ def test_workers_that_cannot_share_a_batch_are_refused(num_workers: int | tuple[
 
     assert words in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("method", "preset"),
+    [
+        ("logoseg", "shapes-vit-s"),
+        ("logoseg", "shapes-convnext-s"),
+        ("cat-seg", "shapes-vit-s"),
+        ("sed", "shapes-convnext-s"),
+        ("san", "shapes-vit-s"),
+    ],
+)
+def test_no_buffer_of_a_method_changes_in_an_update_so_that_the_state_of_any_rank_is_that_of_all(
+    method: str, preset: str
+) -> None:
+    """Where they differ, what is kept depends on who keeps it: torch.distributed.checkpoint takes some buffers from one
+    rank and some from another."""
+    config = PRESETS[preset]()
+    clip = load_clip(config.clip, shipped_clip(config.clip))
+    model = config if method == "logoseg" else named_method(method, preset, {})
+    network = build_network(model, clip, NO_FILES).train()
+    names = ("red circle", "grass", "water")
+    before = {name: buffer.clone() for name, buffer in network.named_buffers()}
+
+    text = network.encode_text([(name,) for name in names], network.prompt_templates)
+    objective = objective_of(network, ScheduleSpec(steps=1, batch_size=2), names)
+    objective(torch.rand(2, 3, 96, 96), torch.randint(0, 3, (2, 96, 96)), text).backward()
+
+    assert all(torch.equal(buffer, before[name]) for name, buffer in network.named_buffers())
+    assert before.keys() == dict(network.named_buffers()).keys()
