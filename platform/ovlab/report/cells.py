@@ -190,7 +190,8 @@ def _cell(
     runs = []
     for seed in seeds:
         spec = subject_of(row.run, suite, seed, limit_steps=limit_steps)
-        protocol = row.run.protocol(suite, spec.model if isinstance(spec, TrainingSpec) else spec)
+        model = spec.model if isinstance(spec, TrainingSpec) else spec
+        protocol = row.run.protocol(suite, model, column.protocol)
         benchmark = suite.benchmark(column.benchmark)
         found = records.evaluation(spec, benchmark, column.split, protocol, limit_images, column.score)
         if found is not None:
@@ -229,7 +230,9 @@ def _require_comparable(table: Table, cells: Mapping[tuple[str, str], Cell]) -> 
                 rules.add(column.title, meaning, row, run, _rules(run.evaluation))
                 images.add(column.title, run.evaluation.evaluation.data_digest, row, run)
                 predictions.add(column.title, f"version {run.evaluation.evaluation.prediction_version}", row, run)
-                words.add(column.title, run.evaluation.evaluation.vocabulary_digest, row, run)
+                # By which of its names a class is read is a method's own choice, where its protocol is.
+                by_rule = run.evaluation.evaluation.protocol.synonyms if column.protocol == "own" else ""
+                words.add(by_rule, run.evaluation.evaluation.vocabulary_digest, row, run)
                 if run.training is None:
                     alone = run.evaluation.untrained
                     assert alone is not None  # by which it was found

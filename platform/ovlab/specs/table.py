@@ -7,7 +7,7 @@ differs from the suite's.
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from logoseg.token_grid import require_views
 from ovlab.specs.errors import InputError
@@ -18,17 +18,21 @@ from ovlab.specs.scores import SCORES
 from ovlab.specs.suite import EVALUATION_SPLIT, Suite, place_of
 from ovlab.specs.training import TrainingSpec, require_trainable
 
+ProtocolChoice = Literal["common", "own"]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Column:
     """`benchmark` as the suites call it, or a data set of one's own: a folder or prepared shards by their place, a path
     or address with a "/", or NAME=URI where it is called otherwise than its place. split: the one that is scored.
-    `score` is one of SCORES. Published values are found by `title`."""
+    `score` is one of SCORES. protocol: that of the backbone, common to all methods on it, or of each method its own, as
+    it was published. Published values are found by `title`."""
 
     title: str
     benchmark: str
     split: str = EVALUATION_SPLIT
     score: str = "miou"
+    protocol: ProtocolChoice = "common"
 
 
 SIX_BENCHMARKS = tuple(
@@ -104,12 +108,13 @@ class Variation:
             _changed(spec, {f"schedule.{name}": value for name, value in self.schedule.items()}), limit_steps
         )
 
-    def protocol(self, suite: Suite, model: Model) -> Protocol:
-        """How `model`, trained by this variation, is evaluated: as its backbone is, with the model's own prompts.
+    def protocol(self, suite: Suite, model: Model, choice: ProtocolChoice = "common") -> Protocol:
+        """How `model`, trained by this variation, is evaluated: as its backbone is, or as its method was published,
+        with the model's own prompts.
 
         Raises ModelError for a model that has not enough tokens for its regions there.
         """
-        protocol = suite.protocol(self.backbone)
+        protocol = suite.protocol(self.backbone, own=self.method if choice == "own" else None)
         require_views(model, protocol.inference)
         return replace(protocol, prompt_templates=model.prompt_templates)
 
@@ -137,9 +142,10 @@ class Alone:
         preset = suite.model(self.backbone)
         return preset if self.method == CLIP else unresolved(self.method, preset, self.options)
 
-    def protocol(self, suite: Suite, model: Model) -> Protocol:
-        """How it is evaluated: as its backbone is, with the model's own prompts."""
-        return replace(suite.protocol(self.backbone), prompt_templates=model.prompt_templates)
+    def protocol(self, suite: Suite, model: Model, choice: ProtocolChoice = "common") -> Protocol:
+        """How it is evaluated: as its backbone is, or as its method was published, with the model's own prompts."""
+        protocol = suite.protocol(self.backbone, own=self.method if choice == "own" else None)
+        return replace(protocol, prompt_templates=model.prompt_templates)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

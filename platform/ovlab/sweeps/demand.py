@@ -58,14 +58,19 @@ def _add(
         try:
             spec = subject_of(row.run, suite, seed, limit_steps=limit_steps)
             model = spec.model if isinstance(spec, TrainingSpec) else spec
-            preset, protocol = row.run.preset(suite), row.run.protocol(suite, model)
+            preset = row.run.preset(suite)
+            protocols = [row.run.protocol(suite, model, column.protocol) for column in table.columns]
             benchmarks = {name: suite.benchmark(name) for name in table.benchmarks}
         except (InputError, ModelError) as error:
             raise InputError(f"{table.name}, row {row.key!r}: {error}") from None
         demand = wanted.setdefault((spec, preset), Demand(spec, preset))
         # One evaluation of a benchmark knows all that its columns ask for.
-        near = {(column.benchmark, column.split) for column in table.columns if SCORES[column.score].needs_boundary}
-        for column in table.columns:
-            asked = with_boundary(protocol) if (column.benchmark, column.split) in near else protocol
+        near = {
+            (column.benchmark, column.split, protocol)
+            for column, protocol in zip(table.columns, protocols, strict=True)
+            if SCORES[column.score].needs_boundary
+        }
+        for column, protocol in zip(table.columns, protocols, strict=True):
+            asked = with_boundary(protocol) if (column.benchmark, column.split, protocol) in near else protocol
             cells = demand.evaluations.setdefault((benchmarks[column.benchmark], column.split, asked), [])
             cells.append(CellName(table.name, row.key, column.title, seed))
