@@ -30,6 +30,8 @@ Value = TypeVar("Value")
 
 TRAIN_SPLIT = "train"
 EVALUATION_SPLIT = "val"
+# The training split in two, see `ovlab.datasets.held_out`.
+FIT_SPLIT, HELD_OUT_SPLIT = "train-fit", "train-held-out"
 
 
 class Place(NamedTuple):
@@ -98,14 +100,14 @@ class Suite:
         )
 
     def benchmark(self, column: str) -> str:
-        """The name of the data set of a column, which may be a place, see `place_of`.
+        """The name of the data set of a column, a benchmark or a training set, or a place, see `place_of`.
 
         Raises InputError for one that there is not, and for a place that goes by the name of one of the suite's.
         """
         place = place_of(column)
         if place is None:
             try:
-                return _look_up(self.benchmarks, column, f"suite {self.name}: benchmark")
+                return _look_up({**self.benchmarks, **self.training_sets}, column, f"suite {self.name}: benchmark")
             except InputError as error:
                 raise InputError(f"{error} A folder of your own is written with a '/': ./{column}.") from None
         if place.name in {*self.benchmarks.values(), *self.training_sets.values()}:

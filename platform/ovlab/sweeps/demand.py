@@ -10,7 +10,7 @@ from ovlab.specs.evaluation import Protocol, with_boundary
 from ovlab.specs.method import Model
 from ovlab.specs.scores import SCORES
 from ovlab.specs.suite import Suite
-from ovlab.specs.table import CellName, Table, require_seeds
+from ovlab.specs.table import Alone, CellName, Table, Variation, require_seeds
 from ovlab.specs.training import TrainingSpec
 
 
@@ -56,6 +56,7 @@ def _add(
         if row.run is None:
             continue
         try:
+            _require_rate(row.run, suite)
             spec = subject_of(row.run, suite, seed, limit_steps=limit_steps)
             model = spec.model if isinstance(spec, TrainingSpec) else spec
             preset = row.run.preset(suite)
@@ -74,3 +75,11 @@ def _add(
             asked = with_boundary(protocol) if (column.benchmark, column.split, protocol) in near else protocol
             cells = demand.evaluations.setdefault((benchmarks[column.benchmark], column.split, asked), [])
             cells.append(CellName(table.name, row.key, column.title, seed))
+
+
+def _require_rate(run: Variation | Alone, suite: Suite) -> None:
+    if isinstance(run, Variation) and run.rate_by is not None:
+        raise InputError(
+            f"its learning rate is not chosen yet: `ovlab run {run.rate_by} --suite {suite.name}` comes first, with "
+            f"the same store and limits."
+        )
