@@ -163,6 +163,23 @@ def _with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ShortestEdge:
+    """The loader of detectron2, which CAT-Seg, SED and SAN share: Pillow brings the photograph, 8 bits a channel, to a
+    short side of `size` pixels, enlarged too, or less where the long side would be above `longest`."""
+
+    size: int = 640
+    longest: int = 2560
+
+    def __post_init__(self) -> None:
+        require_range("ShortestEdge.size", self.size, 1, LARGEST_SIDE)
+        require_range("ShortestEdge.longest", self.longest, self.size, LARGEST_SIDE)
+
+
+# There were records before there were loaders; without one, a photograph is reduced as `logoseg.views.views` says.
+_NO_LOADER = {"added_later": None}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class WholeImage:
     """One view of the whole image. `stretch` makes it a square of `size` pixels a side, as SED does at 768;
     `keep_aspect` makes the short side `size` and rounds both sides to a multiple of 32 pixels; a long side is at most
@@ -170,6 +187,7 @@ class WholeImage:
 
     size: int
     resize: Literal["stretch", "keep_aspect"] = "stretch"
+    loader: ShortestEdge | None = field(default=None, metadata=_NO_LOADER)
 
     def __post_init__(self) -> None:
         smallest = SMALLEST_SIDE if self.resize == "stretch" else SIDE_MULTIPLE
@@ -194,10 +212,24 @@ class SlidingWindow:
     stride: int = 256
     global_view: bool = True
     input_size: int = 384
+    loader: ShortestEdge | None = field(default=None, metadata=_NO_LOADER)
 
     def __post_init__(self) -> None:
         for name in ("size", "kernel", "input_size"):
             require_range(f"SlidingWindow.{name}", getattr(self, name), SMALLEST_SIDE, LARGEST_SIDE)
 
 
-Inference = WholeImage | SlidingWindow
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PaddedImage:
+    """SAN's protocol: one view, the image as the loader gives it, made larger at the right and at the bottom to whole
+    multiples of `multiple` pixels, with CLIP's mean colour. Masks are brought to the size of the view, cut, and only
+    then brought to that of the photograph."""
+
+    loader: ShortestEdge = field(default_factory=ShortestEdge)
+    multiple: int = SIDE_MULTIPLE
+
+    def __post_init__(self) -> None:
+        require_range("PaddedImage.multiple", self.multiple, 1, LARGEST_SIDE)
+
+
+Inference = WholeImage | SlidingWindow | PaddedImage

@@ -15,12 +15,12 @@ import torch
 from jaxtyping import Float, Int32
 from torch import Tensor
 
-from logoseg.config import Activation, Inference, SlidingWindow
+from logoseg.config import Activation, Inference, PaddedImage, SlidingWindow
 from logoseg.model_error import ModelError
-from logoseg.ops.mask_classification import MaskClassification, winners_from_masks
+from logoseg.ops.mask_classification import MaskClassification, Shown, winners_from_masks
 from logoseg.ops.sliding_window import winners_from_score_windows, winners_from_windows
 from logoseg.ops.upsample_argmax import MEMORY_LIMIT_BYTES, Winners, upsample_max
-from logoseg.views import views, window_offsets
+from logoseg.views import loaded_size, views, window_offsets
 
 LogitsOf = Callable[[Float[Tensor, "V 3 height width"]], Float[Tensor, "V N h w"]]
 
@@ -68,7 +68,11 @@ def labels_from_masks(found: MaskClassification, inference: Inference, size: tup
     """The same of a head that gives masks. Raises ModelError for windows: such a method sees the whole image."""
     if isinstance(inference, SlidingWindow):
         raise ModelError("A method that gives masks sees the whole image; evaluate it with --protocol whole.")
-    return winners_from_masks(found, size, memory_limit_bytes=MEMORY_LIMIT_BYTES).labels
+    shown = None
+    if isinstance(inference, PaddedImage):
+        height, width = loaded_size(size, inference.loader)
+        shown = Shown(height, width, inference.multiple)
+    return winners_from_masks(found, size, shown=shown, memory_limit_bytes=MEMORY_LIMIT_BYTES).labels
 
 
 @torch.no_grad()
@@ -83,8 +87,8 @@ def winners_from_views(
     """`labels_from_views` with the winning scores.
 
     At most `memory_limit_bytes` of scores above the resolution of the logits are held at a time (one class at least);
-    the answer does not depend on it. ModelError if a logit is NaN or infinite, ValueError if an axis is empty, or if V
-    is not the number of views.
+    the answer does not depend on it. ModelError if a logit is NaN or infinite, or the view is padded, ValueError if an
+    axis is empty, or if V is not the number of views.
     """
     if logits.numel() == 0 or min(size) < 1:
         raise ValueError(f"Logits and size must have no empty axis, got {tuple(logits.shape)} and {size}.")
@@ -93,6 +97,8 @@ def winners_from_views(
             "The model's logits must be finite, got NaN or infinity. Mask a class by a low logit, say -100."
         )
     logits = logits.detach() if logits.dtype in (torch.float32, torch.float64) else logits.detach().float()
+    if isinstance(inference, PaddedImage):
+        raise ModelError("A padded view is for a method that gives masks; evaluate this one with --protocol whole.")
     if not isinstance(inference, SlidingWindow):
         if len(logits) != 1:
             raise ValueError(f"WholeImage has one view, got logits of {len(logits)}.")

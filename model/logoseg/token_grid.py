@@ -5,7 +5,7 @@ import re
 from typing import Protocol, runtime_checkable
 
 from logoseg.clip.tower_facts import model_config
-from logoseg.config import SIDE_MULTIPLE, ClipConfig, Inference, SlidingWindow
+from logoseg.config import SIDE_MULTIPLE, ClipConfig, Inference, PaddedImage, SlidingWindow
 from logoseg.model_error import ModelError
 
 # Pixels a token of the ConvNeXts: of the released ones, and of our own (logoseg.clip.small_convnext).
@@ -64,6 +64,8 @@ def require_views(model: OnGrid, inference: Inference) -> None:
     """Both, of the smallest view of `inference`."""
     if isinstance(inference, SlidingWindow):
         side = inference.input_size
+    elif isinstance(inference, PaddedImage):
+        return  # of sides that depend on the photograph; the method brings CLIP's to what it takes
     elif inference.resize == "stretch":
         side = inference.size
     else:

@@ -1,24 +1,31 @@
 """What the model is shown of a photograph: the whole of it, or windows and a global view.
 
-Steps 1-5 of the CAT-Seg protocol (SlidingWindow) and the single stretched view of SED (WholeImage). Pixels stay in
-[0, 1]; the image encoder normalises them.
+Steps 1-5 of the CAT-Seg protocol (SlidingWindow), the single stretched view of SED (WholeImage) and the padded one of
+SAN (PaddedImage). Pixels stay in [0, 1]; the image encoder normalises them.
 """
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from open_clip.constants import OPENAI_DATASET_MEAN
+from PIL import Image
 from torch import Tensor
 
-from logoseg.config import LARGEST_SIDE, SIDE_MULTIPLE, Inference, SlidingWindow
+from logoseg.config import LARGEST_SIDE, SIDE_MULTIPLE, Inference, PaddedImage, ShortestEdge, SlidingWindow
 
 
 def views(image: Float[Tensor, "3 H W"], inference: Inference) -> Float[Tensor, "V 3 height width"]:
     """One photograph in [0, 1] as the batch of V views that the model runs on.
 
-    A window view comes in reading order, the global view last. A photograph whose short side is longer than
-    `inference.size` is first reduced to it with antialiasing, as the loaders of the field do: the bilinear stretch
-    alone would skip pixels.
+    A window view comes in reading order, the global view last. Where the protocol names a loader, it comes first.
+    Otherwise a photograph whose short side is longer than `inference.size` is first reduced to it with antialiasing:
+    the bilinear stretch alone would skip pixels.
     """
+    if inference.loader is not None:
+        image = _loaded(image, inference.loader)
+    if isinstance(inference, PaddedImage):
+        return _padded(image, inference.multiple)[None]
     if isinstance(inference, SlidingWindow):
         return _sliding_views(image, inference)
     if inference.resize == "keep_aspect":
@@ -45,6 +52,29 @@ def aspect_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
     picture that is so narrow that the long side would be above LARGEST_SIDE, that is the long side."""
     height, width = (min(side * short_side / min(size), float(LARGEST_SIDE)) for side in size)
     return _rounded(height), _rounded(width)
+
+
+def loaded_size(size: tuple[int, int], loader: ShortestEdge) -> tuple[int, int]:
+    """(height, width) after the loader, rounded half up."""
+    sides = [side * (loader.size / min(size)) for side in size]
+    shrink = min(1.0, loader.longest / max(sides))
+    height, width = (max(1, int(side * shrink + 0.5)) for side in sides)
+    return height, width
+
+
+def _loaded(image: Float[Tensor, "3 H W"], loader: ShortestEdge) -> Float[Tensor, "3 h w"]:
+    height, width = loaded_size((image.shape[1], image.shape[2]), loader)
+    pixels = (image * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+    resized = Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR)
+    return torch.from_numpy(np.array(resized)).to(image.device).permute(2, 0, 1).to(image.dtype) / 255
+
+
+def _padded(image: Float[Tensor, "3 h w"], multiple: int) -> Float[Tensor, "3 H W"]:
+    height, width = (-(-side // multiple) * multiple for side in image.shape[1:])
+    padded = torch.tensor(OPENAI_DATASET_MEAN, dtype=image.dtype, device=image.device)[:, None, None]
+    padded = padded.expand(3, height, width).clone()
+    padded[:, : image.shape[1], : image.shape[2]] = image
+    return padded
 
 
 def _rounded(side: float) -> int:

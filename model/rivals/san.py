@@ -66,7 +66,7 @@ class San(nn.Module):
     Config: ClassVar[type] = SanConfig
     presets: ClassVar[Mapping[str, Any]] = PRESETS["san"]
     # Raised whenever the same weights predict otherwise.
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     # Scores come of masks and weights as they are.
     activation: ClassVar[Literal["sigmoid", "softmax", "identity"]] = "identity"
     learns_text: ClassVar[bool] = False
@@ -131,14 +131,20 @@ class San(nn.Module):
         labels: Int64[Tensor, "B H W"],
         text: Float[Tensor, "N P C"],
         ignore_index: int = IGNORED,
-    ) -> Float[Tensor, ""]:
-        """The three losses after every supervised block, weighted and added. Points are drawn by torch's generator."""
+    ) -> Float[Tensor, "2"]:
+        """Of classes and of masks: `set_loss` after every supervised block, added."""
         truths = [truth_of(one, ignore_index) for one in labels]
         guesses = [
             Guess(proposal.masks.float(), self._class_logits(proposal.embeddings, text).float())
             for proposal in self._proposals(stretched(images, self.input_size))
         ]
-        return torch.stack([set_loss(guess, truths, self.config.num_points) for guess in guesses]).sum()
+        return torch.stack([set_loss(guess, truths, self.config.num_points) for guess in guesses]).sum(dim=0)
+
+    def loss_weights(self, labels: Int64[Tensor, "B H W"], ignore_index: int = IGNORED) -> tuple[float, float]:
+        """What the two terms of the loss are means over: queries by their weight, and masks of the truth."""
+        num_queries = self.config.num_queries
+        num_masks = sum(min(num_queries, int((one.unique() != ignore_index).sum())) for one in labels)
+        return num_masks + _NO_OBJECT * (num_queries * len(labels) - num_masks), float(num_masks)
 
     def parameter_groups(self) -> list[tuple[str, list[nn.Parameter], float]]:
         """What learns: name, weights, factor of the learning rate."""
@@ -170,39 +176,50 @@ def truth_of(labels: Int64[Tensor, "H W"], ignore_index: int) -> Truth:
     return Truth(classes, (labels == classes[:, None, None]).float())
 
 
-def set_loss(guess: Guess, truths: Sequence[Truth], num_points: int) -> Float[Tensor, ""]:
+def set_loss(guess: Guess, truths: Sequence[Truth], num_points: int) -> Float[Tensor, "2"]:
     """Every mask of the truth is matched with one query, and the losses of the pairs are added; the other queries are
-    to say "nothing". Mask losses are the mean over the masks of the batch."""
-    matches = [
-        match(Guess(guess.masks[image : image + 1], guess.classes[image : image + 1]), truth, num_points)
-        for image, truth in enumerate(truths)
-    ]
-    num_classes = guess.classes.shape[2] - 1
-    wanted = torch.full(guess.classes.shape[:2], num_classes, device=guess.classes.device)
-    for image, (queries, targets) in enumerate(matches):
-        wanted[image, queries] = truths[image].classes[targets]
+    to say "nothing". That of the classes is the mean over queries by their weight, that of the masks over the masks.
+
+    Points are random, by a seed of torch's generator: the same for every image, so that it is no matter which others
+    are in its part of a batch.
+    """
+    seed = int(torch.randint(2**62, ()))
+    num_classes, device = guess.classes.shape[2] - 1, guess.classes.device
+    wanted = torch.full(guess.classes.shape[:2], num_classes, device=device)
+    at_mask, at_target = [], []
+    for image, truth in enumerate(truths):
+        generator = torch.Generator(device).manual_seed(seed)
+        of_image = Guess(guess.masks[image : image + 1], guess.classes[image : image + 1])
+        queries, order = match(of_image, truth, num_points, generator)
+        wanted[image, queries] = truth.classes[order]
+        masks = guess.masks[image, queries]
+        with torch.no_grad():
+            points = undecided_points(masks, num_points, generator)
+            at_target.append(at_points(truth.masks[order], points))
+        at_mask.append(at_points(masks, points))
     weight = guess.classes.new_ones(num_classes + 1)
     weight[-1] = _NO_OBJECT
     of_class = F.cross_entropy(guess.classes.flatten(0, 1), wanted.flatten(), weight)
-    masks = torch.cat([guess.masks[image, queries] for image, (queries, _) in enumerate(matches)])
-    targets = torch.cat([truth.masks[targets] for truth, (_, targets) in zip(truths, matches, strict=True)])
-    if not len(masks):
-        return _CLASS * of_class + 0.0 * guess.masks.sum()
-    with torch.no_grad():
-        points = undecided_points(masks, num_points)
-        at_target = at_points(targets, points)
-    at_mask = at_points(masks, points)
-    of_mask = F.binary_cross_entropy_with_logits(at_mask, at_target)
-    overlap, total = (at_mask.sigmoid() * at_target).sum(dim=1), at_mask.sigmoid().sum(dim=1) + at_target.sum(dim=1)
-    of_dice = (1 - (2 * overlap + 1) / (total + 1)).mean()
-    return _CLASS * of_class + _MASK * of_mask + _DICE * of_dice
+    of_masks = _of_masks(torch.cat(at_mask), torch.cat(at_target))
+    # Of images without any mask, too, all that learns has a gradient.
+    return torch.stack([_CLASS * of_class, of_masks + 0.0 * guess.masks.sum()])
+
+
+def _of_masks(masks: Float[Tensor, "T S"], targets: Float[Tensor, "T S"]) -> Float[Tensor, ""]:
+    """Binary cross-entropy and dice of logits at points, weighted and added; 0 of no mask."""
+    entropy = F.binary_cross_entropy_with_logits(masks, targets, reduction="none").mean(dim=1)
+    scores = masks.sigmoid()
+    dice = 1 - (2 * (scores * targets).sum(dim=1) + 1) / (scores.sum(dim=1) + targets.sum(dim=1) + 1)
+    return (_MASK * entropy + _DICE * dice).sum() / max(1, len(masks))
 
 
 @torch.no_grad()
-def match(guess: Guess, truth: Truth, num_points: int) -> tuple[Int64[Tensor, "T"], Int64[Tensor, "T"]]:
+def match(
+    guess: Guess, truth: Truth, num_points: int, generator: torch.Generator
+) -> tuple[Int64[Tensor, "T"], Int64[Tensor, "T"]]:
     """The queries and the masks of one image that belong together: of all ways to give every mask a query of its own,
     that of the lowest cost, at points that all masks share."""
-    points = guess.masks.new_empty(1, num_points, 2).uniform_()
+    points = guess.masks.new_empty(1, num_points, 2).uniform_(generator=generator)
     masks = at_points(guess.masks[0], points.expand(guess.masks.shape[1], -1, -1))
     targets = at_points(truth.masks, points.expand(len(truth.masks), -1, -1))
     cost = matching_cost(masks, targets, guess.classes[0].softmax(dim=1)[:, truth.classes])
@@ -229,13 +246,15 @@ def at_points(masks: Float[Tensor, "T h w"], points: Float[Tensor, "T S 2"]) -> 
     return F.grid_sample(masks[:, None], 2 * points[:, :, None] - 1, align_corners=False)[:, 0, :, 0]
 
 
-def undecided_points(masks: Float[Tensor, "T h w"], num_points: int) -> Float[Tensor, "T S 2"]:
+def undecided_points(
+    masks: Float[Tensor, "T h w"], num_points: int, generator: torch.Generator
+) -> Float[Tensor, "T S 2"]:
     """Random points, most of them where the mask's logit is nearest to 0."""
-    drawn = masks.new_empty(len(masks), _OVERSAMPLING * num_points, 2).uniform_()
+    drawn = masks.new_empty(len(masks), _OVERSAMPLING * num_points, 2).uniform_(generator=generator)
     num_undecided = int(_UNDECIDED_SHARE * num_points)
     nearest = at_points(masks, drawn).abs().topk(num_undecided, dim=1, largest=False).indices
     undecided = drawn.gather(1, nearest[:, :, None].expand(-1, -1, 2))
-    anywhere = masks.new_empty(len(masks), num_points - num_undecided, 2).uniform_()
+    anywhere = masks.new_empty(len(masks), num_points - num_undecided, 2).uniform_(generator=generator)
     return torch.cat([undecided, anywhere], dim=1)
 
 

@@ -5,8 +5,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from logoseg.config import Activation, Inference, SlidingWindow, WholeImage
-from logoseg.inference import labels_from_views, segment, segment_with_scores, winners_from_views
+from logoseg.config import Activation, Inference, PaddedImage, ShortestEdge, SlidingWindow, WholeImage
+from logoseg.inference import labels_from_masks, labels_from_views, segment, segment_with_scores, winners_from_views
+from logoseg.model_error import ModelError
+from logoseg.ops.mask_classification import MaskClassification
+from logoseg.views import views
 
 WINDOWS = SlidingWindow(size=80, kernel=48, stride=32, input_size=48)
 PROTOCOLS = [WholeImage(size=64), WholeImage(size=64, resize="keep_aspect"), WINDOWS]
@@ -136,3 +139,17 @@ def resized_and_averaged(scores: Tensor, inference: Inference, size: tuple[int, 
         seen[top : top + kernel, left : left + kernel] += 1
     whole = resized(resized(scores[-1], (kernel, kernel)), (side, side))
     return resized((windows / seen + whole) / 2, size)
+
+
+def test_masks_of_a_padded_view_fit_the_photograph_and_logits_of_one_are_refused() -> None:
+    inference = PaddedImage(loader=ShortestEdge(size=48, longest=96), multiple=32)
+    image = torch.zeros(3, 24, 40)
+    image[:, :, 20:] = 1.0  # loaded as 48 x 80, padded to 64 x 96
+    (view,) = views(image, inference)
+    right = (view[None, :1, 4::8, 4::8] - 0.5) * 40  # the padding is neither
+    found = MaskClassification(torch.cat([-right, right], dim=1), torch.eye(2)[None])
+
+    assert view.shape == (3, 64, 96)
+    assert torch.equal(labels_from_masks(found, inference, (24, 40)), image[0].int())
+    with pytest.raises(ModelError, match="padded view"):
+        labels_from_views(torch.zeros(1, 2, 8, 12), inference, (24, 40))

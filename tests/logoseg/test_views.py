@@ -1,10 +1,12 @@
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
-from logoseg.config import SlidingWindow, WholeImage
-from logoseg.views import aspect_size, views, window_offsets
+from logoseg.config import PaddedImage, ShortestEdge, SlidingWindow, WholeImage
+from logoseg.views import aspect_size, loaded_size, views, window_offsets
 
 
 def stretched(image: Tensor, side: int) -> Tensor:
@@ -116,3 +118,76 @@ def test_views_without_global_view_are_the_windows_alone() -> None:
 )
 def test_aspect_size_of_a_narrow_picture_is_bounded(size: tuple[int, int], expected: tuple[int, int]) -> None:
     assert aspect_size(size, 384) == expected
+
+
+# The loader of detectron2, beside Pillow itself.
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((427, 640), (640, 959)),  # 959.25: enlarged
+        ((480, 640), (640, 853)),  # 853.33
+        ((683, 512), (854, 640)),  # 853.75
+        ((1280, 1280), (640, 640)),
+        ((100, 800), (320, 2560)),  # 640 x 5120 would be too long
+    ],
+)
+def test_loaded_size_short_side_is_640_unless_the_long_one_would_be_above_2560(
+    size: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    assert loaded_size(size, ShortestEdge()) == expected
+    assert loaded_size(size[::-1], ShortestEdge()) == expected[::-1]
+
+
+# Enlarged, reduced, and held back by the long side.
+PHOTOGRAPHS = {(20, 31): (40, 62), (90, 70): (51, 40), (10, 90): (9, 80)}
+LOADER = ShortestEdge(size=40, longest=80)
+
+
+@pytest.fixture(params=PHOTOGRAPHS, ids=str)
+def photograph(request: pytest.FixtureRequest) -> tuple[Tensor, Tensor]:
+    """A photograph in [0, 1], and as Pillow loads it."""
+    height, width = request.param
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    loaded_height, loaded_width = PHOTOGRAPHS[request.param]
+    loaded = np.asarray(Image.fromarray(pixels).resize((loaded_width, loaded_height), Image.Resampling.BILINEAR))
+    in_unit, loaded_in_unit = (torch.tensor(each).permute(2, 0, 1).float() / 255 for each in (pixels, loaded))
+    return in_unit, loaded_in_unit
+
+
+def test_views_of_sed_are_what_pillow_loads_stretched(photograph: tuple[Tensor, Tensor]) -> None:
+    image, loaded = photograph
+
+    torch.testing.assert_close(views(image, WholeImage(size=48, loader=LOADER)), stretched(loaded, 48)[None])
+
+
+def test_views_of_cat_seg_are_windows_and_the_whole_of_what_pillow_loads(photograph: tuple[Tensor, Tensor]) -> None:
+    image, loaded = photograph
+    made = views(image, SlidingWindow(size=40, kernel=24, stride=16, input_size=24, loader=LOADER))
+
+    square = stretched(loaded, 40)
+    for number, (y, x) in enumerate([(0, 0), (0, 16), (16, 0), (16, 16)]):
+        torch.testing.assert_close(made[number], square[:, y : y + 24, x : x + 24])
+    torch.testing.assert_close(made[4], stretched(loaded, 24))
+
+
+def test_views_of_san_are_what_pillow_loads_with_the_mean_colour_of_clip_around(
+    photograph: tuple[Tensor, Tensor],
+) -> None:
+    image, loaded = photograph
+    (made,) = views(image, PaddedImage(loader=LOADER, multiple=32))
+    height, width = loaded.shape[1:]
+
+    # 40 to 64, 62 to 64, 51 to 64, 9 to 32, 80 to 96.
+    assert made.shape[1:] == {(40, 62): (64, 64), (51, 40): (64, 64), (9, 80): (32, 96)}[height, width]
+    assert torch.equal(made[:, :height, :width], loaded)
+    mean = torch.tensor([122.7709383, 116.7460125, 104.09373615]) / 255
+    for rest in (made[:, height:], made[:, :, width:]):
+        torch.testing.assert_close(rest, mean[:, None, None].expand_as(rest))
+
+
+def test_views_padded_of_whole_multiples_are_the_image_itself() -> None:
+    image = torch.randint(0, 256, (3, 32, 64)).float() / 255
+
+    torch.testing.assert_close(views(image, PaddedImage(loader=ShortestEdge(size=32)))[0], image)

@@ -128,9 +128,8 @@ def test_points_are_read_bilinearly_with_the_border_half_a_pixel_outside() -> No
 
 
 def test_most_points_lie_where_the_mask_is_undecided() -> None:
-    torch.manual_seed(0)
     columns = torch.linspace(-8, 8, 16).expand(1, 16, 16)
-    points = undecided_points(columns, 400)
+    points = undecided_points(columns, 400, torch.Generator().manual_seed(0))
     near = (points[0, :, 0] - 0.5).abs() < 0.15
 
     assert points.shape == (1, 400, 2)
@@ -169,10 +168,8 @@ def stripes() -> Truth:
 def test_a_match_is_the_cheapest_of_all_orders() -> None:
     truth = stripes()
     guess = Guess(2 * random(1, 4, 6, 6), random(1, 4, 6, seed=1))
-    torch.manual_seed(3)
-    queries, order = match(guess, truth, 50)
-    torch.manual_seed(3)
-    points = torch.rand(1, 50, 2, dtype=torch.float64)
+    queries, order = match(guess, truth, 50, torch.Generator().manual_seed(3))
+    points = torch.rand(1, 50, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
     at = [at_points(masks, points.expand(len(masks), -1, -1)) for masks in (guess.masks[0], truth.masks)]
     cost = matching_cost(*at, guess.classes[0].softmax(dim=1)[:, truth.classes])
     cheapest = min(
@@ -193,7 +190,7 @@ def test_the_order_of_queries_does_not_matter_and_a_wrong_mask_or_class_costs() 
 
     def loss_of(guess: Guess) -> float:
         torch.manual_seed(0)
-        return set_loss(guess, [truth], 4000).item()
+        return set_loss(guess, [truth], 4000).sum().item()
 
     right = loss_of(Guess(masks, classes))
     # The points are others for each mask.
@@ -206,9 +203,10 @@ def test_the_order_of_queries_does_not_matter_and_a_wrong_mask_or_class_costs() 
 def test_a_query_that_matches_nothing_is_to_say_so_and_counts_a_tenth() -> None:
     classes, other = random(1, 3, 5), random(1, 3, 5, seed=1)
     empty = Truth(torch.zeros(0, dtype=torch.int64), torch.zeros(0, 6, 6, dtype=torch.float64))
-    of_none = set_loss(Guess(random(1, 3, 6, 6), classes), [empty], 20).item()
+    of_none, of_masks = set_loss(Guess(random(1, 3, 6, 6), classes), [empty], 20).tolist()
 
     assert of_none == pytest.approx(-2 * classes.log_softmax(dim=2)[0, :, 4].mean().item())
+    assert of_masks == 0.0
 
     everywhere = Truth(torch.tensor([1]), torch.ones(1, 6, 6, dtype=torch.float64))
     only_the_first = torch.full((1, 3, 6, 6), -40.0, dtype=torch.float64)
@@ -216,14 +214,14 @@ def test_a_query_that_matches_nothing_is_to_say_so_and_counts_a_tenth() -> None:
 
     def loss_of(logits: Tensor) -> float:
         torch.manual_seed(0)
-        return set_loss(Guess(only_the_first, logits), [everywhere], 50).item()
+        return set_loss(Guess(only_the_first, logits), [everywhere], 50)[0].item()
 
     def of_class(logits: Tensor) -> float:
         logs = logits.log_softmax(dim=2)[0]
         return -(logs[0, 1] + 0.1 * logs[1, 4] + 0.1 * logs[2, 4]).item() / 1.2
 
-    # The masks cost the same in both.
-    assert loss_of(classes) - loss_of(other) == pytest.approx(2 * (of_class(classes) - of_class(other)))
+    assert loss_of(classes) == pytest.approx(2 * of_class(classes))
+    assert loss_of(other) == pytest.approx(2 * of_class(other))
 
 
 def test_mask_losses_are_the_mean_over_the_masks_of_the_batch() -> None:
@@ -231,11 +229,14 @@ def test_mask_losses_are_the_mean_over_the_masks_of_the_batch() -> None:
     logit, inner = 1.5, Truth(torch.tensor([0]), torch.ones(1, 1, 1, dtype=torch.float64))
     guess = Guess(torch.full((2, 1, 1, 1), logit, dtype=torch.float64), torch.zeros(2, 1, 3, dtype=torch.float64))
     torch.manual_seed(0)
-    loss = set_loss(guess, [inner, inner], 64).item()
+    of_class, of_masks = set_loss(guess, [inner, inner], 64).tolist()
     torch.manual_seed(0)
-    for _ in range(2):
-        torch.rand(1, 64, 2, dtype=torch.float64)
-    points = undecided_points(guess.masks[:, 0], 64)
+    seed = int(torch.randint(2**62, ()))
+    points = torch.empty(2, 64, 2, dtype=torch.float64)
+    for t in range(2):  # both images are asked at the same points
+        generator = torch.Generator().manual_seed(seed)
+        torch.rand(1, 64, 2, dtype=torch.float64, generator=generator)  # by the match
+        points[t] = undecided_points(guess.masks[t], 64, generator)[0]
     expected = 0.0
     for t in range(2):
         pairs = [
@@ -250,7 +251,35 @@ def test_mask_losses_are_the_mean_over_the_masks_of_the_batch() -> None:
         overlap, total = sum(s * y for s, y in pairs), sum(s + y for s, y in pairs)
         expected += 5 * (1 - (2 * overlap + 1) / (total + 1))
 
-    assert loss == pytest.approx(expected / 2 + 2 * math.log(3))
+    assert of_masks == pytest.approx(expected / 2)
+    assert of_class == pytest.approx(2 * math.log(3))
+
+
+def test_terms_of_parts_of_a_batch_by_their_weights_are_those_of_the_whole(micro: San) -> None:
+    """Images of three, one and no class: no two parts have as many masks, and each is asked at the same points."""
+    micro.train()
+    images = torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    labels = torch.zeros(3, 64, 64, dtype=torch.int64)
+    labels[0, 20:40], labels[0, 40:], labels[2] = 1, 2, IGNORE
+    text = micro.encode_text(NAMES, micro.prompt_templates)
+
+    def terms(part: slice) -> Tensor:
+        torch.manual_seed(5)
+        return micro.training_loss(images[part], labels[part], text, IGNORE)
+
+    def weights(part: slice) -> Tensor:
+        return torch.tensor(micro.loss_weights(labels[part], IGNORE))
+
+    whole, parts = slice(0, 3), [slice(0, 1), slice(1, 3)]
+    assert weights(whole).tolist() == pytest.approx([4 + 0.1 * (3 * 5 - 4), 4])
+    added = sum(terms(part) * weights(part) for part in parts) / weights(whole)
+    assert torch.allclose(added, terms(whole), rtol=1e-4)
+
+
+def test_classes_beyond_the_queries_are_no_masks(micro: San) -> None:
+    labels = torch.arange(64).remainder(7).expand(1, 64, 64)
+
+    assert micro.loss_weights(labels, IGNORE) == pytest.approx((5, 5))
 
 
 def test_training_lowers_the_loss_and_moves_exactly_what_learns() -> None:
@@ -266,7 +295,7 @@ def test_training_lowers_the_loss_and_moves_exactly_what_learns() -> None:
     losses = []
     for _ in range(12):
         optimizer.zero_grad()
-        loss = network.training_loss(images, labels, text, IGNORE)
+        loss = network.training_loss(images, labels, text, IGNORE).sum()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
@@ -287,7 +316,7 @@ def test_an_image_without_labels_gives_a_loss_with_a_gradient_for_all(micro: San
     labels = torch.full((1, 64, 64), IGNORE, dtype=torch.int64)
     micro.training_loss(
         torch.rand(1, 3, 64, 64), labels, micro.encode_text(NAMES, ("a photo of a {}.",)), IGNORE
-    ).backward()
+    ).sum().backward()
 
     assert all(weight.grad is not None for _, weights, _ in micro.parameter_groups() for weight in weights)
 

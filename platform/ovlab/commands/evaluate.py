@@ -5,12 +5,12 @@ import json
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, get_args
 
 from ovlab.commands.count_option import require_at_least_one
 from ovlab.commands.executor_option import add_workers
 from ovlab.commands.method_option import add_method_files
-from ovlab.specs.evaluation import BOUNDARY, PROTOCOLS
+from ovlab.specs.evaluation import BOUNDARY, PROTOCOLS, SynonymRule
 from ovlab.specs.suite import SUITES
 
 _EPILOG = """\
@@ -54,14 +54,14 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "--protocol",
         default="whole",
         choices=tuple(PROTOCOLS),
-        help="whole: one view, aspect kept (default); sliding-window: CAT-Seg's; whole-768: SED's",
+        help="whole: one view, aspect kept (default); sliding-window: CAT-Seg's windows; whole-768: SED's view; "
+        "cat-seg, sed, san: all that the method was published with, its loader too",
     )
     parser.add_argument("--size", type=int, help="side in pixels at which the model runs (default: that of its preset)")
     parser.add_argument(
         "--synonyms",
-        default="first",
-        choices=("first", "average"),
-        help="read a class by its first name, or by the mean of all its names (default: first)",
+        choices=get_args(SynonymRule),
+        help="read a class by its first name, by the mean of all, or by all as one (default: as the protocol says)",
     )
     parser.add_argument(
         "--boundary",
@@ -125,7 +125,7 @@ def _write(results: list[dict[str, Any]], folder: Path, arguments: argparse.Name
         "first": arguments.limit,
         "protocol": None if arguments.protocol == "whole" else arguments.protocol,
         "size": arguments.size,
-        "synonyms": None if arguments.synonyms == "first" else arguments.synonyms,
+        "synonyms": arguments.synonyms,
         "boundary": arguments.boundary,
     }
     suffix = "".join(f"-{name}-{value}" for name, value in asked.items() if value is not None)

@@ -23,7 +23,7 @@ from ovlab.runs.progress import ProgressLine
 from ovlab.runs.subject import find_subject
 from ovlab.runs.work import EvaluationJob
 from ovlab.specs.errors import InputError
-from ovlab.specs.evaluation import Protocol, protocol_hash, sliding_window, whole, whole_768, with_boundary
+from ovlab.specs.evaluation import FIXED_PROTOCOLS, SIZED_PROTOCOLS, Protocol, protocol_hash, with_boundary
 from ovlab.specs.events import RunHeader
 from ovlab.specs.method import Model
 from ovlab.store.record import EvaluationRecord
@@ -77,14 +77,16 @@ def score(arguments: argparse.Namespace, names: Sequence[str], place: str) -> li
 
 def _protocol(arguments: argparse.Namespace, model: Model) -> Protocol:
     """The protocol that the options name, for this model; a data set adds its label space."""
-    if arguments.size is not None and arguments.protocol == "whole-768":
-        raise InputError(f"--size {arguments.size}: --protocol whole-768 is at 768 pixels; leave --size out.")
-    size = model.clip.image_size if arguments.size is None else arguments.size
-    protocol = {"whole": whole(size), "whole-768": whole_768(), "sliding-window": sliding_window(size)}[
-        arguments.protocol
-    ]
+    name = arguments.protocol
+    if name in SIZED_PROTOCOLS:
+        protocol = SIZED_PROTOCOLS[name](model.clip.image_size if arguments.size is None else arguments.size)
+    elif arguments.size is None:
+        protocol = FIXED_PROTOCOLS[name]()
+    else:
+        raise InputError(f"--size {arguments.size}: --protocol {name} has a size of its own; leave --size out.")
     require_views(model, protocol.inference)
-    protocol = replace(protocol, prompt_templates=model.prompt_templates, synonyms=arguments.synonyms)
+    synonyms = arguments.synonyms or protocol.synonyms
+    protocol = replace(protocol, prompt_templates=model.prompt_templates, synonyms=synonyms)
     return with_boundary(protocol, arguments.boundary)
 
 

@@ -29,7 +29,7 @@ from ovlab.datasets.label_space import LabelSpace
 from ovlab.datasets.picture_file import file_bytes
 from ovlab.datasets.sample import IGNORE_INDEX
 from ovlab.datasets.texts import alike, pieces
-from ovlab.datasets.vocabulary import unknown_name
+from ovlab.datasets.vocabulary import by_rule, unknown_name
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import Collapse, SynonymRule
 from ovlab.specs.wording import is_unicode
@@ -58,7 +58,7 @@ class ClassList:
         return self.seen is None and all(len(words) == 1 for words in self.words)
 
     def label_space(self, synonyms: SynonymRule) -> LabelSpace:
-        asked = self.words if synonyms == "average" else tuple(words[:1] for words in self.words)
+        asked = tuple(by_rule(words, synonyms) for words in self.words)
         if self.has_background:
             asked = (*asked[:-1], *((word,) for word in self.words[-1][1:]))
         return LabelSpace(

@@ -52,9 +52,13 @@ def synonyms(entry: str) -> tuple[str, ...]:
 
 
 def prompt_names(entry: str, rule: SynonymRule) -> tuple[str, ...]:
-    """The names of a class to encode: its first synonym alone, or all of them."""
-    names = synonyms(entry)
-    return names[:1] if rule == "first" else names
+    """The names of a class to encode, see `by_rule`."""
+    return by_rule(synonyms(entry), rule)
+
+
+def by_rule(names: tuple[str, ...], rule: SynonymRule) -> tuple[str, ...]:
+    """Of all names of a class those to encode: its first alone, all of them, or all of them as one."""
+    return {"first": names[:1], "average": names, "joined": (", ".join(names),)}[rule]
 
 
 def unknown_name(kind: str, name: str, known: tuple[str, ...]) -> str:

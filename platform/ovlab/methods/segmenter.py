@@ -55,6 +55,9 @@ class Trainable(Segmenter, Protocol):
     """A segmenter with a loss of its own. Without one it is trained as LoGoSeg is, by eq. 13 of its logits.
 
     learns_text: whether `encode_text` changes in training, so that words are encoded anew in every update.
+
+    A loss that is no mean over images has a `loss_weights(labels) -> tuple` too: `training_loss` then gives as many
+    terms, each a mean over what the weight counts, and any division of a batch gives the loss of the whole.
     """
 
     learns_text: bool

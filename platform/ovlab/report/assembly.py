@@ -10,6 +10,7 @@ from ovlab.report.cells import Cell, Grid, Records, cells_of
 from ovlab.report.claims import claim_views
 from ovlab.report.differences import advantage
 from ovlab.report.marks import Mark, comparable, marks_among
+from ovlab.report.measured_details import MEASURED, measured_detail
 from ovlab.report.remarks import footnotes_of, limit_note, limits_in, note_views, remarks_on, with_shared_names
 from ovlab.report.samples import Samples
 from ovlab.report.table_view import CellView, ColumnView, Origin, Part, RowView, RunView, TableView
@@ -94,7 +95,7 @@ def _part(title: str, lines: Sequence[_Line], grid: Grid, suite: Suite, samples:
     # Where one thing stands for all rows, the title says it.
     stand_in_title = ("Stand-in",) if is_miniature and len(_stand_ins(lines, suite)) > 1 else ()
     # A column of details in which no row of this part has an entry is left out.
-    details = {name: title for name, title in table.details.items() if any(_detail(line.row, name) for line in lines)}
+    details = {name: title for name, title in table.details.items() if any(_detail(line, name, grid) for line in lines)}
     cells = {(line, column.title): _cell(line, column, grid) for line in lines for column in table.columns}
     marks = _marks(lines, cells, table, samples)
     cell_views = {
@@ -116,7 +117,7 @@ def _part(title: str, lines: Sequence[_Line], grid: Grid, suite: Suite, samples:
             group=line.row.group,
             origin=line.origin,
             details=(
-                *(_detail(line.row, name) for name in details),
+                *(_detail(line, name, grid) for name in details),
                 *(stand_in(line.row, suite) for _ in stand_in_title),
             ),
             cells=tuple(cell_views[line, column.title] for column in table.columns),
@@ -241,8 +242,12 @@ def _column_view(column: Column, table: Table, suite: Suite, is_miniature: bool)
     )
 
 
-def _detail(row: Row, name: str) -> str:
-    value = row.detail(name)
+def _detail(line: _Line, name: str, grid: Grid) -> str:
+    if name in MEASURED:
+        if line.origin == "quoted":
+            return ""
+        return measured_detail(name, [run for cell in grid.row(line.row.key) for run in cell.runs])
+    value = line.row.detail(name)
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):

@@ -16,10 +16,11 @@ from ovlab.specs.method import MethodConfig, Model
 from ovlab.specs.run_limits import NO_LIMITS, Limits, limits_of
 from ovlab.specs.scores import SCORES
 from ovlab.specs.suite import Suite
-from ovlab.specs.table import Column, Row, Table
+from ovlab.specs.table import Column, Row, Table, Variation
 from ovlab.specs.training import TrainingSpec
 from ovlab.store.record import EvaluationRecord, TrainingRecord
 from ovlab.store.store import Store
+from ovlab.sweeps.rates import with_chosen_rates
 
 # Digits by which a message names a run or a digest.
 _SHORT = 12
@@ -121,7 +122,7 @@ class Records:
             for training, evaluation in self._all_of(spec, benchmark)
             if evaluation.evaluation.split == split
             and (evaluation.evaluation.protocol.scoring.boundary is not None or not SCORES[score].needs_boundary)
-            and _is_limited_to(evaluation, limit_images)
+            and evaluation.is_limited_to(limit_images)
             and replace(evaluation.evaluation.protocol, scoring=_ANY_SCORING) == replace(protocol, scoring=_ANY_SCORING)
         ]
         return max(found, key=lambda pair: (pair[1].finished, pair[1].fingerprint), default=None)
@@ -164,6 +165,14 @@ def cells_of(
     Raises InputError, naming two runs, where one column mixes ways of scoring or versions of the data or of what
     predicts, or one table CLIP weights or versions of the training data or of what trains.
     """
+    table = with_chosen_rates(
+        table,
+        suite,
+        records.trainings,
+        records.evaluations,
+        limit_steps=limit_steps,
+        limit_images=limit_images,
+    )
     cells = {
         (row.key, column.title): _cell(row, column, suite, records, seeds or table.seeds, limit_steps, limit_images)
         for row in table.rows
@@ -187,10 +196,13 @@ def _cell(
     published = None if percent is None else round(percent / 100, 6)
     if row.run is None:
         return Cell(origin="quoted", value=published, published=published)
+    if isinstance(row.run, Variation) and row.run.rate_by is not None:
+        return Cell(origin="missing", value=None, published=published, missing_seeds=tuple(seeds))
     runs = []
     for seed in seeds:
         spec = subject_of(row.run, suite, seed, limit_steps=limit_steps)
-        protocol = row.run.protocol(suite, spec.model if isinstance(spec, TrainingSpec) else spec)
+        model = spec.model if isinstance(spec, TrainingSpec) else spec
+        protocol = row.run.protocol(suite, model, column.protocol)
         benchmark = suite.benchmark(column.benchmark)
         found = records.evaluation(spec, benchmark, column.split, protocol, limit_images, column.score)
         if found is not None:
@@ -203,14 +215,6 @@ def _cell(
         runs=tuple(runs),
         missing_seeds=tuple(seed for seed in seeds if seed not in {run.seed for run in runs}),
     )
-
-
-def _is_limited_to(record: EvaluationRecord, limit_images: int | None) -> bool:
-    """Whether it scored the first `limit_images` images: so many, or all of a split that has no more."""
-    if record.evaluation.num_images == limit_images:
-        return True
-    num_images = record.figures.get("num_images") or 0
-    return record.evaluation.num_images is None and limit_images is not None and num_images <= limit_images
 
 
 def _require_comparable(table: Table, cells: Mapping[tuple[str, str], Cell]) -> None:
@@ -229,7 +233,9 @@ def _require_comparable(table: Table, cells: Mapping[tuple[str, str], Cell]) -> 
                 rules.add(column.title, meaning, row, run, _rules(run.evaluation))
                 images.add(column.title, run.evaluation.evaluation.data_digest, row, run)
                 predictions.add(column.title, f"version {run.evaluation.evaluation.prediction_version}", row, run)
-                words.add(column.title, run.evaluation.evaluation.vocabulary_digest, row, run)
+                # By which of its names a class is read is a method's own choice, where its protocol is.
+                by_rule = run.evaluation.evaluation.protocol.synonyms if column.protocol == "own" else ""
+                words.add(by_rule, run.evaluation.evaluation.vocabulary_digest, row, run)
                 if run.training is None:
                     alone = run.evaluation.untrained
                     assert alone is not None  # by which it was found

@@ -22,6 +22,7 @@ from ovlab.runs.context import RunContext
 from ovlab.runs.device import device_name, pick_device
 from ovlab.runs.executor import Executor
 from ovlab.runs.identity import resolve_training
+from ovlab.runs.peak_memory import PeakMemory
 from ovlab.runs.planned import PlannedTraining, require_training
 from ovlab.specs.errors import InputError, Stopped
 from ovlab.specs.events import Begun
@@ -74,6 +75,7 @@ def train_into_store(training: PlannedTraining, context: RunContext, group: Proc
             )
         )
 
+    memory = PeakMemory(device)
     result = train(
         given,
         context.run_folder(fingerprint),
@@ -102,6 +104,8 @@ def train_into_store(training: PlannedTraining, context: RunContext, group: Proc
             weights=weights,
             cost=cost,
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
+            num_learning=sum(weight.numel() for weight in given.model.parameters() if weight.requires_grad),
+            peak_bytes=memory.num_bytes() if result.status == "finished" else None,
             provenance={
                 **asdict(provenance(context.source)),
                 "clip": provenance_of(resolved.spec.model.clip, context.sources.clip_file(training.preset)),

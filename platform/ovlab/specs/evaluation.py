@@ -8,7 +8,7 @@ every result carries `protocol_hash`, and scores stand in one column only when t
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from logoseg.config import ClipConfig, Inference, SlidingWindow, WholeImage
+from logoseg.config import ClipConfig, Inference, PaddedImage, ShortestEdge, SlidingWindow, WholeImage
 from logoseg.prompts import PAPER, is_template
 from ovlab.specs.errors import InputError
 from ovlab.specs.fingerprint import ADDED_LATER, added_later, fingerprint
@@ -25,9 +25,9 @@ EVALUATOR_VERSION = 1
 # The trim width of Boundary IoU in its paper, as a share of the image diagonal.
 BOUNDARY = 0.02
 
-# A class with several names is read by its first ("first", CAT-Seg), or by the mean of the normalised embeddings of all
-# ("average", SED).
-SynonymRule = Literal["first", "average"]
+# A class with several names is read by its first ("first", CAT-Seg), by the mean of the normalised embeddings of all
+# ("average", SED), or by all as if they were one ("joined", SAN: "a photo of a road, route.").
+SynonymRule = Literal["first", "average", "joined"]
 
 # CAT-Seg scores at most this many classes a view, those with the largest cosine in any pixel.
 CAT_SEG_CLASS_CAP = 256
@@ -163,7 +163,28 @@ def whole(size: int = 384) -> Protocol:
     return Protocol(inference=WholeImage(size=size, resize="keep_aspect"))
 
 
-PROTOCOLS = {"sliding-window": sliding_window, "whole-768": whole_768, "whole": whole}
+def cat_seg(input_size: int = 384) -> Protocol:
+    """`sliding_window` behind CAT-Seg's own loader."""
+    return replace(sliding_window(input_size), inference=SlidingWindow(input_size=input_size, loader=ShortestEdge()))
+
+
+def sed() -> Protocol:
+    """SED's own: loaded at a short side of 640, stretched to 768 square, any number of classes, the mean of all names
+    of a class. Its 80 templates are the model's."""
+    return Protocol(inference=WholeImage(size=768, loader=ShortestEdge()), synonyms="average")
+
+
+def san() -> Protocol:
+    """SAN's own: loaded at a short side of 640, the aspect kept, padded to multiples of 32, any number of classes, all
+    names of a class as one. The model itself shows CLIP the same at half the size (ViT-L/14: 0.7), and brings its 14
+    templates."""
+    return Protocol(inference=PaddedImage(), synonyms="joined")
+
+
+# Those that run a model at a given side, and those that say themselves at which.
+SIZED_PROTOCOLS = {"sliding-window": sliding_window, "whole": whole, "cat-seg": cat_seg}
+FIXED_PROTOCOLS = {"whole-768": whole_768, "sed": sed, "san": san}
+PROTOCOLS = {**SIZED_PROTOCOLS, **FIXED_PROTOCOLS}
 
 
 def evaluation_fingerprint(spec: EvaluationSpec) -> str:

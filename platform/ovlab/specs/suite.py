@@ -7,20 +7,31 @@ of a suite.
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeVar
 
-from logoseg.config import ModelConfig
+from logoseg.config import ModelConfig, PaddedImage, ShortestEdge, SlidingWindow, WholeImage
 from logoseg.presets import PRESETS
 from ovlab.specs.augmentation import AugmentationSpec
 from ovlab.specs.errors import InputError
-from ovlab.specs.evaluation import Protocol, sliding_window, whole, whole_768
+from ovlab.specs.evaluation import (
+    CAT_SEG_CLASS_CAP,
+    Protocol,
+    cat_seg,
+    san,
+    sed,
+    sliding_window,
+    whole,
+    whole_768,
+)
 from ovlab.specs.training import ScheduleSpec, TrainingSpec
 
 Value = TypeVar("Value")
 
 TRAIN_SPLIT = "train"
 EVALUATION_SPLIT = "val"
+# The training split in two, see `ovlab.datasets.held_out`.
+FIT_SPLIT, HELD_OUT_SPLIT = "train-fit", "train-held-out"
 
 
 class Place(NamedTuple):
@@ -32,10 +43,12 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Backbone:
-    """A measured row of Table 1: the preset of its model, and how its protocol looks at a photograph."""
+    """A measured row of Table 1: the preset of its model, and how its protocol looks at a photograph. own: the protocol
+    of each method that was published with another one on this backbone."""
 
     preset: str
     protocol: Protocol
+    own: Mapping[str, Protocol] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,9 +73,11 @@ class Suite:
         preset = _look_up(self.backbones, backbone, f"suite {self.name}: backbone").preset
         return _look_up(PRESETS, preset, f"suite {self.name}: preset")()
 
-    def protocol(self, backbone: str = "vit-b") -> Protocol:
-        """How this backbone is evaluated, with the prompts of its preset; a benchmark adds its label space."""
-        protocol = _look_up(self.backbones, backbone, f"suite {self.name}: backbone").protocol
+    def protocol(self, backbone: str = "vit-b", *, own: str | None = None) -> Protocol:
+        """How this backbone is evaluated, with the prompts of its preset; a benchmark adds its label space. own: as the
+        method of this name was published, where that is otherwise."""
+        known = _look_up(self.backbones, backbone, f"suite {self.name}: backbone")
+        protocol = known.protocol if own is None else known.own.get(own, known.protocol)
         return replace(protocol, prompt_templates=self.model(backbone).prompt_templates)
 
     def training(
@@ -85,14 +100,14 @@ class Suite:
         )
 
     def benchmark(self, column: str) -> str:
-        """The name of the data set of a column, which may be a place, see `place_of`.
+        """The name of the data set of a column, a benchmark or a training set, or a place, see `place_of`.
 
         Raises InputError for one that there is not, and for a place that goes by the name of one of the suite's.
         """
         place = place_of(column)
         if place is None:
             try:
-                return _look_up(self.benchmarks, column, f"suite {self.name}: benchmark")
+                return _look_up({**self.benchmarks, **self.training_sets}, column, f"suite {self.name}: benchmark")
             except InputError as error:
                 raise InputError(f"{error} A folder of your own is written with a '/': ./{column}.") from None
         if place.name in {*self.benchmarks.values(), *self.training_sets.values()}:
@@ -118,10 +133,10 @@ _PAPER_BENCHMARKS = ("a-847", "pc-459", "a-150", "pc-59", "pas-20", "pas-20b")
 PAPER = Suite(
     name="paper",
     backbones={
-        "vit-b": Backbone(preset="vit-b16", protocol=sliding_window(384)),
-        "vit-l": Backbone(preset="vit-l14", protocol=sliding_window(336)),
-        "convnext-b": Backbone(preset="convnext-b", protocol=whole_768()),
-        "convnext-l": Backbone(preset="convnext-l", protocol=whole_768()),
+        "vit-b": Backbone(preset="vit-b16", protocol=sliding_window(384), own={"cat-seg": cat_seg(384), "san": san()}),
+        "vit-l": Backbone(preset="vit-l14", protocol=sliding_window(336), own={"cat-seg": cat_seg(336), "san": san()}),
+        "convnext-b": Backbone(preset="convnext-b", protocol=whole_768(), own={"sed": sed()}),
+        "convnext-l": Backbone(preset="convnext-l", protocol=whole_768(), own={"sed": sed()}),
     },
     training_sets={name: name for name in ("coco-stuff", "pc-59", "a-150")},
     benchmarks={name: name for name in _PAPER_BENCHMARKS},
@@ -133,13 +148,28 @@ PAPER = Suite(
 # The side in pixels of a scene of the shapes world.
 _SCENE_SIZE = 96
 
+# The methods' own protocols in the miniature, by the side at which the model runs: 96 for 384 (CAT-Seg), 768 (SED) and
+# 640 (SAN).
+_SHAPES_OWN_VIT = {
+    "cat-seg": Protocol(
+        inference=SlidingWindow(
+            size=160, kernel=96, stride=64, input_size=96, loader=ShortestEdge(size=160, longest=640)
+        ),
+        class_cap=CAT_SEG_CLASS_CAP,
+    ),
+    "san": Protocol(inference=PaddedImage(loader=ShortestEdge(size=96, longest=384)), synonyms="joined"),
+}
+_SHAPES_OWN_CONVNEXT = {
+    "sed": Protocol(inference=WholeImage(size=96, loader=ShortestEdge(size=80, longest=320)), synonyms="average")
+}
+
 SHAPES = Suite(
     name="shapes",
     backbones={
-        "vit-b": Backbone(preset="shapes-vit-s", protocol=whole(_SCENE_SIZE)),
-        "vit-l": Backbone(preset="shapes-vit-l", protocol=whole(_SCENE_SIZE)),
-        "convnext-b": Backbone(preset="shapes-convnext-s", protocol=whole(_SCENE_SIZE)),
-        "convnext-l": Backbone(preset="shapes-convnext-l", protocol=whole(_SCENE_SIZE)),
+        "vit-b": Backbone(preset="shapes-vit-s", protocol=whole(_SCENE_SIZE), own=_SHAPES_OWN_VIT),
+        "vit-l": Backbone(preset="shapes-vit-l", protocol=whole(_SCENE_SIZE), own=_SHAPES_OWN_VIT),
+        "convnext-b": Backbone(preset="shapes-convnext-s", protocol=whole(_SCENE_SIZE), own=_SHAPES_OWN_CONVNEXT),
+        "convnext-l": Backbone(preset="shapes-convnext-l", protocol=whole(_SCENE_SIZE), own=_SHAPES_OWN_CONVNEXT),
     },
     training_sets={"coco-stuff": "shapes-coco", "pc-59": "shapes-pc-59", "a-150": "shapes-a-150"},
     benchmarks={name: f"shapes-{name}" for name in _PAPER_BENCHMARKS},

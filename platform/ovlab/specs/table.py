@@ -7,7 +7,7 @@ differs from the suite's.
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from logoseg.token_grid import require_views
 from ovlab.specs.errors import InputError
@@ -16,20 +16,24 @@ from ovlab.specs.method import Model, unresolved
 from ovlab.specs.overrides import apply_overrides
 from ovlab.specs.plain_name import require_plain
 from ovlab.specs.scores import SCORES
-from ovlab.specs.suite import EVALUATION_SPLIT, Suite, place_of
+from ovlab.specs.suite import EVALUATION_SPLIT, TRAIN_SPLIT, Suite, place_of
 from ovlab.specs.training import TrainingSpec, require_trainable
+
+ProtocolChoice = Literal["common", "own"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Column:
     """`benchmark` as the suites call it, or a data set of one's own: a folder or prepared shards by their place, a path
     or address with a "/", or NAME=URI where it is called otherwise than its place. split: the one that is scored.
-    `score` is one of SCORES. Published values are found by `title`."""
+    `score` is one of SCORES. protocol: that of the backbone, common to all methods on it, or of each method its own, as
+    it was published. Published values are found by `title`."""
 
     title: str
     benchmark: str
     split: str = EVALUATION_SPLIT
     score: str = "miou"
+    protocol: ProtocolChoice = "common"
 
 
 SIX_BENCHMARKS = tuple(
@@ -52,16 +56,21 @@ class Variation:
     """The suite's training of one backbone on one training set, with some values changed.
 
     method: another one than LoGoSeg, by its name or as FILE.py:CLASS. model: fields of ModelConfig by dotted name, as
-    after `--set model.`, or options of the method; schedule: of ScheduleSpec. region_grid: regions a side as the paper
-    counts them; the suite says what stands for it.
+    after `--set model.`, or options of the method; schedule: of ScheduleSpec. scaled: fields of ScheduleSpec as so many
+    times the suite's. region_grid: regions a side as the paper counts them; the suite says what stands for it.
+    rate_by: the table whose rows of this method and backbone are trained at several rates; the rate of the best one is
+    taken, see `ovlab.sweeps.rates`.
     """
 
     backbone: str = "vit-b"
     training_set: str = "coco-stuff"
+    split: str = TRAIN_SPLIT
     method: str | None = None
     region_grid: int | None = None
     model: Mapping[str, Any] = field(default_factory=dict)
     schedule: Mapping[str, Any] = field(default_factory=dict)
+    scaled: Mapping[str, float] = field(default_factory=dict)
+    rate_by: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("model", "schedule"):
@@ -90,9 +99,7 @@ class Variation:
         if self.region_grid is not None:
             model["region_grid"] = suite.region_grid(self.region_grid)
         changes = {f"model.{name}": value for name, value in model.items()}
-        changes |= {f"schedule.{name}": value for name, value in self.schedule.items()}
-        spec = suite.training(self.backbone, self.training_set, seed=seed)
-        spec = _changed(spec, changes)
+        spec = _changed(self._training(suite, seed), {**changes, **self._schedule_changes(suite)})
         require_trainable(spec)
         return _limited(spec, limit_steps)
 
@@ -100,17 +107,28 @@ class Variation:
         if self.region_grid is not None:
             raise InputError(f"region_grid is LoGoSeg's; give the options of {method} in `model`.")
         model = unresolved(method, suite.model(self.backbone), self.model)
-        spec = replace(suite.training(self.backbone, self.training_set, seed=seed), model=model)
-        return _limited(
-            _changed(spec, {f"schedule.{name}": value for name, value in self.schedule.items()}), limit_steps
-        )
+        spec = replace(self._training(suite, seed), model=model)
+        return _limited(_changed(spec, self._schedule_changes(suite)), limit_steps)
 
-    def protocol(self, suite: Suite, model: Model) -> Protocol:
-        """How `model`, trained by this variation, is evaluated: as its backbone is, with the model's own prompts.
+    def _training(self, suite: Suite, seed: int) -> TrainingSpec:
+        return replace(suite.training(self.backbone, self.training_set, seed=seed), split=self.split)
+
+    def _schedule_changes(self, suite: Suite) -> dict[str, Any]:
+        changes = {f"schedule.{name}": value for name, value in self.schedule.items()}
+        for name, factor in self.scaled.items():
+            value = getattr(suite.schedule, name) * factor
+            changes[f"schedule.{name}"] = (
+                round(value) if isinstance(getattr(suite.schedule, name), int) else float(f"{value:.6g}")
+            )
+        return changes
+
+    def protocol(self, suite: Suite, model: Model, choice: ProtocolChoice = "common") -> Protocol:
+        """How `model`, trained by this variation, is evaluated: as its backbone is, or as its method was published,
+        with the model's own prompts.
 
         Raises ModelError for a model that has not enough tokens for its regions there.
         """
-        protocol = suite.protocol(self.backbone)
+        protocol = suite.protocol(self.backbone, own=self.method if choice == "own" else None)
         require_views(model, protocol.inference)
         return replace(protocol, prompt_templates=model.prompt_templates)
 
@@ -138,9 +156,10 @@ class Alone:
         preset = suite.model(self.backbone)
         return preset if self.method == CLIP else unresolved(self.method, preset, self.options)
 
-    def protocol(self, suite: Suite, model: Model) -> Protocol:
-        """How it is evaluated: as its backbone is, with the model's own prompts."""
-        return replace(suite.protocol(self.backbone), prompt_templates=model.prompt_templates)
+    def protocol(self, suite: Suite, model: Model, choice: ProtocolChoice = "common") -> Protocol:
+        """How it is evaluated: as its backbone is, or as its method was published, with the model's own prompts."""
+        protocol = suite.protocol(self.backbone, own=self.method if choice == "own" else None)
+        return replace(protocol, prompt_templates=model.prompt_templates)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -80,7 +80,9 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingRecord:
-    """A finished training. `provenance` is JSON: commit, versions, command. `finished` is ISO 8601 in UTC."""
+    """A finished training. `provenance` is JSON: commit, versions, command. `finished` is ISO 8601 in UTC.
+    num_learning: the numbers that learned; peak_bytes: the most memory of the process (rank 0's) in its last attempt,
+    of torch on a GPU; None in records of before, and where it was not measured."""
 
     fingerprint: str
     training: ResolvedTraining
@@ -91,6 +93,8 @@ class TrainingRecord:
     cost: Cost
     finished: str
     provenance: Mapping[str, Any]
+    num_learning: int | None = field(default=None, metadata=ADDED_LATER)
+    peak_bytes: int | None = field(default=None, metadata=ADDED_LATER)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,6 +133,13 @@ class EvaluationRecord:
     def num_classes(self) -> int:
         """N of its counts."""
         return len(self.classes)
+
+    def is_limited_to(self, limit_images: int | None) -> bool:
+        """Whether it scored the first `limit_images` images: so many, or all of a split that has no more."""
+        if self.evaluation.num_images == limit_images:
+            return True
+        num_images = self.figures.get("num_images") or 0
+        return self.evaluation.num_images is None and limit_images is not None and num_images <= limit_images
 
     @property
     def seen_classes(self) -> Bool[np.ndarray, "N"] | None:

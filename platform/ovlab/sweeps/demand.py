@@ -10,7 +10,7 @@ from ovlab.specs.evaluation import Protocol, with_boundary
 from ovlab.specs.method import Model
 from ovlab.specs.scores import SCORES
 from ovlab.specs.suite import Suite
-from ovlab.specs.table import CellName, Table, require_seeds
+from ovlab.specs.table import Alone, CellName, Table, Variation, require_seeds
 from ovlab.specs.training import TrainingSpec
 
 
@@ -56,16 +56,30 @@ def _add(
         if row.run is None:
             continue
         try:
+            _require_rate(row.run, suite)
             spec = subject_of(row.run, suite, seed, limit_steps=limit_steps)
             model = spec.model if isinstance(spec, TrainingSpec) else spec
-            preset, protocol = row.run.preset(suite), row.run.protocol(suite, model)
+            preset = row.run.preset(suite)
+            protocols = [row.run.protocol(suite, model, column.protocol) for column in table.columns]
             benchmarks = {name: suite.benchmark(name) for name in table.benchmarks}
         except (InputError, ModelError) as error:
             raise InputError(f"{table.name}, row {row.key!r}: {error}") from None
         demand = wanted.setdefault((spec, preset), Demand(spec, preset))
         # One evaluation of a benchmark knows all that its columns ask for.
-        near = {(column.benchmark, column.split) for column in table.columns if SCORES[column.score].needs_boundary}
-        for column in table.columns:
-            asked = with_boundary(protocol) if (column.benchmark, column.split) in near else protocol
+        near = {
+            (column.benchmark, column.split, protocol)
+            for column, protocol in zip(table.columns, protocols, strict=True)
+            if SCORES[column.score].needs_boundary
+        }
+        for column, protocol in zip(table.columns, protocols, strict=True):
+            asked = with_boundary(protocol) if (column.benchmark, column.split, protocol) in near else protocol
             cells = demand.evaluations.setdefault((benchmarks[column.benchmark], column.split, asked), [])
             cells.append(CellName(table.name, row.key, column.title, seed))
+
+
+def _require_rate(run: Variation | Alone, suite: Suite) -> None:
+    if isinstance(run, Variation) and run.rate_by is not None:
+        raise InputError(
+            f"its learning rate is not chosen yet: `ovlab run {run.rate_by} --suite {suite.name}` comes first, with "
+            f"the same store and limits."
+        )

@@ -24,6 +24,7 @@ from ovlab.store.artifacts import file_sha256
 from ovlab.store.count_shards import plan_shards
 from ovlab.store.store import Store, evaluation_folder, training_folder
 from ovlab.sweeps.demand import Demand, demands
+from ovlab.sweeps.rates import with_chosen_rates
 from ovlab.sweeps.speed import Speeds
 from ovlab.sweeps.sweep import Plan, Sweep
 
@@ -48,8 +49,13 @@ def make_plan(
     """
     if limit_images is not None and limit_images < 1:
         raise InputError(f"--limit-images must be at least 1, got {limit_images}.")
-    wanted = demands(tables, suite, seeds=seeds, limit_steps=limit_steps)
     planner = _Planner(store, sources, limit_images)
+    trainings, evaluations = planner.speeds.trainings, planner.speeds.evaluations
+    rated = [
+        with_chosen_rates(table, suite, trainings, evaluations, limit_steps=limit_steps, limit_images=limit_images)
+        for table in tables
+    ]
+    wanted = demands(rated, suite, seeds=seeds, limit_steps=limit_steps)
     sweep = Sweep(
         suite=suite.name,
         tables=tuple(table.name for table in tables),

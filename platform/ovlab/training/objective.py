@@ -32,13 +32,14 @@ class PixelObjective(nn.Module):
         return upsampled_masked_bce(logits.float(), labels, IGNORE_INDEX, self.schedule.loss_normalisation)
 
     @staticmethod
-    def weight(labels: Int64[Tensor, "B H W"]) -> int:
+    def weights(labels: Int64[Tensor, "B H W"]) -> tuple[float, ...]:
         """What a part of a batch counts in it: its labelled pixels."""
-        return int((labels != IGNORE_INDEX).sum())
+        return (float((labels != IGNORE_INDEX).sum()),)
 
 
 class OwnObjective(nn.Module):
-    """The `training_loss` of a method: the mean over images. Where its words are learned, `names` are encoded anew."""
+    """The `training_loss` of a method: the mean over images, or several means over what its `loss_weights` count. Where
+    its words are learned, `names` are encoded anew."""
 
     def __init__(self, model: nn.Module, schedule: ScheduleSpec, names: Sequence[str]) -> None:
         super().__init__()
@@ -48,16 +49,17 @@ class OwnObjective(nn.Module):
 
     def forward(
         self, images: Float[Tensor, "B 3 H W"], labels: Int64[Tensor, "B H W"], text: Float[Tensor, "N P C"]
-    ) -> Float[Tensor, ""]:
+    ) -> Float[Tensor, "*terms"]:
         with autocast(images.device, self.schedule.precision):
             if self.model.learns_text:
                 text = self.model.encode_text(self.names, self.model.prompt_templates)
             return self.model.training_loss(images, labels, text).float()
 
-    @staticmethod
-    def weight(labels: Int64[Tensor, "B H W"]) -> int:
-        """What a part of a batch counts in it: its images."""
-        return len(labels)
+    def weights(self, labels: Int64[Tensor, "B H W"]) -> tuple[float, ...]:
+        """What a part of a batch counts in it, for each term of the loss: its images, or as the method says."""
+        if hasattr(self.model, "loss_weights"):
+            return self.model.loss_weights(labels)
+        return (float(len(labels)),)
 
 
 Objective = PixelObjective | OwnObjective

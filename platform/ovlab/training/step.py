@@ -4,7 +4,7 @@
 
 Eq. 13 divides by the labelled pixels |M| of the whole batch. A micro-batch has divided by its own |M_m|, so it counts
 by its share; then any number of micro-batches, or of processes, gives the gradient of the whole batch. The loss of
-another method is a mean over images, and |M| is their number.
+another method is a mean over images, and |M| is their number; or it has several terms, each with an |M| of its own.
 
 Axes: B images, N classes, P prompts, C joint CLIP width, H x W pixels.
 """
@@ -58,8 +58,8 @@ def train_step(
     Raises DivergenceError, with the weights untouched, when the loss or the gradient is not finite.
     """
     optimizer.zero_grad(set_to_none=True)
-    weight = _plain(objective).weight
-    total = max(1.0, num_global(weight(labels)))
+    weights_of = _plain(objective).weights
+    totals = [num_global(weight) or 1.0 for weight in weights_of(labels)]
     loss = torch.zeros((), device=images.device)
     # At most as many images at a time as the schedule allows one process.
     size = schedule.batch_size // schedule.num_microbatches
@@ -67,7 +67,9 @@ def train_step(
     for part_images, part_labels in parts:
         is_last = part_labels is parts[-1][1]
         with nullcontext() if is_last else _without_averaging(objective):
-            part = objective(part_images, part_labels, text) * (weight(part_labels) / total)
+            terms = objective(part_images, part_labels, text)
+            shares = [weight / total for weight, total in zip(weights_of(part_labels), totals, strict=True)]
+            part = (terms * terms.new_tensor(shares).view_as(terms)).sum()
             part.backward()
         loss += part.detach()
 

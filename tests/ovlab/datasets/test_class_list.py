@@ -32,6 +32,7 @@ def test_class_list_with_everything_said_is_a_label_space(tmp_path: Path) -> Non
     assert classes.names == first.scored == ("sky", "road", "background")
     assert first.asked == (("sky",), ("road",), ("wall",), ("tree",))
     assert average.asked == (("sky",), ("road", "street"), ("wall",), ("tree",))
+    assert classes.label_space("joined").asked == (("sky",), ("road, street",), ("wall",), ("tree",))
     assert first.seen.tolist() == [True, False, False]
     assert first.collapse == Collapse(background=2)
 

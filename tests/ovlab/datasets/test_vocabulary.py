@@ -97,6 +97,10 @@ def test_prompt_names_first_is_the_first_synonym_alone() -> None:
     assert prompt_names("sofa, couch, lounge", "first") == ("sofa",)
 
 
+def test_prompt_names_joined_is_all_synonyms_as_one() -> None:
+    assert prompt_names("sofa, couch, lounge", "joined") == ("sofa, couch, lounge",)
+
+
 def test_prompt_names_average_is_all_synonyms_in_order() -> None:
     assert prompt_names("sofa, couch, lounge", "average") == ("sofa", "couch", "lounge")
 

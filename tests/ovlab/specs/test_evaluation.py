@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from logoseg.config import ClipConfig, SlidingWindow, WholeImage
+from logoseg.config import ClipConfig, PaddedImage, ShortestEdge, SlidingWindow, WholeImage
 from logoseg.prompts import VILD
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import (
@@ -16,6 +16,7 @@ from ovlab.specs.evaluation import (
     EvaluationSpec,
     Protocol,
     Scoring,
+    cat_seg,
     evaluation_fingerprint,
     meaning_hash,
     protocol_hash,
@@ -37,6 +38,8 @@ BASE = sliding_window()
         replace(BASE, inference=replace(BASE.inference, stride=192)),
         replace(BASE, inference=replace(BASE.inference, global_view=False)),
         replace(BASE, inference=replace(BASE.inference, input_size=336)),
+        cat_seg(),
+        replace(BASE, inference=PaddedImage()),
         replace(BASE, prompt_templates=VILD),
         replace(BASE, synonyms="average"),
         replace(BASE, class_cap=None),
@@ -49,6 +52,20 @@ BASE = sliding_window()
 )
 def test_protocol_hash_any_field_changed_differs(changed: Protocol) -> None:
     assert protocol_hash(changed) != protocol_hash(BASE)
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_named_protocol_read_from_its_json_is_itself(name: str) -> None:
+    protocol = PROTOCOLS[name]()
+
+    assert spec_from_json(Protocol, spec_to_json(protocol), place="here") == protocol
+    assert ("loader" in spec_to_json(protocol)) == (name in ("cat-seg", "sed", "san"))
+
+
+def test_padding_and_loaders_of_other_sizes_are_other_protocols() -> None:
+    inferences = [PaddedImage(multiple=16), *(PaddedImage(loader=ShortestEdge(size=size)) for size in (512, 640))]
+
+    assert len({protocol_hash(replace(BASE, inference=inference)) for inference in inferences}) == 3
 
 
 def test_protocol_hash_another_process_is_equal() -> None:

@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from logoseg.config import SlidingWindow, WholeImage
+from logoseg.config import PaddedImage, ShortestEdge, SlidingWindow, WholeImage
 from logoseg.presets import PRESETS
 from ovlab.datasets.catalog import DATASETS
 from ovlab.shapes.shapes_benchmarks import SHAPES_NAMES
 from ovlab.specs.errors import InputError
+from ovlab.specs.evaluation import Protocol
 from ovlab.specs.suite import PAPER, SHAPES, SUITES, Place, Suite, place_of, suite_named
 
 COLUMNS = ["a-847", "pc-459", "a-150", "pc-59", "pas-20", "pas-20b"]
@@ -47,6 +48,29 @@ def test_paper_protocols_are_a_sliding_window_for_a_vit_and_768_for_a_convnext()
     assert PAPER.protocol("vit-b").inference == SlidingWindow(input_size=384)
     assert PAPER.protocol("vit-l").inference == SlidingWindow(input_size=336)
     assert PAPER.protocol("convnext-b").inference == WholeImage(size=768)
+
+
+def test_paper_protocols_of_the_methods_own_are_those_they_were_published_with() -> None:
+    loader = ShortestEdge(size=640, longest=2560)
+    templates = PAPER.model().prompt_templates
+
+    assert PAPER.protocol("vit-l", own="cat-seg") == Protocol(
+        inference=SlidingWindow(input_size=336, loader=loader), class_cap=256, prompt_templates=templates
+    )
+    assert PAPER.protocol("convnext-b", own="sed") == Protocol(
+        inference=WholeImage(size=768, loader=loader), synonyms="average", prompt_templates=templates
+    )
+    assert PAPER.protocol("vit-b", own="san") == Protocol(
+        inference=PaddedImage(loader=loader, multiple=32), synonyms="joined", prompt_templates=templates
+    )
+
+
+@pytest.mark.parametrize("suite", [PAPER, SHAPES], ids=["paper", "shapes"])
+def test_suite_methods_with_no_protocol_of_their_own_have_that_of_the_backbone(suite: Suite) -> None:
+    for backbone in suite.backbones:
+        for method in ("clip", "naclip", "mine"):
+            assert suite.protocol(backbone, own=method) == suite.protocol(backbone)
+        assert suite.backbones[backbone].own.keys() == ({"cat-seg", "san"} if "vit" in backbone else {"sed"})
 
 
 def test_suite_training_of_a_variant_has_its_model_and_input_size() -> None:

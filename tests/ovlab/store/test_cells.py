@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ovlab.methods.registry import training_of
 from ovlab.report.cells import Grid, Records, cells_of
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import Protocol, Scoring, evaluation_fingerprint, scoring_hash, with_boundary
@@ -189,6 +190,33 @@ def test_boundary_scores_come_from_evaluations_that_count_boundaries_of_one_widt
     filled.evaluate(half, {"miou": 0.4, "boundary_iou": 0.2}, protocol=other)
     with pytest.raises(InputError, match=r"column 'near': scored by different rules.*boundary 0\.02.*boundary 0\.03"):
         grid()
+
+
+def test_column_of_own_protocols_reads_classes_by_each_methods_rule_and_a_common_one_by_one(filled: Filled) -> None:
+    theirs = Variation(method="san")
+    spec = training_of(theirs, PAPER, 0)
+    resolved = replace(filled.make_training().training, spec=spec)
+    trained = filled.make_training(training=resolved, fingerprint=training_fingerprint(resolved))
+    filled.trainings.append(trained)
+    own = theirs.protocol(PAPER, spec.model, "own")
+    filled.evaluate(filled.train("full"), {"miou": 0.5})
+    filled.evaluate(trained, {"miou": 0.4}, protocol=own, vocabulary_digest="1" * 64)
+
+    def grid(protocol: str) -> Grid:
+        table = Table(
+            name="mine",
+            title="Mine",
+            columns=(Column(title="A-150", benchmark="a-150", protocol=protocol),),
+            rows=(Row(key="ours", label="", run=Variation()), Row(key="theirs", label="", run=theirs)),
+        )
+        return cells_of(table, PAPER, Records(filled.trainings, filled.evaluations))
+
+    assert [grid("own").cells[key, "A-150"].value for key in ("ours", "theirs")] == [0.5, 0.4]
+    assert [grid("common").cells[key, "A-150"].value for key in ("ours", "theirs")] == [0.5, None]
+    common = theirs.protocol(PAPER, spec.model)
+    filled.evaluate(trained, {"miou": 0.3}, protocol=common, vocabulary_digest="1" * 64)
+    with pytest.raises(InputError, match="asked for other names"):
+        grid("common")
 
 
 @pytest.mark.parametrize(

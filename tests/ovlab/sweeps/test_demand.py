@@ -65,6 +65,19 @@ def test_demands_of_a_boundary_score_are_evaluations_that_count_boundaries() -> 
     assert plain[0] == ("shapes-pc-459", "val", SHAPES.protocol())
 
 
+def test_demands_of_a_method_under_its_own_protocol_are_an_evaluation_more_and_of_others_none() -> None:
+    columns = (SIX_BENCHMARKS[2], Column(title="own", benchmark="a-150", protocol="own"))
+
+    ours, theirs = demands([table("a", {"ours": FULL, "theirs": Variation(method="san")}, columns=columns)], SHAPES)
+
+    (cells,) = ours.evaluations.values()
+    assert [cell.column for cell in cells] == ["A-150", "own"]
+    common, own = (protocol for _, _, protocol in theirs.evaluations)
+    assert (common.inference, common.synonyms) == (SHAPES.protocol().inference, "first")
+    assert (own.inference, own.synonyms) == (SHAPES.protocol(own="san").inference, "joined")
+    assert common.prompt_templates == own.prompt_templates == theirs.spec.model.prompt_templates
+
+
 def test_demands_make_all_of_one_seed_before_the_next() -> None:
     tables = [table("a", {"full": FULL, "half": HALF}, seeds=(0, 1)), table("b", {"half": HALF}, seeds=(1, 2))]
 

@@ -1,6 +1,7 @@
 """What an update makes small where the method brings a loss of its own."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -75,3 +76,57 @@ def test_own_groups_have_the_rates_that_the_method_says() -> None:
     optimizer = build_optimizer(Learner(learns_text=True), SCHEDULE)
 
     assert [group["base_learning_rate"] for group in optimizer.param_groups] == [0.5, 0.005]
+
+
+class TwoTerms(Learner):
+    """The mean over images of its weight times their first label, and over labels other than 0 of its word times
+    them."""
+
+    def training_loss(self, images: Tensor, labels: Tensor, text: Tensor) -> Tensor:
+        first = self.weight * labels[:, 0, 0].float().mean()
+        counted = labels[labels != 0]
+        return torch.stack([first, self.word * counted.sum() / max(1, len(counted))])
+
+    def loss_weights(self, labels: Tensor) -> tuple[float, float]:
+        return float(len(labels)), float((labels != 0).sum())
+
+
+@pytest.mark.parametrize("num_microbatches", [1, 2, 4])
+def test_terms_are_means_of_the_whole_batch_however_it_is_divided(num_microbatches: int) -> None:
+    labels = torch.zeros(4, 8, 8, dtype=torch.long)
+    labels[0, 0, :5], labels[3, 0, 0], labels[3, 7] = 1, 2, 3
+    schedule = replace(SCHEDULE, num_microbatches=num_microbatches)
+    model = TwoTerms(learns_text=False)
+    objective = objective_of(model, schedule, ("road", "sky"))
+
+    result = train_step(objective, TEXT, IMAGES, labels, build_optimizer(model, schedule), schedule, step=1)
+
+    first, second = (1 + 0 + 0 + 2) / 4, (5 * 1 + 2 + 8 * 3) / 14
+    assert result.loss == pytest.approx(1.0 * first + 2.0 * second)
+    assert (model.weight.grad.item(), model.word.grad.item()) == pytest.approx((first, second))
+
+
+def test_terms_of_a_process_are_weighed_against_the_mean_over_processes() -> None:
+    """Two processes, of two images each; their losses, and their gradients, average to those of the batch."""
+    labels = torch.zeros(4, 8, 8, dtype=torch.long)
+    labels[0, 0, :5], labels[3, 0, 0] = 1, 2
+    losses = []
+    for part in (slice(0, 2), slice(2, 4)):
+        model = TwoTerms(learns_text=False)
+        objective = objective_of(model, SCHEDULE, ("road", "sky"))
+        means = iter([2.0, 3.0])  # images and labels of a process, on average
+        optimizer = build_optimizer(model, SCHEDULE)
+        losses.append(
+            train_step(
+                objective,
+                TEXT,
+                IMAGES[part],
+                labels[part],
+                optimizer,
+                SCHEDULE,
+                step=1,
+                num_global=lambda _, means=means: next(means),
+            ).loss
+        )
+
+    assert sum(losses) / 2 == pytest.approx(1.0 * (1 + 2) / 4 + 2.0 * (5 * 1 + 2) / 6)
