@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from logoseg.clip.known_files import require_origin
 from logoseg.clip.pretrained_tag import tags
 from logoseg.clip.shipped import RELEASED, is_own
+from logoseg.clip.torchscript_archive import is_torchscript, read_torchscript
 from logoseg.clip.towers import build_clip
 from logoseg.config import ClipConfig
 from logoseg.model_error import ModelError
@@ -109,8 +110,8 @@ def read_clip_state(path: Path) -> dict[str, Tensor]:
 def _read_torch_file(path: Path) -> Any:
     """What torch.save wrote, or the state dict of a TorchScript archive."""
     try:
-        if zipfile.is_zipfile(path) and _is_torchscript(path):
-            return dict(torch.jit.load(path, map_location="cpu").state_dict())
+        if zipfile.is_zipfile(path) and is_torchscript(path):
+            return read_torchscript(path)
         # An open file, since torch goes by the suffix of a path.
         with torch.serialization.safe_globals(_NUMBERS), path.open("rb") as file:
             return torch.load(file, map_location="cpu", weights_only=True)
@@ -123,11 +124,6 @@ def _read_torch_file(path: Path) -> Any:
         ) from None
     except Exception as error:  # a damaged file makes torch raise nearly anything
         raise ModelError(f"{path}: a PyTorch file that is cut off or damaged ({first_line(error)}).") from None
-
-
-def _is_torchscript(path: Path) -> bool:
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/constants.pkl") for name in archive.namelist())
 
 
 def load_strictly(module: nn.Module, state: dict[str, Tensor], path: Path) -> None:

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,13 +25,13 @@ def put_loss(store: Store, training: str, losses: list[float]) -> None:
     store.folder.write(f"{training_folder(training)}/steps.jsonl", "".join(lines).encode())
 
 
-def put_gallery(store: Store, evaluation: str, image_id: str) -> Pictures:
+def put_gallery(store: Store, evaluation: str, image_id: str, word: str = "red star") -> Pictures:
     files = {}
     for shade, kind in enumerate(KINDS):
         buffer = io.BytesIO()
         Image.fromarray(np.full((20, 30, 3), 60 * shade, np.uint8)).save(buffer, format="WEBP")
         files[kind] = put_picture(store, evaluation, buffer.getvalue())
-    classes = [PictureClass(name="red star", colour="#d62828", num_gt_pixels=9, num_pred_pixels=5)] + [
+    classes = [PictureClass(name=word, colour="#d62828", num_gt_pixels=9, num_pred_pixels=5)] + [
         PictureClass(name=f"moon <{number}>", colour="#2828d6", num_gt_pixels=0, num_pred_pixels=1)
         for number in range(9)
     ]
@@ -57,6 +58,12 @@ def records(filled) -> list[EvaluationRecord]:
 def pictures(filled, records: list[EvaluationRecord]) -> Pictures:
     put_loss(filled.store, records[0].evaluation.subject, [3.0, 2.0, 1.5])
     return put_gallery(filled.store, records[0].fingerprint, "001")
+
+
+@pytest.fixture
+def put_pictures_of(filled) -> Callable[..., Pictures]:
+    """Of an evaluation, with the id of an image and a word of its legend."""
+    return partial(put_gallery, filled.store)
 
 
 @pytest.fixture

@@ -2,13 +2,20 @@
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from ovlab.report.assembly import table_views
+from ovlab.report.cells import read_records
 from ovlab.report.run_page import anchor, page_name
-from ovlab.store.record import EvaluationRecord
+from ovlab.report.site import write_site
+from ovlab.specs.suite import SHAPES
+from ovlab.specs.table import Claim, Column, Note, Table
+from ovlab.store.pictures import Pictures
+from ovlab.store.record import EvaluationRecord, pack_record
 
 CHROMIUM = Path(os.environ.get("OVLAB_CHROMIUM", "/usr/bin/chromium"))
 ARGUMENTS = (
@@ -188,3 +195,97 @@ def test_nothing_is_wider_than_a_phone_but_what_scrolls_by_itself(
             PHONE["width"],
         )
         assert too_wide == []
+
+
+def marked(place: str) -> str:
+    """A name with every character that means something to HTML, to an attribute, to a script or to a template."""
+    return f"""{place}"'><mark onclick="marked=1">&lt;<script>marked=1<!--{{{{ 1 }}}}`"""
+
+
+@pytest.fixture
+def marked_table(table: Table) -> Table:
+    full = replace(table.rows[1], label=marked("full"), details={"of": marked("detail")}, group=marked("group"))
+    claim = Claim(
+        text=marked("claim"), where=marked("where"), better="full", worse=("half",), columns=(marked("column"),)
+    )
+    return replace(
+        table,
+        title=marked("title"),
+        columns=(Column(title=marked("column"), benchmark="pas-20"),),
+        rows=(replace(table.rows[0], label=marked("theirs")), full, *table.rows[2:]),
+        details={"of": marked("details")},
+        claims=(claim,),
+        notes=(Note(text=marked("note"), rows=("full",), columns=(marked("column"),)),),
+    )
+
+
+def test_names_from_a_store_and_a_table_are_words_on_every_page_and_nothing_else(
+    open_page: Callable[..., Page],
+    complaints: list[str],
+    filled,
+    put_pictures_of: Callable[..., Pictures],
+    records: list[EvaluationRecord],
+    marked_table: Table,
+    tmp_path: Path,
+) -> None:
+    put_pictures_of(records[0].fingerprint, marked("image"), marked("word"))
+    training = filled.store.training(records[0].evaluation.subject)
+    attempt = replace(training.cost.attempts[0], device=marked("attempt"), cause=marked("cause"))
+    cost = replace(training.cost, device=marked("device"), attempts=(attempt, attempt))
+    spec = replace(training.training.spec, dataset=marked("dataset"))
+    training = replace(
+        training,
+        training=replace(training.training, spec=spec),
+        cost=cost,
+        finished=marked("finished"),
+        provenance={marked("provenance"): {"command": marked("command")}},
+    )
+    classes = (replace(records[0].classes[0], name=marked("class")), *records[0].classes[1:])
+    evaluation = replace(records[0], classes=classes)
+    other = replace(
+        records[0], fingerprint="f" * 64, evaluation=replace(evaluation.evaluation, benchmark=marked("set"))
+    )
+    for folder, record in (("trainings", training), ("evaluations", evaluation), ("evaluations", other)):
+        filled.store.folder.write(f"{folder}/{record.fingerprint}/record.json", pack_record(record))
+    stored = read_records(filled.store)
+    views = table_views([marked_table], SHAPES, stored, filled.store)
+    index = write_site(views, stored, filled.store, tmp_path / "site")
+
+    runs = index.parent / "runs"
+    of_run = ("image", "word", "attempt", "cause", "device", "dataset", "provenance", "command", "class", "set")
+    on_pages = {
+        index: ("title", "column", "theirs", "full", "group", "details", "detail", "claim", "note", "where", "dataset"),
+        runs / page_name(training.fingerprint): of_run,
+        runs / page_name(records[1].evaluation.subject): ("full",),
+    }
+    for path, places in on_pages.items():
+        page = open_page(path)
+        assert page.locator("mark").count() == 0
+        assert page.locator("script").count() == 1
+        written = page.evaluate(
+            "[...document.querySelectorAll('*')].flatMap(e => "
+            "[...[...e.childNodes].filter(n => n.nodeType == 3), ...e.attributes].map(node => node.nodeValue))"
+        )
+        for place in places:
+            assert any(marked(place) in text for text in written), f"{path.name}: {place}"
+        assert page.evaluate("typeof marked") == "undefined"
+    assert complaints == []
+
+
+def test_page_runs_no_script_and_loads_no_style_but_its_own(
+    open_page: Callable[..., Page], complaints: list[str], make_site: Callable[[], Path]
+) -> None:
+    index = make_site()
+    own = index.read_text()
+    index.write_text(
+        own.replace(
+            "</main>", "<p id='marker' style='color: red' onclick='marked=1'>x</p><script>marked=1</script></main>"
+        )
+    )
+
+    page = open_page(index)
+    page.locator("#marker").click()
+
+    assert page.evaluate("typeof marked") == "undefined"
+    assert page.locator("#marker").evaluate("element => getComputedStyle(element).color") != "rgb(255, 0, 0)"
+    assert len([text for text in complaints if "Content Security Policy" in text]) == 3
