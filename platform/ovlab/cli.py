@@ -26,7 +26,7 @@ from ovlab.commands import (
     train,
 )
 from ovlab.specs.errors import InputError, WorkError
-from ovlab.specs.wording import is_unicode
+from ovlab.specs.wording import disk_fault, is_unicode
 
 _EPILOG = """\
 examples:
@@ -119,9 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        if error.filename is None:
-            raise
-        print(f"ovlab: {error.filename}: {error.strerror}.", file=sys.stderr)
+        print(f"ovlab: {disk_fault(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("ovlab: interrupted", file=sys.stderr)

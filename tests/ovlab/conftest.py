@@ -6,6 +6,8 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from fault_proxy import FaultProxy
+
 
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
@@ -27,3 +29,13 @@ def s3_bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch, request: pytest.F
     bucket = f"bucket-{abs(hash(request.node.nodeid)):x}"
     boto3.client("s3").create_bucket(Bucket=bucket)
     return bucket
+
+
+@pytest.fixture
+def faulty_bucket(s3_bucket: str, s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[FaultProxy, str]]:
+    """A fresh bucket behind a proxy, whose faults are asked again for a second."""
+    proxy = FaultProxy(s3_server)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.uri)
+    monkeypatch.setenv("OVLAB_STORE_PATIENCE", "1")
+    yield proxy, s3_bucket
+    proxy.close()

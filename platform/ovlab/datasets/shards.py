@@ -19,7 +19,7 @@ from ovlab.datasets.encoding import decode_label
 from ovlab.datasets.photograph import decode_photograph
 from ovlab.datasets.sample import Sample
 from ovlab.files.columns import binary_column, int32_column, string_column
-from ovlab.specs.errors import InputError
+from ovlab.specs.errors import InputError, StoreError
 from ovlab.specs.wording import one_line
 
 SCHEMA = pa.schema(
@@ -108,6 +108,8 @@ def _readable(place: str) -> Iterator[None]:
     """Turn what pyarrow raises on broken bytes into one line that names the place."""
     try:
         yield
+    except StoreError:  # which says nothing of the bytes
+        raise
     except (pa.ArrowException, OSError, UnicodeDecodeError, IndexError) as error:
         raise InputError(
             f"{place}: cannot be read ({one_line(error)}). `ovlab data verify` says what is damaged."

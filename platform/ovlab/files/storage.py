@@ -6,7 +6,6 @@ import io
 import logging
 import os
 import shutil
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,11 +19,13 @@ from ovlab.files.inside import inside, require_inside
 from ovlab.files.lock import locked
 from ovlab.files.sealed import DamagedError
 from ovlab.files.whole_file import PARTIAL, create, remove_partials, writing
-from ovlab.specs.errors import InputError
-from ovlab.specs.wording import one_line
+from ovlab.specs.errors import InputError, StoreError
+from ovlab.specs.wording import disk_fault, one_line
 
 # There while a process holds the folder, or was killed in it; no name in the folder otherwise.
 LOCK = ".lock"
+# Damage of one file, where others may be read.
+_OF_ONE_FILE = (errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.EACCES)
 
 _log = logging.getLogger(__name__)
 
@@ -33,8 +34,9 @@ _log = logging.getLogger(__name__)
 class Folder:
     """`uri` is a path, file:///path or s3://bucket/prefix. Every name below is relative to it, with forward slashes.
 
-    A missing file or bucket, refused access and an unreachable store raise InputError naming the place; a name that
-    leads out of the folder, by itself or by a link, raises DamagedError.
+    A missing file or bucket and refused access raise InputError naming the place, a name that leads out of the folder,
+    by itself or by a link, DamagedError, and a disk or a server that does not do what it is there for StoreError.
+    `ovlab.files.bucket` says for how long a server is asked.
     """
 
     uri: str
@@ -42,10 +44,17 @@ class Folder:
     _roots: dict[int, tuple[fsspec.AbstractFileSystem, str]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+    # Of the folder on this machine, once it was there.
+    _inode: list[int] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         scheme, separator, _ = self.uri.partition("://")
-        if not self.uri or (separator and scheme not in ("file", "s3")):
+        if (
+            not self.uri
+            or (separator and scheme not in ("file", "s3"))
+            or self.uri.startswith("s3:///")
+            or self.uri == "s3://"
+        ):
             raise InputError(f"{self.uri!r}: not a place for data. Give a folder, or s3://bucket/prefix.")
 
     def __reduce__(self) -> tuple[type["Folder"], tuple[str]]:
@@ -77,8 +86,11 @@ class Folder:
         return [found[name] for name in names]
 
     def read_existing(self, names: Iterable[str]) -> dict[str, bytes]:
-        """Those of the files that are there, by name; from a bucket, several at a time. One whose name leads out of the
-        folder is none, and is named in a warning."""
+        """Those of the files that are there, by name; from a bucket, several at a time.
+
+        One whose name leads out of the folder, and one that cannot be read because of what it is, as a folder or a link
+        in a circle, is left out with a warning.
+        """
         paths = {}
         for name in names:
             try:
@@ -88,23 +100,30 @@ class Folder:
         if not paths:
             return {}
         with self._input_errors(""):
-            found = self._fs.cat(list(paths), on_error="return")
-            for content in found.values():
-                if not isinstance(content, bytes | FileNotFoundError):
-                    raise content
-        return {paths[path]: content for path, content in found.items() if isinstance(content, bytes)}
+            answers = self._fs.cat(list(paths), on_error="return")
+        found = {}
+        for path, answer in answers.items():
+            if isinstance(answer, bytes):
+                found[paths[path]] = answer
+            elif isinstance(answer, OSError) and answer.errno in _OF_ONE_FILE and self.is_local:
+                _log.warning("%s: %s. It is left out.", self.locate(paths[path]), answer.strerror)
+            elif not isinstance(answer, FileNotFoundError):
+                with self._input_errors(paths[path]):
+                    raise answer
+        return found
 
     def open(self, name: str, num_bytes: int) -> io.IOBase | pa.NativeFile:
         """A seekable file of known size, read in exactly the ranges that are asked for."""
         with self._input_errors(name):
             if self.is_local:
                 return pa.OSFile(self._path(name), "rb")
-            return self._fs.open(self._path(name), "rb", cache_type="none", size=num_bytes)
+        return _Ranges(self, name, num_bytes)
 
     def write(self, name: str, content: bytes) -> None:
         """Put the whole file there at once, over one of the same name."""
         with self._input_errors(name):
             if self.is_local:
+                self._require_there()
                 with writing(Path(self._path(name))) as partial:
                     partial.write_bytes(content)
             else:
@@ -114,10 +133,12 @@ class Folder:
         """Put the whole file there unless one of that name exists. Says whether this call did.
 
         Of several writers at once, one gets True. A bucket decides by the header If-None-Match, as S3 knows it since
-        2024; a store that passes over it lets the last writer win, so read back what is there.
+        2024; a store that passes over it lets the last writer win, so read back what is there. After an answer that
+        was lost it is False.
         """
         with self._input_errors(name):
             if self.is_local:
+                self._require_there()
                 return create(Path(self._path(name)), content)
             return _put_new(self._fs, self._path(name), content)
 
@@ -125,6 +146,7 @@ class Folder:
         """Copy a file of this machine to there at once, over one of the same name; it need not fit into memory."""
         with self._input_errors(name):
             if self.is_local:
+                self._require_there()
                 with writing(Path(self._path(name))) as partial:
                     shutil.copyfile(source, partial)
             else:
@@ -162,9 +184,15 @@ class Folder:
 
     def is_empty(self) -> bool:
         """Whether no file is here or in a folder of this folder."""
+        # `find` of fsspec passes over what it cannot list.
         with self._input_errors(""):
-            found = self._fs.find(self._path(""), maxdepth=2, detail=True)
-        return all(not _is_file(entry) or path == self._path(LOCK) for path, entry in found.items())
+            try:
+                entries = self._fs.ls(self._path(""), detail=True)
+            except FileNotFoundError:
+                return True
+        if any(_is_file(entry) and entry["name"] != self._path(LOCK) for entry in entries):
+            return False
+        return not any(self.sizes(folder) for folder in self.folders())
 
     def remove_folder(self, folder: str) -> None:
         """Remove `folder` and all in it; nothing if it is not there."""
@@ -188,6 +216,10 @@ class Folder:
             finally:
                 (path / LOCK).unlink(missing_ok=True)
 
+    def _read_range(self, name: str, start: int, end: int) -> bytes:
+        with self._input_errors(name):
+            return self._fs.cat_file(self._path(name), start=start, end=end)
+
     @property
     def _fs(self) -> fsspec.AbstractFileSystem:
         return self._open_root()[0]
@@ -203,11 +235,33 @@ class Folder:
     def _open_root(self) -> tuple[fsspec.AbstractFileSystem, str]:
         process = os.getpid()
         if process not in self._roots:
-            # fsspec's own cache of file systems knows nothing of a changed AWS_ENDPOINT_URL; listings change under our
-            # hands, by the workers of this very preparation.
-            options = {} if self.is_local else {"use_listings_cache": False, "skip_instance_cache": True}
-            self._roots[process] = fsspec.core.url_to_fs(self.uri, **options)
+            self._roots[process] = self._local_root() if self.is_local else self._bucket_root()
         return self._roots[process]
+
+    def _local_root(self) -> tuple[fsspec.AbstractFileSystem, str]:
+        file_system, path = fsspec.core.url_to_fs(self.uri)
+        if not self._inode and os.path.isdir(path):
+            self._inode.append(os.stat(path).st_ino)
+        return file_system, path
+
+    def _bucket_root(self) -> tuple[fsspec.AbstractFileSystem, str]:
+        # Half a second, which a store on this machine does not ask for.
+        from ovlab.files.bucket import open_bucket
+
+        return open_bucket(self.uri)
+
+    def _require_there(self) -> None:
+        """Make the folder before the first write; before all others, see that it is the same. Where one was unmounted
+        or removed, a new one of its name would take what nobody finds again."""
+        root = Path(self._path(""))
+        if not self._inode:
+            root.mkdir(parents=True, exist_ok=True)
+            self._inode.append(root.stat().st_ino)
+        if not root.exists() or root.stat().st_ino != self._inode[0]:
+            raise StoreError(
+                f"{self.uri}: is gone, or another folder is there since this command began. See whether it is mounted; "
+                f"the same command continues."
+            )
 
     @contextlib.contextmanager
     def _input_errors(self, name: str) -> Iterator[None]:
@@ -222,6 +276,42 @@ class Folder:
             raise InputError(
                 f"{place}: the store answers: {one_line(error)} Check credentials and AWS_ENDPOINT_URL."
             ) from None
+        except StoreError:
+            raise
+        except OSError as error:
+            if self.is_local:
+                raise StoreError(disk_fault(error, place)) from error
+            reason = one_line(error.__cause__ or error)
+            raise StoreError(f"{place}: the store answers: {reason}. Check it; the same command continues.") from error
+
+
+class _Ranges(io.RawIOBase):
+    """A file in a bucket, whose every read is one request. That of fsspec lets the errors of each library through."""
+
+    def __init__(self, folder: Folder, name: str, num_bytes: int) -> None:
+        self._folder, self._name, self._num_bytes, self._position = folder, name, num_bytes, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._num_bytes}[whence]
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        end = min(self._position + len(buffer), self._num_bytes)
+        if end <= self._position:
+            return 0
+        content = self._folder._read_range(self._name, self._position, end)
+        buffer[: len(content)] = content
+        self._position += len(content)
+        return len(content)
 
 
 def _is_file(entry: Mapping[str, Any]) -> bool:
@@ -229,16 +319,15 @@ def _is_file(entry: Mapping[str, Any]) -> bool:
 
 
 def _put_new(file_system: fsspec.AbstractFileSystem, path: str, content: bytes) -> bool:
-    for wait in (0.1, 0.3, 1.0, 3.0, None):
-        try:
-            file_system.pipe_file(path, content, mode="create")
-        except FileExistsError:
+    try:
+        file_system.pipe_file(path, content, mode="create")
+    except FileExistsError:
+        return False
+    except OSError as error:
+        # A server that knows no If-None-Match says so, or passes over it.
+        if error.errno != errno.ENOSYS:
+            raise
+        if file_system.exists(path):
             return False
-        except OSError as error:
-            # 409: another writer's request for the same name is under way.
-            if error.errno != errno.EBUSY or wait is None:
-                raise
-            time.sleep(wait)
-        else:
-            return True
-    return False
+        file_system.pipe_file(path, content)
+    return True

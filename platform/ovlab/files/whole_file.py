@@ -6,7 +6,7 @@ The data reach the disk before the name does, so that even a power cut leaves th
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 # What a file's name ends with until the file is whole.
@@ -68,8 +68,14 @@ def _partial_of(path: Path) -> Iterator[Path]:
     partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}{PARTIAL}")
     try:
         yield partial
+    except OSError as error:
+        # A full disk is told by write, which knows no name.
+        if error.errno is not None and error.filename in (None, str(partial)):
+            error.filename = str(path)
+        raise
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def _sync(path: Path) -> None:

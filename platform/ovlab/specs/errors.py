@@ -1,4 +1,4 @@
-"""The two errors that are said in one line, without a traceback: the call was wrong, and the work failed."""
+"""The errors that are said in one line, without a traceback: the call was wrong, and the work failed."""
 
 
 class InputError(ValueError):
@@ -10,6 +10,10 @@ class InputError(ValueError):
 
 class WorkError(RuntimeError):
     """The call was right, but the work cannot go on. One line that says where and why; exit code 1."""
+
+
+class StoreError(WorkError, OSError):
+    """A disk or a server does not do what it is there for. One line with the place and what to do; exit code 1."""
 
 
 class Stopped(WorkError):

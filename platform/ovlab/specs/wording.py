@@ -1,11 +1,34 @@
 """How a message stays one line, whatever it has to name, and how numbers are written, in every table and page."""
 
+import errno
 from collections.abc import Sequence
+
+_REMEDIES = {
+    errno.ENOSPC: "Free space there, or give another place",
+    errno.EDQUOT: "Free space there, or give another place",
+    errno.EROFS: "Give a place that can be written to",
+    errno.EACCES: "Ask for the right to it, or give another place",
+    errno.EPERM: "Ask for the right to it, or give another place",
+    errno.EIO: "Check the disk, or give another place",
+    errno.ESTALE: "See whether it is mounted",
+    errno.ENOENT: "See whether it is mounted",
+    errno.ENAMETOOLONG: "Give a shorter path",
+    errno.ELOOP: "Its links lead in a circle; mend them",
+    errno.EISDIR: "A folder is where a file belongs; move it away",
+    errno.EMFILE: "Raise the limit of open files (ulimit -n)",
+}
 
 
 def one_line(error: BaseException) -> str:
     """What an error says without its line breaks; its type where it says nothing."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def disk_fault(error: OSError, place: str | None = None) -> str:
+    """What a disk refuses, at `place` or where the error says, and what to do."""
+    place = place or error.filename
+    remedy = _REMEDIES.get(error.errno or 0, "Check the place")
+    return f"{f'{place}: ' if place else ''}{error.strerror or one_line(error)}. {remedy}; the same command continues."
 
 
 def is_unicode(text: str) -> bool:

@@ -1,5 +1,7 @@
 """ovlab.files.storage: a file is there whole or not at all, here or in a bucket."""
 
+import errno
+import os
 import pickle
 import subprocess
 import sys
@@ -9,7 +11,7 @@ import pytest
 
 from ovlab.files.storage import Folder
 from ovlab.files.whole_file import PARTIAL
-from ovlab.specs.errors import InputError
+from ovlab.specs.errors import InputError, StoreError
 
 
 @pytest.fixture(params=["local", "s3"])
@@ -122,8 +124,8 @@ def test_folder_pickled_copy_reads_the_same(folder: Folder) -> None:
 @pytest.mark.usefixtures("s3_bucket")
 def test_folder_unreachable_store_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    with pytest.raises(InputError, match="AWS_ENDPOINT_URL") as error:
+    monkeypatch.setenv("OVLAB_STORE_PATIENCE", "0")
+    with pytest.raises(StoreError, match="AWS_ENDPOINT_URL") as error:
         Folder("s3://bucket/unreachable").sizes()
 
     assert "\n" not in str(error.value)
@@ -134,10 +136,82 @@ def test_folder_missing_bucket_is_refused(s3_bucket: str) -> None:
         Folder(f"s3://{s3_bucket}-missing/prefix").write("a", b"")
 
 
-@pytest.mark.parametrize("uri", ["", "gs://bucket/prefix", "http://host/path"])
+@pytest.mark.parametrize("uri", ["", "gs://bucket/prefix", "http://host/path", "s3://", "s3:///prefix"])
 def test_folder_of_an_unknown_kind_is_refused(uri: str) -> None:
     with pytest.raises(InputError, match="s3://bucket/prefix"):
         Folder(uri)
+
+
+@pytest.mark.parametrize("call", ["sizes", "folders", "is_empty"])
+def test_folder_missing_bucket_is_not_an_empty_folder(s3_bucket: str, call: str) -> None:
+    with pytest.raises(InputError, match=r"-missing.*no such bucket"):
+        getattr(Folder(f"s3://{s3_bucket}-missing/prefix"), call)()
+
+
+def test_folder_missing_bucket_has_no_missing_files(s3_bucket: str) -> None:
+    with pytest.raises(InputError, match=r"-missing.*no such bucket"):
+        Folder(f"s3://{s3_bucket}-missing/prefix").read_existing(["a"])
+
+
+@pytest.mark.parametrize("prefix", ["/lead", "a//b", "a//b//", ""])
+def test_folder_of_any_slashes_lists_what_was_written(s3_bucket: str, prefix: str) -> None:
+    folder = Folder(f"s3://{s3_bucket}/{prefix}")
+    folder.write("x", b"1")
+    folder.write("sub/y", b"22")
+
+    assert folder.sizes() == {"x": 1}
+    assert folder.folders() == ["sub"]
+    assert folder.read_existing(["sub/y"]) == {"sub/y": b"22"}
+    assert not folder.is_empty()
+
+
+def test_folder_file_that_is_a_folder_or_a_circle_is_named_and_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "good").write_bytes(b"1")
+
+    assert Folder(str(tmp_path)).read_existing(["folder", "circle", "good", "none"]) == {"good": b"1"}
+    assert {message.split(": ")[0] for message in caplog.messages} == {f"{tmp_path}/folder", f"{tmp_path}/circle"}
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_folder_that_vanished_since_it_was_used_takes_no_files(tmp_path: Path, is_there: bool) -> None:
+    folder = Folder(str(tmp_path / "store"))
+    folder.write("a", b"1")
+    (tmp_path / "store").rename(tmp_path / "elsewhere")
+    if is_there:
+        (tmp_path / "store").mkdir()
+
+    for write in (folder.write, folder.create):
+        with pytest.raises(StoreError, match="mounted"):
+            write("b", b"2")
+    with pytest.raises(StoreError, match="mounted"):
+        folder.upload(tmp_path / "elsewhere" / "a", "b")
+
+    assert not (tmp_path / "store" / "b").exists()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EIO, errno.ESTALE])
+def test_folder_fault_of_the_disk_is_one_line_with_place_and_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def fail(*_arguments: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    folder = Folder(str(tmp_path))
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(StoreError, match="the same command continues") as error:
+        folder.create("name", b"1")
+
+    assert str(error.value).startswith(f"{tmp_path}/name: {os.strerror(number)}. ")
+    assert not list(tmp_path.iterdir())
+
+
+def test_folder_name_that_is_too_long_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"File name too long\. Give a shorter path"):
+        Folder(str(tmp_path)).write("a" * 300, b"")
 
 
 def test_folder_path_through_a_file_is_refused(tmp_path: Path) -> None:
