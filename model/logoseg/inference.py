@@ -17,7 +17,6 @@ from torch import Tensor
 
 from logoseg.config import Activation, Inference, SlidingWindow
 from logoseg.model_error import ModelError
-from logoseg.ops.mask_classification import MaskClassification, winners_from_masks
 from logoseg.ops.sliding_window import winners_from_score_windows, winners_from_windows
 from logoseg.ops.upsample_argmax import MEMORY_LIMIT_BYTES, Winners, upsample_max
 from logoseg.views import views, window_offsets
@@ -62,13 +61,6 @@ def labels_from_views(
     return winners_from_views(
         logits, inference, size, activation=activation, memory_limit_bytes=memory_limit_bytes
     ).labels
-
-
-def labels_from_masks(found: MaskClassification, inference: Inference, size: tuple[int, int]) -> Int32[Tensor, "H W"]:
-    """The same of a head that gives masks. Raises ModelError for windows: such a method sees the whole image."""
-    if isinstance(inference, SlidingWindow):
-        raise ModelError("A method that gives masks sees the whole image; evaluate it with --protocol whole.")
-    return winners_from_masks(found, size, memory_limit_bytes=MEMORY_LIMIT_BYTES).labels
 
 
 @torch.no_grad()

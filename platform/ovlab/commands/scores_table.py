@@ -8,7 +8,7 @@ from rich.table import Table
 
 from ovlab.datasets.label_pixels import LabelPixels
 from ovlab.specs.scores import SCORES
-from ovlab.specs.wording import percent
+from ovlab.specs.wording import gap_text, percent
 
 
 def print_scores(results: list[dict[str, Any]]) -> None:
@@ -24,6 +24,8 @@ def print_scores(results: list[dict[str, Any]]) -> None:
     Console().print(table)
     for result in results:
         print(f"{Path(result['data']).name}: {_label_pixels(result)}")
+        if gap := gap_text(result):
+            print(f"{Path(result['data']).name}: {gap}")
 
 
 def _label_pixels(result: dict[str, Any]) -> LabelPixels:

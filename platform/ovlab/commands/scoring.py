@@ -22,7 +22,15 @@ from ovlab.runs.progress import ProgressLine
 from ovlab.runs.subject import find_subject
 from ovlab.runs.work import EvaluationJob
 from ovlab.specs.errors import InputError
-from ovlab.specs.evaluation import Protocol, protocol_hash, sliding_window, whole, whole_768, with_boundary
+from ovlab.specs.evaluation import (
+    Protocol,
+    protocol_hash,
+    sliding_window,
+    whole,
+    whole_768,
+    with_boundary,
+    with_oracles,
+)
 from ovlab.specs.events import RunHeader
 from ovlab.specs.method import Model
 from ovlab.store.record import EvaluationRecord
@@ -83,7 +91,7 @@ def _protocol(arguments: argparse.Namespace, model: Model) -> Protocol:
     ]
     require_views(model, protocol.inference)
     protocol = replace(protocol, prompt_templates=model.prompt_templates, synonyms=arguments.synonyms)
-    return with_boundary(protocol, arguments.boundary)
+    return with_oracles(with_boundary(protocol, arguments.boundary), arguments.oracle)
 
 
 def _scores(record: EvaluationRecord, sizes: Sequence[int] | None, arguments: argparse.Namespace) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from logoseg.model_error import ModelError
 from ovlab.methods.registry import subject_of
 from ovlab.specs.errors import InputError
-from ovlab.specs.evaluation import Protocol, with_boundary
+from ovlab.specs.evaluation import Protocol, counting
 from ovlab.specs.method import Model
-from ovlab.specs.scores import SCORES
+from ovlab.specs.scores import SCORES, Kind
 from ovlab.specs.suite import Suite
 from ovlab.specs.table import CellName, Table, require_seeds
 from ovlab.specs.training import TrainingSpec
@@ -64,8 +64,10 @@ def _add(
             raise InputError(f"{table.name}, row {row.key!r}: {error}") from None
         demand = wanted.setdefault((spec, preset), Demand(spec, preset))
         # One evaluation of a benchmark knows all that its columns ask for.
-        near = {(column.benchmark, column.split) for column in table.columns if SCORES[column.score].needs_boundary}
+        needs: dict[tuple[str, str], set[Kind]] = {}
         for column in table.columns:
-            asked = with_boundary(protocol) if (column.benchmark, column.split) in near else protocol
+            needs.setdefault((column.benchmark, column.split), set()).update(SCORES[column.score].needs)
+        for column in table.columns:
+            asked = counting(protocol, needs[column.benchmark, column.split])
             cells = demand.evaluations.setdefault((benchmarks[column.benchmark], column.split, asked), [])
             cells.append(CellName(table.name, row.key, column.title, seed))

@@ -3,7 +3,7 @@
 import pytest
 
 from ovlab.specs.errors import InputError
-from ovlab.specs.evaluation import with_boundary
+from ovlab.specs.evaluation import with_boundary, with_oracles
 from ovlab.specs.suite import PAPER, SHAPES
 from ovlab.specs.table import SIX_BENCHMARKS, CellName, Column, Row, Table, Variation
 from ovlab.specs.table_file import load_table
@@ -62,6 +62,21 @@ def test_demands_of_a_boundary_score_are_evaluations_that_count_boundaries() -> 
     near, plain = demand.evaluations.items()
     assert near[0] == ("shapes-a-847", "val", with_boundary(SHAPES.protocol()))
     assert [cell.column for cell in near[1]] == ["A-847", "near"]
+    assert plain[0] == ("shapes-pc-459", "val", SHAPES.protocol())
+
+
+def test_demands_of_gap_scores_ask_both_oracles_in_the_one_evaluation_of_their_benchmark() -> None:
+    columns = (
+        *SIX_BENCHMARKS[:2],
+        Column(title="told", benchmark="a-847", score="classes_oracle_miou"),
+        Column(title="confused", benchmark="a-847", score="confusion_gap"),
+    )
+
+    (demand,) = demands([table("a", {"full": FULL}, columns=columns)], SHAPES)
+
+    told, plain = demand.evaluations.items()
+    assert told[0] == ("shapes-a-847", "val", with_oracles(SHAPES.protocol(), ["classes", "regions"]))
+    assert [cell.column for cell in told[1]] == ["A-847", "told", "confused"]
     assert plain[0] == ("shapes-pc-459", "val", SHAPES.protocol())
 
 

@@ -1,0 +1,39 @@
+"""What the head of a method says of one photograph, before its pixels have classes.
+
+Axes: V views, N classes, M of them, h x w logits, H x W pixels of the photograph.
+"""
+
+from typing import NamedTuple
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from logoseg.config import Activation, Inference, SlidingWindow
+from logoseg.inference import winners_from_views
+from logoseg.model_error import ModelError
+from logoseg.ops.mask_classification import MaskClassification, winners_from_masks
+from logoseg.ops.upsample_argmax import MEMORY_LIMIT_BYTES, Winners
+
+
+class Answer(NamedTuple):
+    """`scores`: logits of every class in every view, which `activation` makes scores, or masks."""
+
+    scores: Float[Tensor, "V N h w"] | MaskClassification
+    activation: Activation
+
+    def winners(self, inference: Inference, size: tuple[int, int]) -> Winners:
+        """The class of each of `size` = (H, W) pixels, and its score. Errors as `winners_from_views`; ModelError for
+        masks of windows."""
+        if isinstance(self.scores, MaskClassification):
+            if isinstance(inference, SlidingWindow):
+                raise ModelError("A method that gives masks sees the whole image; evaluate it with --protocol whole.")
+            return winners_from_masks(self.scores, size, memory_limit_bytes=MEMORY_LIMIT_BYTES)
+        return winners_from_views(self.scores, inference, size, activation=self.activation)
+
+    def among(self, classes: Int[Tensor, "M"]) -> "Answer":
+        """The same scores of some classes alone, so that no other one wins."""
+        if isinstance(self.scores, MaskClassification):
+            return self._replace(scores=self.scores._replace(weights=self.scores.weights[..., classes]))
+        if self.activation == "softmax":  # over all of them
+            return Answer(self.scores.softmax(dim=1)[:, classes], "identity")
+        return self._replace(scores=self.scores[:, classes])
