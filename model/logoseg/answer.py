@@ -37,3 +37,10 @@ class Answer(NamedTuple):
         if self.activation == "softmax":  # over all of them
             return Answer(self.scores.softmax(dim=1)[:, classes], "identity")
         return self._replace(scores=self.scores[:, classes])
+
+    def of_image(self, number: int, num_views: int) -> "Answer":
+        """That of one of the images that were asked together, each in so many views."""
+        part = slice(number * num_views, (number + 1) * num_views)
+        if isinstance(self.scores, MaskClassification):
+            return self._replace(scores=MaskClassification(*(values[part] for values in self.scores)))
+        return self._replace(scores=self.scores[part])
