@@ -1,4 +1,5 @@
-"""LoGoSeg, the model: `logoseg.load("runs/first")` opens a trained one, `logoseg.LoGoSeg(logoseg.tiny())` a new one."""
+"""LoGoSeg, the model: `logoseg.load("runs/first")` opens a trained one, `logoseg.LoGoSeg(logoseg.tiny())` a new one,
+and `model.predict("street.jpg", ["road", "a red car"])` segments a photograph."""
 
 import importlib
 from typing import TYPE_CHECKING, Any
@@ -19,10 +20,13 @@ from logoseg.presets import (
 if TYPE_CHECKING:
     from logoseg.checkpoint import load
     from logoseg.network import LoGoSeg
+    from logoseg.predictor import Prediction, Predictor
 
 __all__ = [
     "PRESETS",
     "LoGoSeg",
+    "Prediction",
+    "Predictor",
     "convnext_b",
     "convnext_l",
     "load",
@@ -36,7 +40,12 @@ __all__ = [
 ]
 
 # Imported when they are asked for: torch takes seconds, and a spec has no need of it.
-_ASKED_FOR = {"LoGoSeg": "logoseg.network", "load": "logoseg.checkpoint"}
+_ASKED_FOR = {
+    "LoGoSeg": "logoseg.network",
+    "Prediction": "logoseg.predictor",
+    "Predictor": "logoseg.predictor",
+    "load": "logoseg.checkpoint",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -3,16 +3,20 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from logoseg.clip.released_weights import first_non_finite, load_strictly
+from logoseg.clip.released_weights import first_non_finite, load_clip, load_strictly
+from logoseg.clip.shipped import shipped_clip
 from logoseg.config import ModelConfig, model_config_from_dict, model_config_to_dict
+from logoseg.dense_clip import DenseClip
 from logoseg.model_error import ModelError
 from logoseg.network import LoGoSeg
+from logoseg.presets import PRESETS
 from logoseg.weights_file import file_kind, first_line, kind_of, read_safetensors, tensors_digest
 
 FORMAT = "logoseg-1"
@@ -35,10 +39,25 @@ def save_weights(model: nn.Module, config: ModelConfig, class_names: Sequence[st
     write_described(model.state_dict(), {_KEY: description}, path)
 
 
-def load(path: str | Path) -> LoGoSeg:
-    """The network of a run folder or of a weights file, ready to predict. Raises ModelError where there is none."""
-    path = Path(path)
+def load(place: str | Path, clip: str | Path | None = None) -> LoGoSeg | DenseClip:
+    """The network of a run folder or of a weights file, or CLIP alone as "clip:PRESET", ready to predict. `clip`: the
+    file of the CLIP of a preset whose weights do not come with the package. Raises ModelError where there is none."""
+    name, path = str(place), Path(place)
+    if name.startswith("clip:") and not path.exists():
+        return _clip_alone(name, None if clip is None else Path(clip))
     return load_weights(path / "weights.safetensors" if path.is_dir() else path).model
+
+
+def _clip_alone(name: str, file: Path | None) -> DenseClip:
+    preset = name.removeprefix("clip:")
+    if preset not in PRESETS:
+        raise ModelError(f"{name}: no such preset. Presets are {', '.join(PRESETS)}.")
+    config = PRESETS[preset]()
+    file = shipped_clip(config.clip) if file is None else file
+    if file is None:
+        raise ModelError(f"{name}: the weights of {config.clip.name} do not come with the package; give clip=FILE.")
+    # CLIP alone has no regions.
+    return DenseClip(replace(config, region_alignment=False), load_clip(config.clip, file)).eval()
 
 
 def load_weights(path: Path) -> Weights:

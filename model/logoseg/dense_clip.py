@@ -16,9 +16,10 @@ from logoseg.clip.towers import build_clip
 from logoseg.config import Activation, ModelConfig
 from logoseg.image_encoder import build_image_encoder
 from logoseg.network import REJECTED, clip_cosines
+from logoseg.predictor import Predicts
 
 
-class DenseClip(nn.Module):
+class DenseClip(Predicts, nn.Module):
     """The towers of `config.clip` and nothing behind them."""
 
     activation: Activation = "sigmoid"

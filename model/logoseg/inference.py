@@ -17,10 +17,9 @@ from torch import Tensor
 
 from logoseg.config import Activation, Inference, PaddedImage, SlidingWindow
 from logoseg.model_error import ModelError
-from logoseg.ops.mask_classification import MaskClassification, Shown, winners_from_masks
 from logoseg.ops.sliding_window import winners_from_score_windows, winners_from_windows
 from logoseg.ops.upsample_argmax import MEMORY_LIMIT_BYTES, Winners, upsample_max
-from logoseg.views import loaded_size, views, window_offsets
+from logoseg.views import views, window_offsets
 
 LogitsOf = Callable[[Float[Tensor, "V 3 height width"]], Float[Tensor, "V N h w"]]
 
@@ -62,17 +61,6 @@ def labels_from_views(
     return winners_from_views(
         logits, inference, size, activation=activation, memory_limit_bytes=memory_limit_bytes
     ).labels
-
-
-def labels_from_masks(found: MaskClassification, inference: Inference, size: tuple[int, int]) -> Int32[Tensor, "H W"]:
-    """The same of a head that gives masks. Raises ModelError for windows: such a method sees the whole image."""
-    if isinstance(inference, SlidingWindow):
-        raise ModelError("A method that gives masks sees the whole image; evaluate it with --protocol whole.")
-    shown = None
-    if isinstance(inference, PaddedImage):
-        height, width = loaded_size(size, inference.loader)
-        shown = Shown(height, width, inference.multiple)
-    return winners_from_masks(found, size, shown=shown, memory_limit_bytes=MEMORY_LIMIT_BYTES).labels
 
 
 @torch.no_grad()

@@ -21,13 +21,14 @@ from logoseg.decoder import ClassVolumeDecoder, PixelEmbeddingDecoder
 from logoseg.fusion import CrossModalFusion, PlainProjection
 from logoseg.image_encoder import build_image_encoder
 from logoseg.image_features import ImageFeatures
+from logoseg.predictor import Predicts
 from logoseg.prior import ObjectPrior
 
 # The logit of a class that is padding or beyond the class cap: its sigmoid is 0 in float32.
 REJECTED = -100.0
 
 
-class LoGoSeg(nn.Module):
+class LoGoSeg(Predicts, nn.Module):
     """Images and text features to one logit map a class, at four times the token grid."""
 
     activation: Activation = "sigmoid"

@@ -47,7 +47,7 @@ def test_every_part_of_the_scores_is_pinned(made: dict[str, Any]) -> None:
 def test_every_score_is_that_of_exact_fractions(made: dict[str, Any]) -> None:
     exact = exact_scores(golden.pair_counts(golden.label_maps(0)))
 
-    assert {name for name, score in SCORES.items() if not score.needs_boundary} <= exact.keys()
+    assert {name for name, score in SCORES.items() if not score.needs} <= exact.keys()
     assert {name: made["summary"][name] for name in exact} == pytest.approx(exact, rel=1e-14)
 
 

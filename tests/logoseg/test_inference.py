@@ -5,8 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from logoseg.answer import Answer
 from logoseg.config import Activation, Inference, PaddedImage, ShortestEdge, SlidingWindow, WholeImage
-from logoseg.inference import labels_from_masks, labels_from_views, segment, segment_with_scores, winners_from_views
+from logoseg.inference import labels_from_views, segment, segment_with_scores, winners_from_views
 from logoseg.model_error import ModelError
 from logoseg.ops.mask_classification import MaskClassification
 from logoseg.views import views
@@ -150,6 +151,6 @@ def test_masks_of_a_padded_view_fit_the_photograph_and_logits_of_one_are_refused
     found = MaskClassification(torch.cat([-right, right], dim=1), torch.eye(2)[None])
 
     assert view.shape == (3, 64, 96)
-    assert torch.equal(labels_from_masks(found, inference, (24, 40)), image[0].int())
+    assert torch.equal(Answer(found, "identity").winners(inference, (24, 40)).labels, image[0].int())
     with pytest.raises(ModelError, match="padded view"):
         labels_from_views(torch.zeros(1, 2, 8, 12), inference, (24, 40))

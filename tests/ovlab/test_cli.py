@@ -172,6 +172,27 @@ def test_evaluate_counts_boundaries_where_it_is_asked_to(
     assert "must be a share between 0 and 1" in capsys.readouterr().err
 
 
+def test_evaluate_with_oracles_says_what_the_gap_is_made_of(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(train(folder, tmp_path / "run"))
+    evaluate = ["evaluate", str(tmp_path / "run"), "--data", str(folder), "--limit", "1"]
+    capsys.readouterr()
+
+    assert main([*evaluate, "--json", "--oracle", "regions", "classes"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert main([*evaluate, "--json", "--oracle", "classes"]) == 0
+    classes = json.loads(capsys.readouterr().out)
+
+    gap = sum(told[f"{part}_gap"] for part in ("hallucination", "confusion", "boundary"))
+    assert gap == pytest.approx(1 - told["miou"])
+    assert classes["classes_oracle_miou"] == told["classes_oracle_miou"] >= told["miou"]
+    assert not {"both_oracles_miou", "regions_oracle_miou", "confusion_gap"} & classes.keys()
+    assert (tmp_path / "run" / "evaluation-photographs-val-first-1-oracle-classes-regions.json").exists()
+    assert main([*evaluate, "--oracle", "classes", "regions"]) == 0
+    assert f"photographs: of the gap of {100 * gap:.1f} points, hallucination" in capsys.readouterr().out
+
+
 def test_evaluate_in_another_way_leaves_the_figures_of_the_first(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 
 from ovlab.metrics.class_totals import ClassTotals
-from ovlab.metrics.counting import BoundaryCounts, SparseCounts
-from ovlab.metrics.per_image import PerImageCounts, boundary_tables, per_image_counts
+from ovlab.metrics.counting import ClassCounts, SparseCounts
+from ovlab.metrics.per_image import ClassTables, PerImageCounts, class_tables, per_image_counts
 
 
 def tables_of(images: Iterable[tuple[str, SparseCounts]], num_classes: int) -> PerImageCounts:
@@ -22,12 +22,15 @@ def tables_of(images: Iterable[tuple[str, SparseCounts]], num_classes: int) -> P
     )
     image = np.repeat(np.arange(len(ids)), [len(sparse.gt) for sparse in counts])
     tables = per_image_counts(ids, image, gt, pred, count, num_classes)
-    near = [sparse.boundary for sparse in counts if sparse.boundary is not None]
-    if not near:
-        return tables
-    columns = BoundaryCounts(*(np.concatenate(parts) for parts in zip(*near, strict=True)))
-    near_image = np.repeat(np.arange(len(ids)), [len(one.label) for one in near])
-    return replace(tables, boundary=boundary_tables(near_image, columns, len(ids), num_classes))
+    kinds = counts[0].beside if counts else ()
+    beside = {kind: _class_tables([sparse.beside[kind] for sparse in counts], num_classes) for kind in kinds}
+    return replace(tables, beside=beside)
+
+
+def _class_tables(images: list[ClassCounts], num_classes: int) -> ClassTables:
+    columns = ClassCounts(*(np.concatenate(parts) for parts in zip(*images, strict=True)))
+    image = np.repeat(np.arange(len(images)), [len(one.label) for one in images])
+    return class_tables(image, columns, len(images), num_classes)
 
 
 def whole_numbers(totals: ClassTotals) -> dict[str, object]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ovlab.commands.store_option import add_store
 from ovlab.specs.errors import InputError
+from ovlab.specs.evaluation import oracles_for
 from ovlab.specs.scores import SCORES, Score
 from ovlab.specs.wording import percent, points
 
@@ -146,8 +147,10 @@ def print_comparisons(rows: list[dict[str, Any]], arguments: argparse.Namespace)
 
 def _need(score: Score) -> str:
     """What it takes to know a score that is not known."""
-    if score.needs_boundary:
+    if "boundary" in score.needs:
         return "both runs have to be evaluated with --boundary, and with one trim width."
+    if score.needs:
+        return f"both runs have to be evaluated with --oracle {' '.join(oracles_for(score.needs))}."
     return (
         "which of its classes training has named is known of the benchmarks in `ovlab data list`, and of folders whose "
         "classes.json says it."

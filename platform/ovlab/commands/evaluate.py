@@ -10,7 +10,7 @@ from typing import Any, get_args
 from ovlab.commands.count_option import require_at_least_one
 from ovlab.commands.executor_option import add_workers
 from ovlab.commands.method_option import add_method_files
-from ovlab.specs.evaluation import BOUNDARY, PROTOCOLS, SynonymRule
+from ovlab.specs.evaluation import BOUNDARY, ORACLES, PROTOCOLS, SynonymRule
 from ovlab.specs.suite import SUITES
 
 _EPILOG = """\
@@ -22,6 +22,7 @@ examples:
   ovlab evaluate runs/shapes --suite shapes --store ovlab-store --workers 2
   ovlab evaluate clip:shapes-vit-s --suite shapes --out runs/clip-alone
   ovlab evaluate runs/shapes --suite shapes --boundary
+  ovlab evaluate runs/shapes --suite shapes --oracle classes regions
 
 mIoU is the mean over the classes that are in the ground truth; the legacy mIoU divides by the classes that are in the
 ground truth or in a prediction, as evaluation code of before July 2022 does.
@@ -70,6 +71,14 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         const=BOUNDARY,
         metavar="SHARE",
         help=f"count boundaries too, for boundary_iou: within SHARE of the image diagonal (default: {BOUNDARY})",
+    )
+    parser.add_argument(
+        "--oracle",
+        nargs="+",
+        choices=ORACLES,
+        default=(),
+        help="score what is predicted among the classes of each image (classes), with its regions known, each by its "
+        "majority answer (regions), or both, which divides the gap to 100 %% into hallucination, confusion, boundaries",
     )
     parser.add_argument("--limit", type=int, metavar="N", help="score the first N images of each set, for a quick look")
     place = parser.add_mutually_exclusive_group()
@@ -127,6 +136,7 @@ def _write(results: list[dict[str, Any]], folder: Path, arguments: argparse.Name
         "size": arguments.size,
         "synonyms": arguments.synonyms,
         "boundary": arguments.boundary,
+        "oracle": "-".join(sorted(set(arguments.oracle))) or None,
     }
     suffix = "".join(f"-{name}-{value}" for name, value in asked.items() if value is not None)
     files = [folder / f"evaluation-{Path(scores['data']).name}-{arguments.split}{suffix}.json" for scores in results]

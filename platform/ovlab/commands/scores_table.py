@@ -8,7 +8,7 @@ from rich.table import Table
 
 from ovlab.datasets.label_pixels import LabelPixels
 from ovlab.specs.scores import SCORES
-from ovlab.specs.wording import percent
+from ovlab.specs.wording import gap_text, percent
 
 
 def print_scores(results: list[dict[str, Any]]) -> None:
@@ -27,6 +27,8 @@ def print_scores(results: list[dict[str, Any]]) -> None:
         print(f"{name}: {_label_pixels(result)}")
         if result["longest_side"] is not None:
             print(f"{name}: its narrowest pictures are squeezed to a long side of {result['longest_side']} pixels")
+        if gap := gap_text(result):
+            print(f"{name}: {gap}")
 
 
 def _label_pixels(result: dict[str, Any]) -> LabelPixels:

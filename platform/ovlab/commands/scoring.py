@@ -23,7 +23,14 @@ from ovlab.runs.progress import ProgressLine
 from ovlab.runs.subject import find_subject
 from ovlab.runs.work import EvaluationJob
 from ovlab.specs.errors import InputError
-from ovlab.specs.evaluation import FIXED_PROTOCOLS, SIZED_PROTOCOLS, Protocol, protocol_hash, with_boundary
+from ovlab.specs.evaluation import (
+    FIXED_PROTOCOLS,
+    SIZED_PROTOCOLS,
+    Protocol,
+    protocol_hash,
+    with_boundary,
+    with_oracles,
+)
 from ovlab.specs.events import RunHeader
 from ovlab.specs.method import Model
 from ovlab.store.record import EvaluationRecord
@@ -87,7 +94,7 @@ def _protocol(arguments: argparse.Namespace, model: Model) -> Protocol:
     require_views(model, protocol.inference)
     synonyms = arguments.synonyms or protocol.synonyms
     protocol = replace(protocol, prompt_templates=model.prompt_templates, synonyms=synonyms)
-    return with_boundary(protocol, arguments.boundary)
+    return with_oracles(with_boundary(protocol, arguments.boundary), arguments.oracle)
 
 
 def _scores(

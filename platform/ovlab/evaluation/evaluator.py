@@ -13,19 +13,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8, UInt16
+from jaxtyping import Float, Integer, UInt8, UInt16
 from torch import Tensor, nn
 
+from logoseg.answer import Answer
 from logoseg.config import Activation
-from logoseg.inference import labels_from_masks, labels_from_views
 from logoseg.ops.mask_classification import MaskClassification
 from logoseg.views import views
 from ovlab.datasets.sample import Sample, SegmentationDataset
 from ovlab.methods.segmenter import require_logits
 from ovlab.metrics.boundary import boundary_counts
-from ovlab.metrics.counting import sparse_counts
-from ovlab.metrics.evaluation_counts import ImageCounts
+from ovlab.metrics.counting import ClassCounts, SparseCounts, sparse_counts
+from ovlab.metrics.evaluation_counts import ImageCounts, class_counts
+from ovlab.metrics.regions import majority, regions_of
 from ovlab.specs.evaluation import Protocol
+from ovlab.specs.scores import Kind
 
 # Photographs that are decoded ahead of the network.
 _READ_AHEAD = 4
@@ -59,11 +61,8 @@ def evaluate(
         for question, sample in zip(questions, samples, strict=True):
             if encoded is None or not np.array_equal(sample.image, encoded):
                 features, encoded = _encode(parts, sample.image, question.protocol, device), sample.image
-            prediction = _answer(parts, features, question.text, question.protocol, sample.image)
-            counts = sparse_counts(prediction, sample.label, question.num_label_classes)
-            if (share := question.protocol.scoring.boundary) is not None:
-                counts = counts._replace(boundary=boundary_counts(prediction, sample.label, share))
-            counted.append(ImageCounts(sample.id, counts))
+            answer = _answer(parts, features, question.text, question.protocol)
+            counted.append(ImageCounts(sample.id, _counts(answer, sample.label, question)))
         yield tuple(counted)
 
 
@@ -76,7 +75,8 @@ def predict_labels(
 ) -> UInt16[np.ndarray, "H W"]:
     """The class of every pixel of an RGB photograph, at its own resolution, as `evaluate` counts it."""
     parts = _parts(model.to(device).eval())
-    return _answer(parts, _encode(parts, image, protocol, device), text.to(device), protocol, image)
+    answer = _answer(parts, _encode(parts, image, protocol, device), text.to(device), protocol)
+    return _labels(answer, protocol, image.shape[:2])
 
 
 def read_ahead(dataset: SegmentationDataset) -> Iterator[Sample]:
@@ -111,17 +111,57 @@ def _encode(parts: _Parts, image: np.ndarray, protocol: Protocol, device: torch.
         return parts.encode(views(pixels, protocol.inference))
 
 
-def _answer(
-    parts: _Parts, features: Any, text: Tensor, protocol: Protocol, image: np.ndarray
-) -> UInt16[np.ndarray, "H W"]:
+def _answer(parts: _Parts, features: Any, text: Tensor, protocol: Protocol) -> Answer:
     with torch.inference_mode():
-        answer = parts.head(features, text, class_cap=protocol.class_cap)
-        size = (image.shape[0], image.shape[1])
-        if isinstance(answer, MaskClassification):
-            found = labels_from_masks(answer, protocol.inference, size)
-        else:
-            require_logits(answer, len(text))
-            found = labels_from_views(answer, protocol.inference, size, activation=parts.activation)
-    labels = found.cpu().numpy().astype(np.uint16)  # the type in which pairs are counted fastest
+        scores = parts.head(features, text, class_cap=protocol.class_cap)
+    if not isinstance(scores, MaskClassification):
+        require_logits(scores, len(text))
+    return Answer(scores, parts.activation)
+
+
+def _labels(answer: Answer, protocol: Protocol, size: tuple[int, ...]) -> UInt16[np.ndarray, "H W"]:
+    """The class of every pixel among those that are scored."""
+    return _scored(_names(answer, protocol, size), protocol)
+
+
+def _names(answer: Answer, protocol: Protocol, size: tuple[int, ...]) -> UInt16[np.ndarray, "H W"]:
+    found = answer.winners(protocol.inference, (size[0], size[1])).labels
+    return found.cpu().numpy().astype(np.uint16)  # the type in which pairs are counted fastest
+
+
+def _scored(names: UInt16[np.ndarray, "*shape"], protocol: Protocol) -> UInt16[np.ndarray, "*shape"]:
     collapse = protocol.scoring.collapse
-    return labels if collapse is None else np.minimum(labels, np.uint16(collapse.background))
+    return names if collapse is None else np.minimum(names, np.uint16(collapse.background))
+
+
+def _counts(answer: Answer, label: Integer[np.ndarray, "H W"], question: Question) -> SparseCounts:
+    """All that the protocol asks for of one image."""
+    protocol, num_classes = question.protocol, question.num_label_classes
+    prediction = _labels(answer, protocol, label.shape)
+    counts = sparse_counts(prediction, label, num_classes)
+    beside: dict[Kind, ClassCounts] = {}
+    if (share := protocol.scoring.boundary) is not None:
+        beside["boundary"] = boundary_counts(prediction, label, share)
+    for kind, told in _oracle_predictions(answer, prediction, label, question).items():
+        beside[kind] = class_counts(sparse_counts(told, label, num_classes))
+    return counts._replace(beside=beside)
+
+
+def _oracle_predictions(
+    answer: Answer, prediction: UInt16[np.ndarray, "H W"], label: Integer[np.ndarray, "H W"], question: Question
+) -> dict[Kind, UInt16[np.ndarray, "H W"]]:
+    """What is predicted where an oracle tells the classes of the image, its regions, or both, as far as asked for."""
+    protocol, told = question.protocol, dict[Kind, np.ndarray]()
+    if "classes" in protocol.scoring.oracles:
+        names = np.arange(len(question.text), dtype=np.uint16)
+        among = names[np.isin(_scored(names, protocol), label)]
+        told["classes_oracle"] = prediction
+        if len(among):  # without a counted pixel an image has no class
+            found = _names(answer.among(torch.from_numpy(among.astype(np.int64))), protocol, label.shape)
+            told["classes_oracle"] = _scored(among[found], protocol)
+    if "regions" in protocol.scoring.oracles:
+        regions = regions_of(label)
+        told["regions_oracle"] = majority(prediction, regions)
+        if "classes_oracle" in told:
+            told["both_oracles"] = majority(told["classes_oracle"], regions)
+    return told

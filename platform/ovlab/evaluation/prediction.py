@@ -1,8 +1,9 @@
-"""One photograph and a few words: the label map, and a picture that a person can read.
+"""One photograph and a few words: the label map, and the files that a person gets.
 
 Axes: H x W pixels.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,13 +11,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Integer, UInt8
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageOps
 
-from ovlab.evaluation.drawing import painted, palette
+from logoseg.overlay import OPACITY
+from logoseg.predictor import Prediction
 from ovlab.evaluation.evaluator import predict_labels
 from ovlab.files.whole_file import writing
 from ovlab.methods.words import text_features
 from ovlab.specs.evaluation import Protocol
+
+# Of a picture on a contact sheet, in pixels.
+_SIDE = 320
 
 
 class Written(NamedTuple):
@@ -39,48 +44,41 @@ def predict_photograph(
     return predict_labels(model, text, image, protocol, device)
 
 
-def write_prediction(
-    folder: Path,
-    stem: str,
-    image: UInt8[np.ndarray, "H W 3"],
-    labels: Integer[np.ndarray, "H W"],
-    words: Sequence[str],
-) -> Written:
+def write_prediction(folder: Path, stem: str, prediction: Prediction, opacity: float = OPACITY) -> Written:
     """Write STEM-overlay.png and STEM-labels.png into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     written = Written(folder / f"{stem}-overlay.png", folder / f"{stem}-labels.png")
-    pixel_type = np.uint8 if len(words) <= 255 else np.uint16
+    pixel_type = np.uint8 if len(prediction.words) <= 255 else np.uint16
     for path, picture in (
-        (written.overlay, overlay(image, labels, words)),
-        (written.labels, Image.fromarray(labels.astype(pixel_type))),
+        (written.overlay, prediction.overlay(opacity)),
+        (written.labels, Image.fromarray(prediction.labels.astype(pixel_type))),
     ):
         with writing(path) as partial:
             picture.save(partial, format="PNG")
     return written
 
 
-def overlay(image: UInt8[np.ndarray, "H W 3"], labels: Integer[np.ndarray, "H W"], words: Sequence[str]) -> Image.Image:
-    """The photograph under the colours of its classes, and a legend of those that occur, largest first."""
-    colours = palette(len(words))
-    counts = np.bincount(labels.reshape(-1), minlength=len(words))
-    legend = [index for index in np.argsort(-counts, kind="stable") if counts[index]]
-    return _with_legend(Image.fromarray(painted(image, labels, len(words))), [(words[i], colours[i]) for i in legend])
+def write_scores(folder: Path, stem: str, prediction: Prediction) -> Path:
+    """Write STEM-scores.npz into `folder`: "words" (N) and "scores" (N x H x W, float16)."""
+    scores = np.stack([prediction.score_map(word).astype(np.float16) for word in prediction.words])
+    path = folder / f"{stem}-scores.npz"
+    with writing(path) as partial, partial.open("wb") as file:
+        np.savez_compressed(file, words=np.array(prediction.words), scores=scores)
+    return path
 
 
-def _with_legend(picture: Image.Image, entries: list[tuple[str, np.ndarray]]) -> Image.Image:
-    """Names beside colour squares, in as many columns as fit below the picture."""
-    size = max(12, picture.height // 24)
-    font = ImageFont.load_default(size)
-    cell = 2 * size + max((round(font.getlength(name)) for name, _ in entries), default=0)
-    width = max(picture.width, cell)
-    columns = max(1, width // cell)
-    rows = -(-len(entries) // columns)
-    line = size + size // 2
-    canvas = Image.new("RGB", (width, picture.height + rows * line + size // 2), "white")
-    canvas.paste(picture, ((width - picture.width) // 2, 0))
-    draw = ImageDraw.Draw(canvas)
-    for position, (name, colour) in enumerate(entries):
-        x, y = position % columns * cell + size // 4, picture.height + position // columns * line + size // 3
-        draw.rectangle((x, y, x + size, y + size), fill=tuple(int(value) for value in colour))
-        draw.text((x + size + size // 2, y + size // 2), name, fill="black", font=font, anchor="lm")
-    return canvas
+def thumbnail(picture: Image.Image) -> Image.Image:
+    """As it stands on a contact sheet."""
+    return ImageOps.pad(picture, (_SIDE, _SIDE), color="white")
+
+
+def write_contact_sheet(folder: Path, thumbnails: Sequence[Image.Image]) -> Path:
+    """Write contact-sheet.jpg into `folder`: all of them, row by row."""
+    columns = math.ceil(math.sqrt(len(thumbnails)))
+    sheet = Image.new("RGB", (columns * _SIDE, -(-len(thumbnails) // columns) * _SIDE), "white")
+    for position, picture in enumerate(thumbnails):
+        sheet.paste(picture, (position % columns * _SIDE, position // columns * _SIDE))
+    path = folder / "contact-sheet.jpg"
+    with writing(path) as partial:
+        sheet.save(partial, format="JPEG")
+    return path

@@ -13,13 +13,14 @@ import math
 import numpy as np
 from jaxtyping import Bool, Integer, UInt16
 
-from ovlab.metrics.counting import IGNORE_INDEX, BoundaryCounts
+from ovlab.metrics.counting import IGNORE_INDEX, ClassCounts
 
 
 def boundary_counts(
     prediction: Integer[np.ndarray, "H W"], label: Integer[np.ndarray, "H W"], share: float
-) -> BoundaryCounts:
-    """Count one image, whose maps `sparse_counts` has accepted. `share`: of the diagonal that is the trim width."""
+) -> ClassCounts:
+    """Count the pixels near a contour of one image, whose maps `sparse_counts` has accepted. `share`: of the diagonal
+    that is the trim width."""
     prediction, label = prediction.astype(np.uint16), label.astype(np.uint16)
     counted, width = label != IGNORE_INDEX, trim_width(label.shape, share)
     gt_near, pred_near = (_near_contour(labels, counted, width) for labels in (label, prediction))
@@ -29,7 +30,7 @@ def boundary_counts(
         for labels, near in ((label, gt_near), (prediction, pred_near), (label, both_near))
     )
     there = np.flatnonzero(gt + pred)
-    return BoundaryCounts(there.astype(np.uint16), hits[there], gt[there], pred[there])
+    return ClassCounts(there.astype(np.uint16), hits[there], gt[there], pred[there])
 
 
 def trim_width(size: tuple[int, ...], share: float) -> int:

@@ -14,14 +14,14 @@ a data set that lacks it. So the mean over a resample is over those classes of t
 Axes: N classes, B sets of images: 1 for an evaluation, many for its resamples or its images.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float64, Integer, Real
 
-from ovlab.specs.scores import SCORES
+from ovlab.specs.scores import SCORES, Kind
 
 Scores = dict[str, Float64[np.ndarray, "B"]]
 
@@ -88,14 +88,14 @@ class ClassPixels:
 @dataclass(frozen=True, eq=False)
 class ClassTotals:
     """What B sets of `num_images` images add up to. `hallucinated`: pixels predicted as a class that is nowhere in the
-    ground truth of their image. `seen`: the classes that training has named, where that is known. `boundary`: of
-    the pixels near a contour alone, where that was counted."""
+    ground truth of their image. `seen`: the classes that training has named, where that is known. `beside`: what else
+    was counted, by kind."""
 
     num_images: int
     pixels: ClassPixels
     hallucinated: Real[np.ndarray, "B"]
     seen: Bool[np.ndarray, "N"] | None = None
-    boundary: ClassPixels | None = None
+    beside: Mapping[Kind, ClassPixels] = field(default_factory=dict)
 
     def __add__(self, other: "ClassTotals") -> "ClassTotals":
         """The totals of both. Raises ValueError when they are of different classes."""
@@ -106,7 +106,7 @@ class ClassTotals:
             pixels=self.pixels + other.pixels,
             hallucinated=self.hallucinated + other.hallucinated,
             seen=self.seen,
-            boundary=None if self.boundary is None or other.boundary is None else self.boundary + other.boundary,
+            beside={kind: self.beside[kind] + other.beside[kind] for kind in self.beside if kind in other.beside},
         )
 
     @property
@@ -140,8 +140,7 @@ def scores_of(totals: ClassTotals, names: Iterable[str] | None = None) -> Scores
     return {
         score.name: totals[score.name]
         for score in wanted
-        if (totals.seen is not None or not score.needs_seen)
-        and (totals.boundary is not None or not score.needs_boundary)
+        if (totals.seen is not None or not score.needs_seen) and totals.beside.keys() >= set(score.needs)
     }
 
 

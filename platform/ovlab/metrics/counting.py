@@ -6,6 +6,7 @@ counting_kernels.py.
 """
 
 import threading
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from jaxtyping import Int32, Int64, Integer, UInt16
 
 from ovlab.metrics.counting_kernels import add_pixels, add_runs, drain, is_noise
 from ovlab.specs.errors import InputError
+from ovlab.specs.scores import Kind
 
 # The value of ovlab.datasets.sample.IGNORE_INDEX: metrics and datasets do not import one another.
 IGNORE_INDEX = 65535
@@ -24,8 +26,8 @@ _UNREPRESENTABLE = np.uint16(65534)
 _scratch = threading.local()
 
 
-class BoundaryCounts(NamedTuple):
-    """Pixels near a contour of each class `label`: in both maps, in the ground truth, in the prediction."""
+class ClassCounts(NamedTuple):
+    """Pixels of each class `label` of one image: right, in the ground truth, in the prediction."""
 
     label: UInt16[np.ndarray, "L"]
     hits: Int64[np.ndarray, "L"]
@@ -33,14 +35,19 @@ class BoundaryCounts(NamedTuple):
     pred: Int64[np.ndarray, "L"]
 
 
+# Counts of one image beside those of its pairs, by what was counted.
+Beside = Mapping[Kind, ClassCounts]
+_NOTHING: Beside = {}
+
+
 class SparseCounts(NamedTuple):
     """The K pairs that occur in one image, sorted by ground truth, then prediction; every count is above zero.
-    `boundary`: the same image near its contours, where that was counted."""
+    `beside`: what else was counted of the image."""
 
     gt: UInt16[np.ndarray, "K"]
     pred: UInt16[np.ndarray, "K"]
     count: Int64[np.ndarray, "K"]  # type: ignore[assignment]  # hides tuple.count, which nobody needs here
-    boundary: BoundaryCounts | None = None
+    beside: Beside = _NOTHING
 
 
 def sparse_counts(

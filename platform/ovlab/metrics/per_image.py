@@ -3,16 +3,17 @@
 Axes: I images, N classes, K (image, ground truth, prediction) triples that occur, of all images one after the other.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int64, Integer
 
 from ovlab.metrics.class_totals import ClassPixels, ClassTotals
-from ovlab.metrics.counting import BoundaryCounts
+from ovlab.metrics.counting import ClassCounts
 from ovlab.specs.errors import InputError
+from ovlab.specs.scores import Kind
 from ovlab.specs.wording import first_names
 
 
@@ -24,14 +25,14 @@ class ClassTables(NamedTuple):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class PerImageCounts:
-    """Pixels of each class in each image: right, in the ground truth, in the prediction. `boundary`: of those near a
-    contour alone, where that was counted."""
+    """Pixels of each class in each image: right, in the ground truth, in the prediction. `beside`: what else was
+    counted of every image, by kind."""
 
     ids: tuple[str, ...]
     hits: Int64[np.ndarray, "I N"]
     gt: Int64[np.ndarray, "I N"]
     pred: Int64[np.ndarray, "I N"]
-    boundary: ClassTables | None = None
+    beside: Mapping[Kind, ClassTables] = field(default_factory=dict)
 
     @property
     def num_images(self) -> int:
@@ -47,7 +48,7 @@ class PerImageCounts:
             num_images=1,
             pixels=ClassPixels(self.hits.T, self.gt.T, self.pred.T),
             hallucinated=self.hallucinated(),
-            boundary=None if self.boundary is None else ClassPixels(*(table.T for table in self.boundary)),
+            beside={kind: ClassPixels(*(table.T for table in tables)) for kind, tables in self.beside.items()},
         )
 
     def hallucinated(self) -> Int64[np.ndarray, "I"]:
@@ -86,14 +87,14 @@ def per_image_counts(
     )
 
 
-def boundary_tables(
-    image: Integer[np.ndarray, "L"], counts: BoundaryCounts, num_images: int, num_classes: int
+def class_tables(
+    image: Integer[np.ndarray, "L"], counts: ClassCounts, num_images: int, num_classes: int
 ) -> ClassTables:
-    """The tables of boundaries from columns: those of class `counts.label[k]` in the image at `image[k]`. Raises
+    """The tables of class counts from columns: those of class `counts.label[k]` in the image at `image[k]`. Raises
     InputError for a class outside 0 .. num_classes - 1."""
     label, *columns = counts
     if label.size and label.max() >= num_classes:
-        raise InputError(f"boundary class {label.max()} is outside 0 .. {num_classes - 1}, the classes of the counts.")
+        raise InputError(f"class {label.max()} is outside 0 .. {num_classes - 1}, the classes of the counts.")
     return ClassTables(*(_table(image.astype(np.int64), label, column, num_images, num_classes) for column in columns))
 
 
@@ -121,8 +122,8 @@ def matched(
             f"the ground truth of {len(other_gt)} images differs between {names[0]} and {names[1]}, first of "
             f"{first.ids[other_gt[0]]!r}; only runs on the same labels can be compared."
         )
-    boundary = None if second.boundary is None else ClassTables(*(table[rows] for table in second.boundary))
-    return PerImageCounts(first.ids, second.hits[rows], second.gt[rows], second.pred[rows], boundary)
+    beside = {kind: ClassTables(*(table[rows] for table in tables)) for kind, tables in second.beside.items()}
+    return PerImageCounts(first.ids, second.hits[rows], second.gt[rows], second.pred[rows], beside)
 
 
 def _table(

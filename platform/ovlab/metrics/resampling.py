@@ -65,9 +65,8 @@ def resample(
         raise InputError(f"number of resamples must be at least 1, got {num_resamples}.")
     names = tuple(SCORES if names is None else names)
     cells = _cells(counts.hits, counts.gt, counts.pred)
-    near_cells = None
-    if counts.boundary is not None and any(SCORES[name].needs_boundary for name in names):
-        near_cells = _cells(*counts.boundary)
+    needed = {kind for name in names for kind in SCORES[name].needs}
+    beside = {kind: _cells(*tables) for kind, tables in counts.beside.items() if kind in needed}
     hallucinated = np.bincount(cells.image, cells.pred * (cells.gt == 0), minlength=counts.num_images)
 
     def totals_of(weights: UInt8[np.ndarray, "I b"]) -> ClassTotals:
@@ -76,7 +75,7 @@ def resample(
             pixels=ClassPixels(*class_sums(*cells, weights)),
             hallucinated=image_sums(hallucinated, weights),
             seen=seen,
-            boundary=None if near_cells is None else ClassPixels(*class_sums(*near_cells, weights)),
+            beside={kind: ClassPixels(*class_sums(*found, weights)) for kind, found in beside.items()},
         )
 
     all_once = np.ones((counts.num_images, 1), np.uint8)

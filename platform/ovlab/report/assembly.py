@@ -228,7 +228,10 @@ def _image_interval(cell: Cell, column: Column, samples: Samples) -> Interval | 
     if not cell.runs or cell.value is None:
         return None
     resampled = samples.of_cell(cell, column.score)
-    return None if resampled is None else within_0_and_1(interval_about(cell.value, resampled))
+    if resampled is None:
+        return None
+    interval = interval_about(cell.value, resampled)
+    return interval if SCORES[column.score].is_difference else within_0_and_1(interval)
 
 
 def _column_view(column: Column, table: Table, suite: Suite, is_miniature: bool) -> ColumnView:

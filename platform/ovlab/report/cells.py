@@ -121,7 +121,7 @@ class Records:
             (training, evaluation)
             for training, evaluation in self._all_of(spec, benchmark)
             if evaluation.evaluation.split == split
-            and (evaluation.evaluation.protocol.scoring.boundary is not None or not SCORES[score].needs_boundary)
+            and evaluation.evaluation.protocol.scoring.kinds >= set(SCORES[score].needs)
             and evaluation.is_limited_to(limit_images)
             and replace(evaluation.evaluation.protocol, scoring=_ANY_SCORING) == replace(protocol, scoring=_ANY_SCORING)
         ]
@@ -222,7 +222,7 @@ def _require_comparable(table: Table, cells: Mapping[tuple[str, str], Cell]) -> 
     data = _Agreement(f"{table.name}: trained on different versions of the data")
     trainer = _Agreement(f"{table.name}: trained by different versions")
     for column in table.columns:
-        of_boundary = SCORES[column.score].needs_boundary
+        of_boundary = "boundary" in SCORES[column.score].needs
         rules = _Agreement(f"{table.name}, column {column.title!r}: scored by different rules")
         images = _Agreement(f"{table.name}, column {column.title!r}: scored on different data")
         predictions = _Agreement(f"{table.name}, column {column.title!r}: predicted by different versions")

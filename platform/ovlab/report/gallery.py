@@ -10,8 +10,9 @@ import numpy as np
 from jaxtyping import Integer, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
+from logoseg.overlay import painted, palette
 from ovlab.datasets.sample import IGNORE_INDEX
-from ovlab.evaluation.drawing import difference, painted, palette
+from ovlab.evaluation.drawing import difference
 
 TITLES = ("image", "ground truth", "prediction", "difference")
 _GAP = 8

@@ -83,9 +83,13 @@ def remarks_on(grid: Grid, suite: Suite, samples: Samples) -> tuple[str, ...]:
         remarks.append("Δ: measured less published, in points.")
     else:
         remarks.append("Figures of the miniature are other quantities than the paper's and are not held against them.")
-    near = [column.title for column in table.columns if SCORES[column.score].needs_boundary]
-    if any(grid.cells[row.key, title].origin == "missing" for row in table.rows for title in near):
-        remarks.append(f"{', '.join(near)}: only evaluations that count boundaries are shown; ovlab run makes them.")
+    for what, is_needed in (
+        ("count boundaries", lambda needs: "boundary" in needs),
+        ("ask oracles", lambda needs: needs - {"boundary"}),
+    ):
+        titles = [column.title for column in table.columns if is_needed(set(SCORES[column.score].needs))]
+        if any(grid.cells[row.key, title].origin == "missing" for row in table.rows for title in titles):
+            remarks.append(f"{', '.join(titles)}: only evaluations that {what} are shown; ovlab run makes them.")
     squeezed = {
         run.evaluation.evaluation.benchmark: run.evaluation.evaluation.longest_side
         for cell in measured

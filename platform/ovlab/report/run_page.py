@@ -13,6 +13,7 @@ from ovlab.specs.errors import InputError
 from ovlab.specs.fields import leaves
 from ovlab.specs.run_limits import limits_text
 from ovlab.specs.scores import SCORES, Score
+from ovlab.specs.wording import gap_text
 from ovlab.store.journal import read_curve
 from ovlab.store.pairs import SHORT, stored_counts, tables
 from ovlab.store.pictures import Picture, PictureClass, Pictures, pictures_of
@@ -84,6 +85,11 @@ class EvaluationPart:
     worst: tuple[ImageScore, ...]
     pictures: tuple[Shown, ...]
     problem: str
+
+    @property
+    def gap(self) -> str:
+        """What its gap to 100 % is made of, in words, or ""."""
+        return gap_text(self.record.figures)
 
     @property
     def num_absent(self) -> int:

@@ -14,8 +14,9 @@ from jaxtyping import Integer
 from PIL import Image
 from torch import nn
 
+from logoseg.overlay import painted, palette
 from ovlab.datasets.sample import IGNORE_INDEX, Sample
-from ovlab.evaluation.drawing import difference, painted, palette
+from ovlab.evaluation.drawing import difference
 from ovlab.evaluation.evaluator import predict_labels
 from ovlab.metrics.image_scores import best_and_worst, image_scores
 from ovlab.runs.context import RunContext

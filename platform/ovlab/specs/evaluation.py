@@ -5,6 +5,7 @@ class's synonyms are read, and above all what mIoU is divided by (on PC-459 that
 every result carries `protocol_hash`, and scores stand in one column only when their `scoring_hash` agrees.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -14,6 +15,7 @@ from ovlab.specs.errors import InputError
 from ovlab.specs.fingerprint import ADDED_LATER, added_later, fingerprint
 from ovlab.specs.method import MethodConfig
 from ovlab.specs.resolved import require_digest
+from ovlab.specs.scores import Kind
 
 # Raised whenever the same weights would predict otherwise: by another view, encoder, head or up-sampling.
 PREDICTION_VERSION = 1
@@ -28,6 +30,15 @@ BOUNDARY = 0.02
 # A class with several names is read by its first ("first", CAT-Seg), by the mean of the normalised embeddings of all
 # ("average", SED), or by all as if they were one ("joined", SAN: "a photo of a road, route.").
 SynonymRule = Literal["first", "average", "joined"]
+
+# What a prediction may be told of the ground truth of its image: which classes are in it, or where its regions are.
+Oracle = Literal["classes", "regions"]
+ORACLES: tuple[Oracle, ...] = ("classes", "regions")
+_TOLD: dict[Kind, tuple[Oracle, ...]] = {
+    "classes_oracle": ("classes",),
+    "regions_oracle": ("regions",),
+    "both_oracles": ORACLES,
+}
 
 # CAT-Seg scores at most this many classes a view, those with the largest cosine in any pixel.
 CAT_SEG_CLASS_CAP = 256
@@ -51,17 +62,33 @@ class Scoring:
     `headline` is the denominator of the mIoU that is called so: the classes with ground truth ("ground_truth"), or
     those with ground truth or a prediction ("ground_truth_or_prediction", detectron2 before July 2022). The other one
     is always reported beside it. `boundary`: the trim width of Boundary IoU as a share of the image diagonal; None
-    where boundaries are not counted.
+    where boundaries are not counted. `oracles`: those whose predictions are counted too, and with both also those of
+    the two together.
     """
 
     headline: Literal["ground_truth", "ground_truth_or_prediction"] = "ground_truth"
     collapse: Collapse | None = None
     evaluator_version: int = EVALUATOR_VERSION
     boundary: float | None = field(default=None, metadata=ADDED_LATER)
+    oracles: tuple[Oracle, ...] = field(default=(), metadata=added_later(()))
 
     def __post_init__(self) -> None:
         if self.boundary is not None and not 0 < self.boundary < 1:
             raise InputError(f"Scoring.boundary must be a share between 0 and 1, or None; got {self.boundary}.")
+        if self.oracles != _ordered(self.oracles):
+            raise InputError(
+                f"Scoring.oracles must be some of {', '.join(ORACLES)}, each once, in this order; got {self.oracles}."
+            )
+
+    @property
+    def kinds(self) -> frozenset[Kind]:
+        """What is counted beside the pixels."""
+        near: set[Kind] = set() if self.boundary is None else {"boundary"}
+        return frozenset(near | {kind for kind, told in _TOLD.items() if set(told) <= set(self.oracles)})
+
+
+def _ordered(oracles: Collection[str]) -> tuple[Oracle, ...]:
+    return tuple(oracle for oracle in ORACLES if oracle in oracles)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -203,10 +230,31 @@ def scoring_hash(protocol: Protocol) -> str:
 
 
 def meaning_hash(protocol: Protocol, *, of_boundary: bool) -> str:
-    """As `scoring_hash`, of one score: whether boundaries are counted is no matter to one that is not of them."""
+    """As `scoring_hash`, of one score: what else is counted is no matter to it."""
+    protocol = with_oracles(protocol, ())
     return scoring_hash(protocol if of_boundary else with_boundary(protocol, None))
 
 
 def with_boundary(protocol: Protocol, share: float | None = BOUNDARY) -> Protocol:
     """The protocol with boundaries counted beside all else."""
     return replace(protocol, scoring=replace(protocol.scoring, boundary=share))
+
+
+def with_oracles(protocol: Protocol, oracles: Collection[Oracle]) -> Protocol:
+    """The protocol with the predictions of these oracles counted beside all else."""
+    return replace(protocol, scoring=replace(protocol.scoring, oracles=_ordered(oracles)))
+
+
+def counting(protocol: Protocol, kinds: Collection[Kind]) -> Protocol:
+    """The protocol with `kinds` counted beside all else."""
+    return with_oracles(with_boundary(protocol) if "boundary" in kinds else protocol, oracles_for(kinds))
+
+
+def oracles_for(kinds: Collection[Kind]) -> tuple[Oracle, ...]:
+    """The oracles that have to be asked for `kinds` to be counted."""
+    return _ordered({oracle for kind, told in _TOLD.items() if kind in kinds for oracle in told})
+
+
+def plain(protocol: Protocol) -> Protocol:
+    """The protocol with nothing counted beside the pixels."""
+    return with_oracles(with_boundary(protocol, None), ())

@@ -1,7 +1,8 @@
 """How a message stays one line, whatever it has to name, and how numbers are written, in every table and page."""
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 _REMEDIES = {
     errno.ENOSPC: "Free space there, or give another place",
@@ -51,6 +52,16 @@ def percent(fraction: float | None, places: int = 1, *, nothing: str = "-") -> s
 def points(difference: float, places: int = 1) -> str:
     """A difference of fractions with its sign, in percentage points: -0.0123 -> "-1.2"."""
     return f"{100 * difference:+.{places}f}"
+
+
+def gap_text(scores: Mapping[str, Any]) -> str:
+    """What is missing to an mIoU of 100 %, and how much of it is of what kind; "" where no oracle was asked for it."""
+    names = ("hallucination", "confusion", "boundary")
+    parts = [scores.get(f"{name}_gap") for name in names]
+    if None in parts:
+        return ""
+    words = (f"{name} {percent(part)}" for name, part in zip((*names[:2], "boundaries"), parts, strict=True))
+    return f"of the gap of {percent(1 - scores['miou'])} points, {', '.join(words)}"
 
 
 def thousands(number: int) -> str:

@@ -2,12 +2,12 @@
 
     id: string    gt, pred: list of uint16    count: list of int64
 
-Row i, position k: `count` pixels of image `id` are of class `gt` and were predicted as `pred`. Where boundaries were
-counted, there are four columns more:
+Row i, position k: `count` pixels of image `id` are of class `gt` and were predicted as `pred`. Of each other kind that
+was counted (`ovlab.specs.scores.Kind`), such as boundary, there are four columns more:
 
     boundary_label: list of uint16    boundary_hits, boundary_gt, boundary_pred: list of int64
 
-Row i, position k: so many pixels of class `boundary_label` near a contour, in both maps, in each of the two.
+Row i, position k: so many pixels of class `boundary_label` are right, in the ground truth, in the prediction.
 
 Beside them stands the sha256 of the numbers themselves: the checksums of pages know nothing of what lies between. In a
 store the evaluation that they are of stands there too, since those of another on the same images look alike.
@@ -18,7 +18,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -26,19 +26,15 @@ import pyarrow.parquet as pq
 from jaxtyping import Int64, Integer, UInt16
 
 from ovlab.files.columns import list_column, string_column
-from ovlab.metrics.counting import BoundaryCounts, SparseCounts
+from ovlab.metrics.counting import ClassCounts, SparseCounts
 from ovlab.metrics.evaluation_counts import ImageCounts
+from ovlab.specs.scores import Kind
 from ovlab.store.record import DamagedError
 
 _Dtypes = Mapping[str, type[np.generic]]
 _DIGEST, _EVALUATION = "sha256", "evaluation"
 _DTYPES: _Dtypes = {"gt": np.uint16, "pred": np.uint16, "count": np.int64}
-_BOUNDARY_DTYPES: _Dtypes = {
-    "boundary_label": np.uint16,
-    "boundary_hits": np.int64,
-    "boundary_gt": np.int64,
-    "boundary_pred": np.int64,
-}
+_KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 def pack_counts(images: Sequence[ImageCounts], evaluation: str | None = None) -> bytes:
@@ -46,10 +42,11 @@ def pack_counts(images: Sequence[ImageCounts], evaluation: str | None = None) ->
     columns = {"id": string_column([image.id for image in images])}
     for name, dtype in _DTYPES.items():
         columns[name] = list_column([getattr(image.counts, name) for image in images], dtype)
-    boundaries = [image.counts.boundary for image in images if image.counts.boundary is not None]
-    if boundaries:
-        for (name, dtype), lists in zip(_BOUNDARY_DTYPES.items(), zip(*boundaries, strict=True), strict=True):
-            columns[name] = list_column(lists, dtype)
+    for kind in _KINDS:
+        beside = [image.counts.beside[kind] for image in images if kind in image.counts.beside]
+        if beside:
+            for (name, dtype), lists in zip(_class_dtypes(kind).items(), zip(*beside, strict=True), strict=True):
+                columns[name] = list_column(lists, dtype)
     table = pa.table(columns)
     buffer = io.BytesIO()
     with pq.ParquetWriter(
@@ -61,33 +58,44 @@ def pack_counts(images: Sequence[ImageCounts], evaluation: str | None = None) ->
     return buffer.getvalue()
 
 
-class BoundaryColumns(NamedTuple):
-    """The boundary counts of many images, one after the other, as in CountColumns."""
+class ClassColumns(NamedTuple):
+    """The class counts of many images, one after the other, as in CountColumns."""
 
     lengths: Integer[np.ndarray, "I"]
-    counts: BoundaryCounts
+    counts: ClassCounts
 
-    def images(self) -> list[BoundaryCounts]:
-        return [BoundaryCounts(*(column[part] for column in self.counts)) for part in _parts(self.lengths)]
+    def images(self) -> list[ClassCounts]:
+        return [ClassCounts(*(column[part] for column in self.counts)) for part in _parts(self.lengths)]
+
+
+_NOTHING: Mapping[Kind, ClassColumns] = {}
 
 
 class CountColumns(NamedTuple):
     """The sparse counts of many images, one after the other: the first `lengths[0]` entries of `gt`, `pred` and `count`
-    are those of image `ids[0]`, and so on. `boundary`: where it was counted in all of them."""
+    are those of image `ids[0]`, and so on. `beside`: what else was counted of all of them."""
 
     ids: tuple[str, ...]
     lengths: Integer[np.ndarray, "I"]
     gt: UInt16[np.ndarray, "K"]
     pred: UInt16[np.ndarray, "K"]
     count: Int64[np.ndarray, "K"]  # type: ignore[assignment]  # hides tuple.count, which nobody needs here
-    boundary: BoundaryColumns | None = None
+    beside: Mapping[Kind, ClassColumns] = _NOTHING
 
     def images(self) -> list[ImageCounts]:
         """Image by image."""
-        boundaries = [None] * len(self.ids) if self.boundary is None else self.boundary.images()
+        beside = {kind: columns.images() for kind, columns in self.beside.items()}
         return [
-            ImageCounts(name, SparseCounts(self.gt[part], self.pred[part], self.count[part], boundary))
-            for name, part, boundary in zip(self.ids, _parts(self.lengths), boundaries, strict=True)
+            ImageCounts(
+                name,
+                SparseCounts(
+                    self.gt[part],
+                    self.pred[part],
+                    self.count[part],
+                    {kind: counts[row] for kind, counts in beside.items()},
+                ),
+            )
+            for row, (name, part) in enumerate(zip(self.ids, _parts(self.lengths), strict=True))
         ]
 
 
@@ -118,12 +126,18 @@ def unpack_columns(content: bytes, *, place: str, evaluation: str | None = None)
 def counts_digest(counts: CountColumns) -> str:
     """sha256 over ids and numbers, as 64 hexadecimal digits: equal for equal counts, however they are packed."""
     digest = hashlib.sha256(json.dumps(counts.ids).encode())
-    columns = [counts.lengths, counts.gt, counts.pred, counts.count]
-    if counts.boundary is not None:
-        columns += [counts.boundary.lengths, *counts.boundary.counts]
-    for column in columns:
-        digest.update(f"{len(column)} ".encode())
-        digest.update(np.ascontiguousarray(column, np.int64).data)
+    parts: list[tuple[str, Sequence[np.ndarray]]] = [("", (counts.lengths, counts.gt, counts.pred, counts.count))]
+    # Boundaries bear no name: there was no other kind when the first of them were written.
+    parts += [
+        ("" if kind == "boundary" else kind, (counts.beside[kind].lengths, *counts.beside[kind].counts))
+        for kind in _KINDS
+        if kind in counts.beside
+    ]
+    for name, columns in parts:
+        digest.update(name.encode())
+        for column in columns:
+            digest.update(f"{len(column)} ".encode())
+            digest.update(np.ascontiguousarray(column, np.int64).data)
     return digest.hexdigest()
 
 
@@ -132,19 +146,24 @@ def concatenated(parts: Sequence[CountColumns]) -> CountColumns:
     empty = CountColumns(
         (), np.empty(0, np.int32), np.empty(0, np.uint16), np.empty(0, np.uint16), np.empty(0, np.int64)
     )
-    ids, *columns, boundaries = zip(empty, *parts, strict=True)
+    ids, *columns, beside = zip(empty, *parts, strict=True)
     lengths, gt, pred, count = map(np.concatenate, columns)
-    boundary = _concatenated_boundaries(boundaries[1:])
-    return CountColumns(tuple(chain.from_iterable(ids)), lengths, gt, pred, count, boundary)
+    known = {
+        kind: _concatenated_classes([part[kind] for part in beside[1:]])
+        for kind in _KINDS
+        if parts and all(kind in part for part in beside[1:])
+    }
+    return CountColumns(tuple(chain.from_iterable(ids)), lengths, gt, pred, count, known)
 
 
-def _concatenated_boundaries(parts: Sequence[BoundaryColumns | None]) -> BoundaryColumns | None:
-    known = [part for part in parts if part is not None]
-    if not known or len(known) < len(parts):
-        return None
-    columns = zip(*(part.counts for part in known), strict=True)
-    lengths = np.concatenate([part.lengths for part in known])
-    return BoundaryColumns(lengths, BoundaryCounts(*map(np.concatenate, columns)))
+def _concatenated_classes(parts: Sequence[ClassColumns]) -> ClassColumns:
+    columns = zip(*(part.counts for part in parts), strict=True)
+    lengths = np.concatenate([part.lengths for part in parts])
+    return ClassColumns(lengths, ClassCounts(*map(np.concatenate, columns)))
+
+
+def _class_dtypes(kind: Kind) -> _Dtypes:
+    return {f"{kind}_{name}": np.uint16 if name == "label" else np.int64 for name in ClassCounts._fields}
 
 
 def _parts(lengths: Integer[np.ndarray, "I"]) -> Iterator[slice]:
@@ -156,11 +175,12 @@ def _parts(lengths: Integer[np.ndarray, "I"]) -> Iterator[slice]:
 def _counts_in(table: pa.Table) -> CountColumns:
     _require_type(table, "id", pa.string())
     lengths, (gt, pred, count) = _columns(table, _DTYPES)
-    boundary = None
-    if "boundary_label" in table.column_names:
-        boundary_lengths, columns = _columns(table, _BOUNDARY_DTYPES)
-        boundary = BoundaryColumns(boundary_lengths, BoundaryCounts(*columns))
-    return CountColumns(tuple(table.column("id").to_pylist()), lengths, gt, pred, count, boundary)
+    beside: dict[Kind, ClassColumns] = {}
+    for kind in _KINDS:
+        if f"{kind}_label" in table.column_names:
+            class_lengths, columns = _columns(table, _class_dtypes(kind))
+            beside[kind] = ClassColumns(class_lengths, ClassCounts(*columns))
+    return CountColumns(tuple(table.column("id").to_pylist()), lengths, gt, pred, count, beside)
 
 
 def _columns(table: pa.Table, dtypes: _Dtypes) -> tuple[Integer[np.ndarray, "I"], list[np.ndarray]]:

@@ -7,10 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from ovlab.metrics.evaluation_counts import sum_counts
-from ovlab.metrics.per_image import PerImageCounts, boundary_tables, per_image_counts
+from ovlab.metrics.per_image import PerImageCounts, class_tables, per_image_counts
 from ovlab.metrics.summary import summary
 from ovlab.specs.errors import InputError
-from ovlab.specs.evaluation import EvaluationSpec, meaning_hash
+from ovlab.specs.evaluation import EvaluationSpec, meaning_hash, plain
+from ovlab.specs.scores import Kind
 from ovlab.specs.wording import first_names
 from ovlab.store.count_shards import stored_shards
 from ovlab.store.counts import CountColumns, concatenated, counts_digest
@@ -50,10 +51,12 @@ def evaluations_of(records: Sequence[EvaluationRecord], run: str, place: str) ->
         names = first_names([subject[:SHORT] for subject in subjects], 5)
         raise InputError(f"{run!r} is the beginning of {len(subjects)} runs ({names}); give more digits.")
     cells: dict[Cell, EvaluationRecord] = {}
-    # Of two that differ in their boundaries alone, the one that has them says all that the other does.
-    with_boundary = {_plain(record) for record in found if record.evaluation.protocol.scoring.boundary is not None}
+    # Of two that differ in what is counted beside the pixels alone, the one that has more says all that the other does.
+    counted: dict[EvaluationSpec, list[frozenset[Kind]]] = {}
     for record in found:
-        if record.evaluation.protocol.scoring.boundary is None and _plain(record) in with_boundary:
+        counted.setdefault(_plain(record), []).append(record.evaluation.protocol.scoring.kinds)
+    for record in found:
+        if any(record.evaluation.protocol.scoring.kinds < more for more in counted[_plain(record)]):
             continue
         other = cells.setdefault(cell_of(record), record)
         if other is not record:
@@ -65,9 +68,8 @@ def evaluations_of(records: Sequence[EvaluationRecord], run: str, place: str) ->
 
 
 def _plain(record: EvaluationRecord) -> EvaluationSpec:
-    """What it is of, without its boundaries."""
-    spec = record.evaluation
-    return replace(spec, protocol=replace(spec.protocol, scoring=replace(spec.protocol.scoring, boundary=None)))
+    """What it is of, with nothing counted beside the pixels."""
+    return replace(record.evaluation, protocol=plain(record.evaluation.protocol))
 
 
 def cell_of(record: EvaluationRecord) -> Cell:
@@ -84,7 +86,7 @@ def common_cells(
         one, other = (first_names([str(cell) for cell in cells_of], 5) for cells_of in (first, second))
         raise InputError(f"{names[0]} and {names[1]} share no benchmark: the one has {one}, the other {other}.")
     for cell in cells:
-        # Boundaries that one of them lacks do not change what the other scores mean.
+        # What one of them lacks does not change what the other scores mean.
         one, other = (meaning_hash(side[cell].evaluation.protocol, of_boundary=False) for side in (first, second))
         if one != other:
             raise InputError(
@@ -137,11 +139,16 @@ def stored_tables(store: Store, record: EvaluationRecord) -> PerImageCounts:
 def comparable_tables(
     store: Store, first: EvaluationRecord, second: EvaluationRecord
 ) -> tuple[PerImageCounts, PerImageCounts]:
-    """The tables of two evaluations; without their boundaries unless both are of one trim width."""
-    found = stored_tables(store, first), stored_tables(store, second)
-    if first.evaluation.protocol.scoring.boundary == second.evaluation.protocol.scoring.boundary:
-        return found
-    return replace(found[0], boundary=None), replace(found[1], boundary=None)
+    """The tables of two evaluations, of what both have counted alike: boundaries of one trim width."""
+    scorings = first.evaluation.protocol.scoring, second.evaluation.protocol.scoring
+    common = scorings[0].kinds & scorings[1].kinds
+    if scorings[0].boundary != scorings[1].boundary:
+        common -= {"boundary"}
+    one, other = (
+        replace(counts, beside={kind: found for kind, found in counts.beside.items() if kind in common})
+        for counts in (stored_tables(store, first), stored_tables(store, second))
+    )
+    return one, other
 
 
 def tables(counts: CountColumns, num_classes: int) -> PerImageCounts:
@@ -150,9 +157,8 @@ def tables(counts: CountColumns, num_classes: int) -> PerImageCounts:
     pixels = per_image_counts(
         counts.ids, np.repeat(image, counts.lengths), counts.gt, counts.pred, counts.count, num_classes
     )
-    if counts.boundary is None:
-        return pixels
-    lengths, boundary = counts.boundary
-    return replace(
-        pixels, boundary=boundary_tables(np.repeat(image, lengths), boundary, pixels.num_images, num_classes)
-    )
+    beside = {
+        kind: class_tables(np.repeat(image, lengths), found, pixels.num_images, num_classes)
+        for kind, (lengths, found) in counts.beside.items()
+    }
+    return replace(pixels, beside=beside)

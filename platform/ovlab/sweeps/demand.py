@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from logoseg.model_error import ModelError
 from ovlab.methods.registry import subject_of
 from ovlab.specs.errors import InputError
-from ovlab.specs.evaluation import Protocol, with_boundary
+from ovlab.specs.evaluation import Protocol, counting
 from ovlab.specs.method import Model
-from ovlab.specs.scores import SCORES
+from ovlab.specs.scores import SCORES, Kind
 from ovlab.specs.suite import Suite
 from ovlab.specs.table import Alone, CellName, Table, Variation, require_seeds
 from ovlab.specs.training import TrainingSpec
@@ -66,13 +66,11 @@ def _add(
             raise InputError(f"{table.name}, row {row.key!r}: {error}") from None
         demand = wanted.setdefault((spec, preset), Demand(spec, preset))
         # One evaluation of a benchmark knows all that its columns ask for.
-        near = {
-            (column.benchmark, column.split, protocol)
-            for column, protocol in zip(table.columns, protocols, strict=True)
-            if SCORES[column.score].needs_boundary
-        }
+        needs: dict[tuple[str, str, Protocol], set[Kind]] = {}
         for column, protocol in zip(table.columns, protocols, strict=True):
-            asked = with_boundary(protocol) if (column.benchmark, column.split, protocol) in near else protocol
+            needs.setdefault((column.benchmark, column.split, protocol), set()).update(SCORES[column.score].needs)
+        for column, protocol in zip(table.columns, protocols, strict=True):
+            asked = counting(protocol, needs[column.benchmark, column.split, protocol])
             cells = demand.evaluations.setdefault((benchmarks[column.benchmark], column.split, asked), [])
             cells.append(CellName(table.name, row.key, column.title, seed))
 

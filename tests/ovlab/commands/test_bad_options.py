@@ -38,6 +38,8 @@ BAD: list[tuple[list[str], str, tuple[str, ...]]] = [
     (EVALUATE, "--workers", (*NUMBERS, "1000000")),
     (EVALUATE, "--device", DEVICES),
     (EVALUATE, "--boundary", ("0", "-1", "2", "nan", "inf", "wide")),
+    (PREDICT, "--opacity", ("-0.1", "1.1", "nan", "wide")),
+    (PREDICT, "--batch-size", NUMBERS),
     (PREDICT, "--size", SIZES),
     (PREDICT, "--device", DEVICES),
     (PREDICT, "--classes", (" , ", "red,red", "zebra")),

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,11 +11,12 @@ import pytest
 from image_tables import tables_of
 from ovlab.cli import main
 from ovlab.datasets.catalog import seen_classes
-from ovlab.metrics.counting import BoundaryCounts, SparseCounts
+from ovlab.metrics.counting import ClassCounts, SparseCounts
 from ovlab.metrics.evaluation_counts import ImageCounts, sum_counts
 from ovlab.metrics.paired import compare_runs
 from ovlab.metrics.summary import summary
 from ovlab.specs.evaluation import EvaluationSpec, Scoring, evaluation_fingerprint, protocol_hash, scoring_hash, whole
+from ovlab.specs.scores import Kind
 from ovlab.store.count_shards import commit_shard, plan_shards, stored_shards
 from ovlab.store.counts import counts_digest
 from ovlab.store.record import Attempt, ClassFigures, EvaluationRecord, cost_of
@@ -204,11 +206,11 @@ def test_compare_knows_the_seen_classes_of_a_folder_from_its_records(
 def near(images: list[ImageCounts], gain: int = 0) -> list[ImageCounts]:
     """With boundaries of 100 pixels, of which half are found, and `gain` more in each image."""
     boundaries = [
-        BoundaryCounts(image.counts.gt[:1], *np.array([[50 + gain + row % 7], [100], [100]]))
+        ClassCounts(image.counts.gt[:1], *np.array([[50 + gain + row % 7], [100], [100]]))
         for row, image in enumerate(images)
     ]
     return [
-        image._replace(counts=image.counts._replace(boundary=boundary))
+        image._replace(counts=image.counts._replace(beside={"boundary": boundary}))
         for image, boundary in zip(images, boundaries, strict=True)
     ]
 
@@ -231,6 +233,30 @@ def test_compare_boundaries_where_both_runs_have_them(store: Store, capsys: pyte
         assert "boundary_iou" not in row["scores"]
         assert compare(store, "aaa", other, "--score", "boundary_iou") == 2
         assert "boundary_iou is not known on pas-20: both runs have to be" in capsys.readouterr().err
+
+
+def test_compare_oracle_scores_where_both_runs_asked_the_oracle(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told(kinds: list[Kind], gain: int = 0) -> list[ImageCounts]:
+        beside = [dict.fromkeys(kinds, image.counts.beside["boundary"]) for image in near(images, gain)]
+        return [
+            image._replace(counts=image.counts._replace(beside=found))
+            for image, found in zip(images, beside, strict=True)
+        ]
+
+    images, kinds = images_of(IDS, 0.5, 0), list[Kind](get_args(Kind)[1:])
+    put(store, A, told([]))
+    put(store, A, told(["classes_oracle"]), scoring=Scoring(oracles=("classes",)))
+    put(store, A, told(kinds), scoring=Scoring(oracles=("classes", "regions")))
+    put(store, B, told(["classes_oracle"], 10), scoring=Scoring(oracles=("classes",)))
+
+    assert compare(store, "aaa", "bbbbbbbbb", "--score", "classes_oracle_miou", "--json") == 0
+    (row,) = json.loads(capsys.readouterr().out)["comparisons"]
+    assert row["scores"]["classes_oracle_miou"]["difference"] > 0.05
+    assert "confusion_gap" not in row["scores"]
+    assert compare(store, "aaa", "bbbbbbbbb", "--score", "confusion_gap") == 2
+    assert "both runs have to be evaluated with --oracle classes regions." in capsys.readouterr().err
 
 
 def test_missing_shard_is_noticed(store: Store, capsys: pytest.CaptureFixture[str]) -> None:

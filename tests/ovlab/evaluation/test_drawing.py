@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from logoseg.overlay import IGNORED, OPACITY, painted, palette
 from ovlab.datasets.sample import IGNORE_INDEX
-from ovlab.evaluation.drawing import IGNORED, OPACITY, WRONG, difference, painted, palette
+from ovlab.evaluation.drawing import WRONG, difference
 
 IMAGE = np.full((1, 3, 3), 100, np.uint8)
 

@@ -13,7 +13,7 @@ from ovlab.evaluation.evaluator import Question, evaluate, predict_labels, read_
 from ovlab.metrics.class_totals import ClassTotals
 from ovlab.metrics.evaluation_counts import ImageCounts, sum_counts
 from ovlab.specs.errors import InputError
-from ovlab.specs.evaluation import Collapse, Protocol, Scoring, whole, with_boundary
+from ovlab.specs.evaluation import ORACLES, Collapse, Oracle, Protocol, Scoring, whole, with_boundary, with_oracles
 
 COLOURS = torch.eye(3)  # class n is pure red, green or blue
 
@@ -101,13 +101,79 @@ def test_evaluate_counts_boundaries_where_the_protocol_has_a_trim_width() -> Non
 
     near, plain = totals(with_boundary(PROTOCOL)), totals(PROTOCOL)
 
-    assert plain.boundary is None
+    assert not plain.beside
     assert near["boundary_iou"] == 1.0
     assert near["miou"] == plain["miou"]
     # One pixel along the frame, and of the two images that are cut in the middle, both sides of the cut; less what is
     # ignored: two columns of a frame in one image, one in another.
     frame, cut = 2 * (32 + 62), 2 * 30
-    assert near.boundary.gt.sum() == 3 * frame + 2 * cut - (2 * 1 + 30) - (2 * 2 + 30)
+    assert near.beside["boundary"].gt.sum() == 3 * frame + 2 * cut - (2 * 1 + 30) - (2 * 2 + 30)
+
+
+def oracle_totals(dataset: Stripes, question: Question, *oracles: Oracle) -> ClassTotals:
+    asked = question._replace(protocol=with_oracles(question.protocol, oracles))
+    counts = (image.counts for image in counts_of(dataset, asked))
+    return sum_counts(counts, question.num_label_classes)
+
+
+class Torn(Stripes):
+    """Labels of 0 on the left and 1 on the right; of the right side a quarter looks like 2, which is in no image."""
+
+    def __getitem__(self, index: int) -> Sample:
+        label = np.zeros((32, 64), np.uint16)
+        label[:, 32:] = 1
+        seen = label.copy()
+        seen[:8, 32:] = 2
+        # A little green in all that is red or blue: it is the second guess.
+        image = 200 * COLOURS[torch.from_numpy(seen.astype(np.int64))] + torch.tensor([0, 20, 0])
+        return Sample(str(index), image.byte().numpy(), label)
+
+
+def test_evaluate_oracles_are_counted_beside_what_is_predicted_without_them() -> None:
+    totals = oracle_totals(Torn(), COLOURS_ASKED, "classes", "regions")
+
+    assert totals["miou"] == sum_counts((image.counts for image in counts_of(Torn())), 3)["miou"] == (1 + 3 / 4) / 2
+    for kind in ("classes_oracle", "regions_oracle", "both_oracles"):
+        assert totals[f"{kind}_miou"] == 1.0
+    gaps = [totals[f"{part}_gap"][0] for part in ("hallucination", "boundary", "confusion")]
+    assert gaps == [1 / 16, 1 / 16, 0]
+
+
+@pytest.mark.parametrize("oracle", ["classes", "regions"])
+def test_evaluate_one_oracle_alone_counts_what_it_counts_beside_the_other(oracle: Oracle) -> None:
+    alone, both = (oracle_totals(Torn(), COLOURS_ASKED, *names) for names in ((oracle,), ORACLES))
+
+    assert list(alone.beside) == [f"{oracle}_oracle"]
+    for name in ("hits", "gt", "pred"):
+        one, other = (getattr(totals.beside[f"{oracle}_oracle"], name) for totals in (alone, both))
+        np.testing.assert_array_equal(one, other)
+
+
+def test_evaluate_class_oracle_keeps_all_names_of_a_background_that_is_in_the_image() -> None:
+    class Backgrounds(Stripes):
+        def __getitem__(self, index: int) -> Sample:
+            # 0 is nowhere, and looks as if it were on the left. Of the others, which are one class, 1 comes next.
+            image = torch.tensor([200, 100, 0]).expand(32, 64, 3).clone()
+            image[:, 32:] = torch.tensor([0, 100, 200])
+            return Sample(str(index), image.byte().numpy(), np.ones((32, 64), np.uint16))
+
+    protocol = replace(PROTOCOL, scoring=Scoring(collapse=Collapse(background=1)))
+
+    totals = oracle_totals(Backgrounds(), Question(torch.zeros(5, 1, 4), protocol, 2), "classes")
+
+    assert totals["pixel_accuracy"] == 0.5
+    assert totals["classes_oracle_miou"] == 1.0
+
+
+def test_evaluate_oracles_of_an_image_that_is_ignored_count_nothing() -> None:
+    class Ignored(Stripes):
+        def __getitem__(self, index: int) -> Sample:
+            return replace(super().__getitem__(index), label=np.full((32, 64), IGNORE_INDEX, np.uint16))
+
+    totals = oracle_totals(Ignored(), COLOURS_ASKED, "classes", "regions")
+
+    assert totals.num_images == 3
+    assert not any(counted.union.any() for counted in totals.beside.values())
 
 
 def test_predict_labels_has_the_size_of_the_photograph() -> None:

@@ -65,7 +65,9 @@ def pair(generator: np.random.Generator, shape: tuple[int, int] = (17, 23)) -> t
 
 
 def counted(prediction: np.ndarray, label: np.ndarray, share: float = 0.06) -> SparseCounts:
-    return sparse_counts(prediction, label, NUM_CLASSES)._replace(boundary=boundary_counts(prediction, label, share))
+    return sparse_counts(prediction, label, NUM_CLASSES)._replace(
+        beside={"boundary": boundary_counts(prediction, label, share)}
+    )
 
 
 @pytest.mark.parametrize("share", [0.001, 0.06, 0.15, 0.9])
@@ -154,15 +156,18 @@ def test_matched_puts_boundaries_in_the_order_of_the_first_run() -> None:
     images = [(str(index), counted(*pair(generator))) for index in range(3)]
     first, second = tables_of(images, NUM_CLASSES), tables_of(images[::-1], NUM_CLASSES)
 
-    for ours, theirs in zip(matched(first, second).boundary, first.boundary, strict=True):
+    for ours, theirs in zip(matched(first, second).beside["boundary"], first.beside["boundary"], strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
 def test_boundaries_of_some_images_only_are_not_known_of_their_sum() -> None:
     image = counted(*pair(np.random.default_rng(5)))
-    without = image._replace(boundary=None)
+    without = image._replace(beside={})
 
-    assert sum_counts([image, without], NUM_CLASSES).boundary is None
-    assert (sum_counts([image], NUM_CLASSES) + sum_counts([without], NUM_CLASSES)).boundary is None
-    both = sum_counts([image], NUM_CLASSES) + sum_counts([image], NUM_CLASSES)
-    np.testing.assert_array_equal(both.boundary.gt, sum_counts([image, image], NUM_CLASSES).boundary.gt)
+    assert not sum_counts([image, without], NUM_CLASSES).beside
+    assert not (sum_counts([image], NUM_CLASSES) + sum_counts([without], NUM_CLASSES)).beside
+    both, twice = (
+        sum_counts([image], NUM_CLASSES) + sum_counts([image], NUM_CLASSES),
+        sum_counts([image] * 2, NUM_CLASSES),
+    )
+    np.testing.assert_array_equal(both.beside["boundary"].gt, twice.beside["boundary"].gt)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from ovlab.metrics.class_totals import ClassPixels, ClassTotals, ratio, scores_of
 from ovlab.metrics.counting import IGNORE_INDEX, sparse_counts
 from ovlab.metrics.evaluation_counts import sum_counts
-from ovlab.specs.scores import SCORES
+from ovlab.specs.scores import SCORES, Kind
 
 
 def totals_of(confusion: list[list[int]] | np.ndarray, seen: list[bool] | None = None) -> ClassTotals:
@@ -146,10 +147,10 @@ def test_seen_miou_without_unseen_ground_truth_has_no_harmonic_mean() -> None:
 
 
 def test_scores_are_left_out_where_what_they_need_is_not_known() -> None:
-    everything = replace(BY_HAND, boundary=BY_HAND.pixels)
+    everything = replace(BY_HAND, beside=dict.fromkeys(get_args(Kind), BY_HAND.pixels))
 
     assert scores_of(everything).keys() == SCORES.keys()
-    for change, needs in (({"seen": None}, "needs_seen"), ({"boundary": None}, "needs_boundary")):
+    for change, needs in (({"seen": None}, "needs_seen"), ({"beside": {}}, "needs")):
         left_out = SCORES.keys() - scores_of(replace(everything, **change)).keys()
         assert left_out == {score.name for score in SCORES.values() if getattr(score, needs)}
     assert list(scores_of(BY_HAND, ["seen_miou", "miou"])) == ["seen_miou", "miou"]
@@ -163,8 +164,11 @@ def test_every_score_of_many_sets_is_that_of_each_set_alone() -> None:
 
     def scores(sets: slice) -> dict[str, np.ndarray]:
         pixels = ClassPixels(hits[:, sets], gt[:, sets], (hits + wrong)[:, sets])
-        boundary = ClassPixels(hits[:, sets] // 3, gt[:, sets] // 2, hits[:, sets])
-        return scores_of(ClassTotals(5, pixels, hallucinated[sets], seen, boundary))
+        beside = {
+            kind: ClassPixels(hits[:, sets] // part, gt[:, sets] // 2, hits[:, sets])
+            for part, kind in enumerate(get_args(Kind), start=3)
+        }
+        return scores_of(ClassTotals(5, pixels, hallucinated[sets], seen, beside))
 
     together = scores(slice(None))
     assert together.keys() == SCORES.keys()

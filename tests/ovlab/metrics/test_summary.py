@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from ovlab.metrics.class_totals import ClassPixels, ClassTotals
 from ovlab.metrics.counting import sparse_counts
 from ovlab.metrics.evaluation_counts import sum_counts
 from ovlab.metrics.summary import summary
-from ovlab.specs.scores import SCORES
+from ovlab.specs.scores import SCORES, Kind
 
 NAMES = ("sky", "road", "car", "boat")
 
@@ -24,7 +25,8 @@ def counts() -> ClassTotals:
 
 def test_summary_holds_every_score(counts: ClassTotals) -> None:
     near = ClassPixels(counts.pixels.hits // 2, counts.pixels.gt, counts.pixels.pred)
-    found = summary(replace(counts, boundary=near), NAMES, seen=np.array([True, False, True, True]))
+    everything = replace(counts, beside=dict.fromkeys(get_args(Kind), near))
+    found = summary(everything, NAMES, seen=np.array([True, False, True, True]))
 
     assert set(SCORES) <= found.keys()
     assert found["boundary_iou"] == pytest.approx((1 / 4 + 1 / 3) / 2)

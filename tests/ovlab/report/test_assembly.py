@@ -194,6 +194,17 @@ def test_boundary_column_of_evaluations_without_boundaries_says_so(filled: Any, 
     assert "PAS-20 near: only evaluations that count boundaries are shown; ovlab run makes them." in view.remarks
 
 
+def test_oracle_columns_of_evaluations_without_oracles_say_so(filled: Any, table: Table) -> None:
+    filled.measure(FULL, EASE)
+    gaps = [Column(title=name, benchmark="pas-20", score=name) for name in ("boundary_gap", "confusion_gap")]
+
+    view = view_of(filled, replace(table, columns=(*table.columns, *gaps)))
+
+    remark = "boundary_gap, confusion_gap: only evaluations that ask oracles are shown; ovlab run makes them."
+    assert remark in view.remarks
+    assert not any("count boundaries" in remark for remark in view.remarks)
+
+
 def test_two_ways_of_scoring_in_one_column_are_refused_by_name(filled: Any, table: Table) -> None:
     filled.measure(FULL, EASE)
     filled.measure(HALF, EASE, scoring=Scoring(headline="ground_truth_or_prediction"))

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from logoseg.overlay import OPACITY
 from ovlab.datasets.sample import IGNORE_INDEX
-from ovlab.evaluation.drawing import OPACITY
 from ovlab.report.gallery import GalleryRow, gallery
 
 WORDS = ("grass", "sky", "red star")

@@ -11,8 +11,8 @@ from PIL import Image
 from torch import nn
 
 from logoseg.network import LoGoSeg
+from logoseg.overlay import painted
 from logoseg.presets import tiny
-from ovlab.evaluation.drawing import painted
 from ovlab.metrics.image_scores import image_scores
 from ovlab.runs.context import RunContext
 from ovlab.runs.evaluations import ensure_evaluations

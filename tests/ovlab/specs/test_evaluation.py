@@ -1,5 +1,6 @@
 """ovlab.specs.evaluation: a protocol's hash moves with every choice and with nothing else."""
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,19 +15,25 @@ from ovlab.specs.evaluation import (
     Collapse,
     DenseClip,
     EvaluationSpec,
+    Oracle,
     Protocol,
     Scoring,
     cat_seg,
+    counting,
     evaluation_fingerprint,
     meaning_hash,
+    oracles_for,
+    plain,
     protocol_hash,
     scoring_hash,
     sliding_window,
     whole,
     whole_768,
     with_boundary,
+    with_oracles,
 )
 from ovlab.specs.fingerprint import fingerprint
+from ovlab.specs.scores import Kind
 from ovlab.specs.serialization import spec_from_json, spec_to_json
 
 BASE = sliding_window()
@@ -47,6 +54,8 @@ BASE = sliding_window()
         replace(BASE, scoring=replace(BASE.scoring, collapse=Collapse(background=20))),
         with_boundary(BASE),
         with_boundary(BASE, 0.03),
+        with_oracles(BASE, ["classes"]),
+        with_oracles(BASE, ["classes", "regions"]),
         replace(BASE, scoring=replace(BASE.scoring, evaluator_version=BASE.scoring.evaluator_version + 1)),
     ],
 )
@@ -169,14 +178,14 @@ def test_dense_clip_is_another_subject_with_other_weights_templates_or_features(
         replace(dense, weights_digest="file.pt")
 
 
-def test_identities_without_boundaries_are_those_of_before_there_were_any() -> None:
-    # Stores hold records under these names: they were computed when Scoring had no trim width.
+def test_identities_without_boundaries_and_oracles_are_those_of_before_there_were_any() -> None:
+    # Stores hold records under these names: they were computed when Scoring had no trim width and no oracles.
     assert scoring_hash(BASE) == "13a9b40b932a3fdffba4eeb754a3b77ddbe2c734fba69dc4f3abb9b56ac72962"
     assert protocol_hash(BASE) == "4dcae9d4277745d2c28c1050fb49facd42b40cb64d48007622e4b06901fa1eec"
     assert evaluation_fingerprint(EVALUATION) == "9a8864d78e2aee6605b01d3c49e28f96c15375f431027d2abec23f49ae0d370d"
     with_background = replace(whole(96), scoring=Scoring(collapse=Collapse(background=20)))
     assert protocol_hash(with_background) == "4b89237d72af0036c548a342d76ee07815bffc0513056ead453db3a211bcf946"
-    assert "boundary" not in spec_to_json(EVALUATION)
+    assert not {"boundary", "oracles"} & json.loads(spec_to_json(EVALUATION))["protocol"]["scoring"].keys()
 
 
 def test_evaluation_of_before_there_was_a_prediction_version_stays_of_the_first_whatever_is_todays() -> None:
@@ -198,9 +207,41 @@ def test_evaluation_with_boundaries_is_another_one_and_reads_back() -> None:
 
 def test_meaning_hash_heeds_the_trim_width_of_boundary_scores_only() -> None:
     protocols = [BASE, with_boundary(BASE, 0.02), with_boundary(BASE, 0.03)]
+    protocols += [with_oracles(protocol, ["regions"]) for protocol in protocols]
 
     assert {meaning_hash(protocol, of_boundary=False) for protocol in protocols} == {scoring_hash(BASE)}
     assert len({meaning_hash(protocol, of_boundary=True) for protocol in protocols}) == 3
+
+
+def test_evaluation_with_oracles_is_another_one_and_reads_back() -> None:
+    told = replace(EVALUATION, protocol=with_oracles(BASE, ["regions", "classes"]))
+
+    assert told.protocol.scoring.oracles == ("classes", "regions")
+    assert evaluation_fingerprint(told) != evaluation_fingerprint(EVALUATION)
+    assert spec_from_json(EvaluationSpec, spec_to_json(told), place="here") == told
+
+
+@pytest.mark.parametrize(
+    ("kinds", "oracles"),
+    [
+        ({"classes_oracle"}, ("classes",)),
+        ({"regions_oracle", "boundary"}, ("regions",)),
+        ({"both_oracles"}, ("classes", "regions")),
+    ],
+)
+def test_protocol_counts_at_least_what_is_needed(kinds: set[Kind], oracles: tuple[Oracle, ...]) -> None:
+    scoring = counting(BASE, kinds).scoring
+
+    assert scoring.oracles == oracles_for(kinds) == oracles
+    assert scoring.kinds >= kinds
+    assert (scoring.boundary is not None) == ("boundary" in kinds)
+    assert plain(counting(BASE, kinds)) == counting(BASE, set()) == BASE
+
+
+@pytest.mark.parametrize("oracles", [("regions", "classes"), ("classes", "classes")])
+def test_oracles_in_another_order_or_twice_are_refused(oracles: tuple[Oracle, ...]) -> None:
+    with pytest.raises(InputError, match="oracles must be some of classes, regions, each once, in this order"):
+        Scoring(oracles=oracles)
 
 
 @pytest.mark.parametrize("share", [0.0, -0.1, 1.0, 2.0])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ovlab.specs.wording import clock, duration, first_names, one_line, percent, points, thousands
+from ovlab.specs.wording import clock, duration, first_names, gap_text, one_line, percent, points, thousands
 
 
 def test_one_line_joins_what_an_error_says() -> None:
@@ -46,6 +46,13 @@ def test_percent_begins_from_a_fraction() -> None:
 
 def test_points_carry_their_sign() -> None:
     assert (points(0.0123), points(-0.0123, 2), points(0.0)) == ("+1.2", "-1.23", "+0.0")
+
+
+def test_gap_is_told_in_points_where_all_its_parts_are_known() -> None:
+    scores = {"miou": 0.5, "hallucination_gap": -0.012, "confusion_gap": 0.3, "boundary_gap": 0.212}
+
+    assert gap_text(scores) == "of the gap of 50.0 points, hallucination -1.2, confusion 30.0, boundaries 21.2"
+    assert gap_text({**scores, "boundary_gap": None}) == gap_text({"miou": 0.5}) == ""
 
 
 def test_thousands_are_parted_by_commas() -> None:

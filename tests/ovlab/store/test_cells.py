@@ -9,7 +9,15 @@ import pytest
 from ovlab.methods.registry import training_of
 from ovlab.report.cells import Grid, Records, cells_of
 from ovlab.specs.errors import InputError
-from ovlab.specs.evaluation import Protocol, Scoring, evaluation_fingerprint, scoring_hash, with_boundary
+from ovlab.specs.evaluation import (
+    Oracle,
+    Protocol,
+    Scoring,
+    evaluation_fingerprint,
+    scoring_hash,
+    with_boundary,
+    with_oracles,
+)
 from ovlab.specs.resolved import training_fingerprint
 from ovlab.specs.suite import PAPER
 from ovlab.specs.table import SIX_BENCHMARKS, Column, Published, Row, Table, Variation
@@ -172,6 +180,20 @@ def test_plain_scores_of_evaluations_with_and_without_boundaries_share_a_column(
     filled.evaluate(filled.train("half"), {"miou": 0.4}, protocol=with_boundary(PAPER.protocol()))
 
     assert [filled.grid().cells[key, "A-150"].value for key in ("full", "half")] == [0.5, 0.4]
+
+
+def test_oracle_scores_come_from_evaluations_that_asked_at_least_those_oracles(filled: Filled) -> None:
+    columns = (*TABLE.columns, Column(title="told", benchmark="a-150", score="classes_oracle_miou"))
+    asked: dict[str, tuple[Oracle, ...]] = {"full": ("classes",), "half": ("classes", "regions")}
+    for key, oracles in asked.items():
+        protocol = with_oracles(PAPER.protocol(), oracles)
+        filled.evaluate(filled.train(key), {"miou": 0.5, "classes_oracle_miou": 0.8}, protocol=protocol)
+        filled.evaluate(filled.train(key), {"miou": 0.5}, finished="2026-01-03T00:00:00")
+
+    grid = cells_of(replace(TABLE, columns=columns), PAPER, Records(filled.trainings, filled.evaluations))
+
+    for key in asked:
+        assert [grid.cells[key, title].value for title in ("A-150", "told")] == [0.5, 0.8]
 
 
 def test_boundary_scores_come_from_evaluations_that_count_boundaries_of_one_width(filled: Filled) -> None:

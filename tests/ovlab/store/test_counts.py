@@ -3,6 +3,8 @@
 import io
 import subprocess
 import sys
+from itertools import chain
+from typing import get_args
 
 import numpy as np
 import pyarrow as pa
@@ -10,8 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from image_tables import whole_numbers
-from ovlab.metrics.counting import BoundaryCounts, SparseCounts
+from ovlab.metrics.counting import ClassCounts, SparseCounts
 from ovlab.metrics.evaluation_counts import ImageCounts, sum_counts
+from ovlab.specs.scores import Kind
 from ovlab.store.counts import concatenated, counts_digest, pack_counts, unpack_columns, unpack_counts
 from ovlab.store.record import DamagedError
 
@@ -29,27 +32,35 @@ def counted(seed: int, num_pairs: int) -> ImageCounts:
 def with_boundary(image: ImageCounts, num_classes: int) -> ImageCounts:
     generator = np.random.default_rng(num_classes)
     label = np.sort(generator.choice(NUM_CLASSES, num_classes, replace=False)).astype(np.uint16)
-    boundary = BoundaryCounts(label, *generator.integers(0, 2**40, (3, num_classes)))
-    return image._replace(counts=image.counts._replace(boundary=boundary))
+    boundary = ClassCounts(label, *generator.integers(0, 2**40, (3, num_classes)))
+    return image._replace(counts=image.counts._replace(beside={"boundary": boundary}))
 
 
 IMAGES = [counted(0, 5), counted(1, 0), counted(2, 3000), counted(3, 1)]
 WITH_BOUNDARY = [with_boundary(image, num) for image, num in zip(IMAGES, (4, 0, 300, 1), strict=True)]
 
 
+WITH_ORACLES = [
+    image._replace(counts=image.counts._replace(beside=dict.fromkeys(get_args(Kind), image.counts.beside["boundary"])))
+    for image in WITH_BOUNDARY
+]
+
+
 def assert_equal(found: list[ImageCounts], expected: list[ImageCounts]) -> None:
     assert [image.id for image in found] == [image.id for image in expected]
     for ours, theirs in zip(found, expected, strict=True):
-        boundaries = ours.counts.boundary or (), theirs.counts.boundary or ()
-        for mine, other in zip((*ours.counts[:3], *boundaries[0]), (*theirs.counts[:3], *boundaries[1]), strict=True):
+        assert ours.counts.beside.keys() == theirs.counts.beside.keys()
+        pairs = [(ours.counts[:3], theirs.counts[:3])]
+        pairs += [(ours.counts.beside[kind], theirs.counts.beside[kind]) for kind in ours.counts.beside]
+        for mine, other in chain.from_iterable(zip(*pair, strict=True) for pair in pairs):
             assert mine.dtype == other.dtype
             np.testing.assert_array_equal(mine, other)
 
 
 @pytest.mark.parametrize(
     "images",
-    [IMAGES, IMAGES[1:2], [], WITH_BOUNDARY, WITH_BOUNDARY[1:2]],
-    ids=["many", "nothing counted", "none", "with boundaries", "without a contour"],
+    [IMAGES, IMAGES[1:2], [], WITH_BOUNDARY, WITH_BOUNDARY[1:2], WITH_ORACLES],
+    ids=["many", "nothing counted", "none", "with boundaries", "without a contour", "with oracles"],
 )
 def test_counts_read_back_are_those_that_were_written(images: list[ImageCounts]) -> None:
     assert_equal(unpack_counts(pack_counts(images), place="x"), images)
@@ -74,7 +85,7 @@ def test_concatenated_counts_keep_boundaries_where_all_parts_have_them() -> None
     plain = unpack_columns(pack_counts([counted(9, 2)]), place="x")
 
     assert_equal(concatenated(halves).images(), WITH_BOUNDARY)
-    assert concatenated([*halves, plain]).boundary is None
+    assert not concatenated([*halves, plain]).beside
 
 
 @pytest.mark.parametrize("bit", [0x01, 0x10, 0x80])
@@ -126,9 +137,21 @@ def test_digest_is_of_the_numbers_and_not_of_their_packing() -> None:
         whole._replace(lengths=whole.lengths[::-1]),
         whole._replace(count=whole.count + (np.arange(len(whole.count)) == 7)),
         whole._replace(gt=whole.pred, pred=whole.gt),
-        whole._replace(boundary=None),
+        whole._replace(beside={}),
+        *(whole._replace(beside={kind: whole.beside["boundary"]}) for kind in get_args(Kind) if kind != "boundary"),
     ]
-    assert len({counts_digest(one) for one in (whole, *others)}) == 6
+    assert len({counts_digest(one) for one in (whole, *others)}) == 9
+
+
+def test_digest_of_counts_with_boundaries_is_that_of_before_there_were_oracles() -> None:
+    label, numbers = np.array([1, 4], np.uint16), np.array([[1, 0], [2, 3], [4, 5]])
+    image = counted(0, 5)._replace(id="a")
+    image = image._replace(counts=image.counts._replace(beside={"boundary": ClassCounts(label, *numbers)}))
+
+    assert (
+        counts_digest(unpack_columns(pack_counts([image]), place="x"))
+        == "f4e365015428dba1ad14f87a9abfee66bae9c721250ca7a17a41ea64d012e482"
+    )
 
 
 def test_file_of_another_packing_whose_numbers_were_changed_is_refused() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from ovlab.specs.errors import InputError
-from ovlab.specs.evaluation import with_boundary
+from ovlab.specs.evaluation import with_boundary, with_oracles
 from ovlab.specs.suite import PAPER, SHAPES
 from ovlab.specs.table import SIX_BENCHMARKS, CellName, Column, Row, Table, Variation
 from ovlab.specs.table_file import load_table
@@ -76,6 +76,21 @@ def test_demands_of_a_method_under_its_own_protocol_are_an_evaluation_more_and_o
     assert (common.inference, common.synonyms) == (SHAPES.protocol().inference, "first")
     assert (own.inference, own.synonyms) == (SHAPES.protocol(own="san").inference, "joined")
     assert common.prompt_templates == own.prompt_templates == theirs.spec.model.prompt_templates
+
+
+def test_demands_of_gap_scores_ask_both_oracles_in_the_one_evaluation_of_their_benchmark() -> None:
+    columns = (
+        *SIX_BENCHMARKS[:2],
+        Column(title="told", benchmark="a-847", score="classes_oracle_miou"),
+        Column(title="confused", benchmark="a-847", score="confusion_gap"),
+    )
+
+    (demand,) = demands([table("a", {"full": FULL}, columns=columns)], SHAPES)
+
+    told, plain = demand.evaluations.items()
+    assert told[0] == ("shapes-a-847", "val", with_oracles(SHAPES.protocol(), ["classes", "regions"]))
+    assert [cell.column for cell in told[1]] == ["A-847", "told", "confused"]
+    assert plain[0] == ("shapes-pc-459", "val", SHAPES.protocol())
 
 
 def test_demands_make_all_of_one_seed_before_the_next() -> None:
