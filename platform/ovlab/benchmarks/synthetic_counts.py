@@ -62,3 +62,18 @@ def _run(
         gt=gt,
         pred=pred,
     )
+
+
+def seeds_of_one_row(
+    num_seeds: int, num_images: int, num_classes: int, *, spread: float = 0.2, seed: int = 0
+) -> dict[int, PerImageCounts]:
+    """Runs that differ as the seeds of one row do: each finds a class better or worse, by `spread` of the share that
+    was missed or found, on all images alike."""
+    runs = synthetic_runs(num_images, num_classes, num_runs=num_seeds, max_classes=6, frequency_power=0.5, seed=seed)
+    generator = np.random.default_rng(seed + 1)
+    found = {}
+    for number, run in enumerate(runs):
+        shift = spread * generator.normal(size=num_classes).clip(-3, 3) / 3 * np.minimum(run.hits, run.gt - run.hits)
+        moved = shift.astype(np.int64)
+        found[number] = PerImageCounts(run.ids, run.hits + moved, run.gt, run.pred + moved)
+    return found

@@ -1,4 +1,4 @@
-"""`ovlab bench`: speed as a ratio against a named peer, measured in one run."""
+"""`ovlab bench`: speed as a ratio against a named peer, measured in one run, and how often verdicts are false."""
 
 import argparse
 import importlib
@@ -6,7 +6,8 @@ import sys
 
 from ovlab.specs.errors import InputError
 
-# Each is a module NAME_speed of ovlab.benchmarks with add_arguments(parser) and run(arguments) -> Report.
+# Each is a module of ovlab.benchmarks, NAME_speed but for one, with add_arguments(parser) and run(arguments) -> Report.
+_OF_ERRORS = "verdicts"
 BENCHMARKS = {
     "scan": "the selective scan against mamba-ssm's reference and mambapy",
     "postprocess": "up-sampling and argmax in one go against the two steps",
@@ -18,6 +19,7 @@ BENCHMARKS = {
     "evaluation": "one process against Ray with 1 and 2 actors, and what Ray adds",
     "sweep": "the rows of Table 4 in one process against trials of Ray Tune, and what Ray adds",
     "presets": "size, time and memory of every preset at its real resolution",
+    _OF_ERRORS: "false verdicts, coverage and power of the tests behind claims",
 }
 
 _EPILOG = """\
@@ -55,7 +57,8 @@ def execute(arguments: argparse.Namespace) -> int:
 
     if not sys.platform.startswith("linux"):
         raise InputError("ovlab bench reads peak memory from /proc, which only Linux has.")
-    module = importlib.import_module(f"ovlab.benchmarks.{arguments.benchmark}_speed")
+    name = "verdict_errors" if arguments.benchmark == _OF_ERRORS else f"{arguments.benchmark}_speed"
+    module = importlib.import_module(f"ovlab.benchmarks.{name}")
     parser = argparse.ArgumentParser(
         prog=f"ovlab bench {arguments.benchmark}",
         description=module.__doc__,
@@ -64,7 +67,7 @@ def execute(arguments: argparse.Namespace) -> int:
     module.add_arguments(parser)
     options = parser.parse_args(arguments.options)
     _require_counts(f"bench {arguments.benchmark}", options)
-    print_report(module.run(options))
+    print_report(module.run(options), is_for_programs=getattr(options, "json", False))
     return 0
 
 
