@@ -18,6 +18,7 @@ BENCHMARKS = {
     "data": "preparing, verifying and reading shards",
     "evaluation": "one process against Ray with 1 and 2 actors, and what Ray adds",
     "sweep": "the rows of Table 4 in one process against trials of Ray Tune, and what Ray adds",
+    "trial": "whole runs of Table 4 against those of another checkout, and by phase",
     "presets": "size, time and memory of every preset at its real resolution",
     _OF_ERRORS: "false verdicts, coverage and power of the tests behind claims",
 }
