@@ -22,6 +22,7 @@ examples:
   ovlab evaluate runs/shapes --suite shapes --store ovlab-store --workers 2
   ovlab evaluate clip:shapes-vit-s --suite shapes --out runs/clip-alone
   ovlab evaluate runs/shapes --suite shapes --boundary
+  ovlab evaluate runs/volume --suite shapes --early-rejection 48 24
 
 mIoU is the mean over the classes that are in the ground truth; the legacy mIoU divides by the classes that are in the
 ground truth or in a prediction, as evaluation code of before July 2022 does.
@@ -70,6 +71,13 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         const=BOUNDARY,
         metavar="SHARE",
         help=f"count boundaries too, for boundary_iou: within SHARE of the image diagonal (default: {BOUNDARY})",
+    )
+    parser.add_argument(
+        "--early-rejection",
+        type=int,
+        nargs=2,
+        metavar=("FIRST", "SECOND"),
+        help="of a class_volume with auxiliary heads: classes of a view that go on from the coarsest maps and the next",
     )
     parser.add_argument("--limit", type=int, metavar="N", help="score the first N images of each set, for a quick look")
     place = parser.add_mutually_exclusive_group()
@@ -127,6 +135,7 @@ def _write(results: list[dict[str, Any]], folder: Path, arguments: argparse.Name
         "size": arguments.size,
         "synonyms": None if arguments.synonyms == "first" else arguments.synonyms,
         "boundary": arguments.boundary,
+        "rejection": None if arguments.early_rejection is None else "{}-{}".format(*arguments.early_rejection),
     }
     suffix = "".join(f"-{name}-{value}" for name, value in asked.items() if value is not None)
     for scores in results:

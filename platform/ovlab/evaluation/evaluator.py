@@ -115,7 +115,7 @@ def _answer(
     parts: _Parts, features: Any, text: Tensor, protocol: Protocol, image: np.ndarray
 ) -> UInt16[np.ndarray, "H W"]:
     with torch.inference_mode():
-        answer = parts.head(features, text, class_cap=protocol.class_cap)
+        answer = parts.head(features, text, class_cap=protocol.class_cap, **_rejection(protocol))
         size = (image.shape[0], image.shape[1])
         if isinstance(answer, MaskClassification):
             found = labels_from_masks(answer, protocol.inference, size)
@@ -125,3 +125,8 @@ def _answer(
     labels = found.cpu().numpy().astype(np.uint16)  # the type in which pairs are counted fastest
     collapse = protocol.scoring.collapse
     return labels if collapse is None else np.minimum(labels, np.uint16(collapse.background))
+
+
+def _rejection(protocol: Protocol) -> dict[str, tuple[int, int]]:
+    """The argument for it, where it is asked for: the heads of other methods have none."""
+    return {} if protocol.early_rejection is None else {"early_rejection": protocol.early_rejection}

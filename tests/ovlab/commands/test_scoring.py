@@ -95,3 +95,13 @@ def test_evaluate_where_everything_is_ignored_has_no_scores(tmp_path: Path, caps
     found = json.loads(capsys.readouterr().out)
     assert (found["fwiou"], found["miou"], found["pixel_accuracy"]) == (None, None, None)
     assert (found["num_pixels"], found["num_ignored_pixels"]) == (0, 2 * 32 * 40)
+
+
+def test_evaluate_rejection_of_a_model_without_auxiliary_heads_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = folder(tmp_path / "mine", CLASSES, lower=1)
+
+    assert evaluate(mine, "--early-rejection", "4", "2") == 2
+
+    assert "clip:shapes-vit-s has no auxiliary heads" in capsys.readouterr().err

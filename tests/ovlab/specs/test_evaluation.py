@@ -25,7 +25,7 @@ from ovlab.specs.evaluation import (
     whole_768,
     with_boundary,
 )
-from ovlab.specs.fingerprint import fingerprint
+from ovlab.specs.fingerprint import canonical_json, fingerprint
 from ovlab.specs.serialization import spec_from_json, spec_to_json
 
 BASE = sliding_window()
@@ -40,6 +40,7 @@ BASE = sliding_window()
         replace(BASE, prompt_templates=VILD),
         replace(BASE, synonyms="average"),
         replace(BASE, class_cap=None),
+        replace(BASE, early_rejection=(48, 24)),
         replace(BASE, scoring=replace(BASE.scoring, headline="ground_truth_or_prediction")),
         replace(BASE, scoring=replace(BASE.scoring, collapse=Collapse(background=20))),
         with_boundary(BASE),
@@ -190,3 +191,16 @@ def test_meaning_hash_heeds_the_trim_width_of_boundary_scores_only() -> None:
 def test_trim_width_that_is_no_share_is_refused(share: float) -> None:
     with pytest.raises(InputError, match="boundary must be a share between 0 and 1"):
         with_boundary(BASE, share)
+
+
+@pytest.mark.parametrize("numbers", [(8, 9), (3, 0), (0, 0)])
+def test_protocol_rejection_that_keeps_nobody_or_ever_more_is_refused(numbers: tuple[int, int]) -> None:
+    with pytest.raises(InputError, match=r"early_rejection must be two numbers from 1 on"):
+        replace(BASE, early_rejection=numbers)
+
+
+def test_protocol_without_rejection_is_written_as_before_there_was_one() -> None:
+    assert "early_rejection" not in canonical_json(BASE)
+    assert "early_rejection" not in spec_to_json(BASE)
+    rejecting = replace(BASE, early_rejection=(48, 24))
+    assert spec_from_json(Protocol, spec_to_json(rejecting), place="here") == rejecting
