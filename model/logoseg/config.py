@@ -106,6 +106,8 @@ class ModelConfig:
     typical_cosine: float = 0.25
     # Channels of the two decoder stages, at 2 and 4 times the token grid.
     decoder_dims: tuple[int, int] = (64, 32)
+    # Of "class_volume": a logit map of F_0 and of F_1 too, by which `head` can reject classes early.
+    auxiliary_heads: bool = field(default=False, metadata={"added_later": False})
 
     def __post_init__(self) -> None:
         for name, high in (
@@ -121,6 +123,10 @@ class ModelConfig:
             require_range("ModelConfig.decoder_dims", dim, 1, LARGEST_WIDTH)
             if dim % GROUP_CHANNELS:
                 raise ModelError(f"ModelConfig.decoder_dims must be multiples of {GROUP_CHANNELS}, got {dim}.")
+        if self.auxiliary_heads and self.decoder != "class_volume":
+            raise ModelError(
+                f"ModelConfig.auxiliary_heads belong to decoder='class_volume', got decoder={self.decoder!r}."
+            )
         require_range("ModelConfig.typical_cosine", self.typical_cosine, -1.0, 1.0)
         require_range("ModelConfig.state_expansion", self.state_expansion, 1 / self.guidance_dim, 16.0)
         if self.guidance_dim % (2 * self.attention_heads):
@@ -140,12 +146,13 @@ class ModelConfig:
 
 
 def model_config_to_dict(config: ModelConfig) -> dict[str, Any]:
-    """Plain values for JSON. A field of `clip` that was added later is left out where it is None, so that the file of a
-    model that has no need of it stays the same."""
+    """Plain values for JSON. A field that was added later is left out where it has the value that held before, so that
+    the file of a model that has no need of it stays the same."""
     values = asdict(config)
-    for later in (one.name for one in fields(config.clip) if "added_later" in one.metadata):
-        if values["clip"][later] is None:
-            del values["clip"][later]
+    for owner, written in ((config, values), (config.clip, values["clip"])):
+        for later in (one for one in fields(owner) if "added_later" in one.metadata):
+            if written[later.name] == later.metadata["added_later"]:
+                del written[later.name]
     return values
 
 

@@ -4,7 +4,7 @@ ClassVolumeDecoder, the paper's: one correlation map a class, decoded to one log
 
     F_0[n] = W (query_n * X_fused) + Embed(cos(V, T_n,1..P))      the correlation tensor, B x C' x N x h x w
     F_1, F_2 = two stages of eq. 11, with the same weights for every class
-    logits[n] = 1 x 1 convolution of F_2[n]
+    logits[n] = 1 x 1 convolution of F_2[n]; with auxiliary heads, also of F_0[n] and of F_1[n]
 
 PixelEmbeddingDecoder: one embedding a pixel, one product a class. Its cost hardly grows with N.
 
@@ -26,7 +26,7 @@ from jaxtyping import Float
 from torch import Tensor, channels_last, nn
 
 from logoseg.config import GROUP_CHANNELS
-from logoseg.decoder_stage import DecoderStage, StageOperands
+from logoseg.decoder_stage import DecoderStage
 from logoseg.model_error import ModelError
 
 # The cosines of one image differ by hundredths; CLIP's own temperature brings them to the size of everything else.
@@ -41,7 +41,8 @@ class ClassVolumeDecoder(nn.Module):
 
     guidance_channels: of S_1 and S_2. dims: channels of the two stages; guidance_dims: of S_1 and S_2 in them.
     correlation_dim: C'. maps_at_once: without gradients, at most so many class maps are decoded together, but never
-    less than one class of the whole batch; it bounds memory and does not change the answer.
+    less than one class of the whole batch; it bounds memory and does not change the answer. auxiliary_heads: whether
+    F_0 and F_1 have logits, by which logoseg.early_rejection chooses.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class ClassVolumeDecoder(nn.Module):
         guidance_dims: tuple[int, int] = (32, 16),
         correlation_dim: int = 32,
         maps_at_once: int = 8,
+        auxiliary_heads: bool = False,
     ) -> None:
         super().__init__()
         if maps_at_once < 1:
@@ -70,8 +72,8 @@ class ClassVolumeDecoder(nn.Module):
         self.stage_2 = DecoderStage(
             in_dim=dims[0], out_dim=dims[1], guidance_channels=guidance_channels[1], guidance_dim=guidance_dims[1]
         )
-        self.to_logit = nn.Linear(dims[1], 1)
-        nn.init.constant_(self.to_logit.bias, PRIOR_LOGIT)
+        self.to_logit = _rare_at_first(dims[1])
+        self.auxiliary = nn.ModuleList(map(_rare_at_first, (correlation_dim, dims[0]) if auxiliary_heads else ()))
 
     def forward(
         self,
@@ -88,32 +90,61 @@ class ClassVolumeDecoder(nn.Module):
         logits = fused.new_empty(batch, num_classes, 4 * height, 4 * width)
         for first in range(0, num_classes, step):
             chunk = slice(first, first + step)
-            maps = self.correlation(fused, queries[:, chunk], cosine[:, chunk]).flatten(0, 1)  # (B*n, C', h, w)
-            logits[:, chunk] = self._decode(maps, operands_1, operands_2).unflatten(0, (batch, -1))
+            maps = self.correlation(fused, queries[:, chunk], _channels_last(cosine[:, chunk]))
+            maps = self.stage_2(self.stage_1(maps, operands_1), operands_2)
+            logits[:, chunk] = logit_of(self.to_logit, maps).unflatten(0, (batch, -1))
         return logits
 
     def correlation(
         self,
         fused: Float[Tensor, "B D h w"],
         queries: Float[Tensor, "B n D"],
-        cosine: Float[Tensor, "B n P h w"],
-    ) -> Float[Tensor, "B n K h w"]:
-        """F_0, of K = C' channels. The product query_n * X never exists: W (query_n * X) = (W * query_n) X."""
+        cosine: Float[Tensor, "M P h w"],
+    ) -> Float[Tensor, "M K h w"]:
+        """F_0, of K = C' channels, for M = B * n maps. The product query_n * X never exists: W (query_n * X) =
+        (W * query_n) X."""
         class_weights = (self.correlate.weight * queries.unsqueeze(2)).flatten(1, 2)  # (B, n*C', D)
         product = torch.bmm(class_weights, fused.flatten(2))  # (B, n*C', h*w)
-        embedded = F.conv2d(
-            cosine.flatten(0, 1).contiguous(memory_format=channels_last),
-            self.embed_cosine.weight * COSINE_SCALE,
-            self.embed_cosine.bias,
-            padding=3,
-        ).unflatten(0, queries.shape[:2])
+        embedded = F.conv2d(cosine, self.embed_cosine.weight * COSINE_SCALE, self.embed_cosine.bias, padding=3)
         return embedded.add_(product.view(embedded.shape))
 
-    def _decode(
-        self, maps: Float[Tensor, "M K h w"], operands_1: StageOperands, operands_2: StageOperands
-    ) -> Float[Tensor, "M 4*h 4*w"]:
-        maps = self.stage_2(self.stage_1(maps, operands_1), operands_2)
-        return self.to_logit(maps.movedim(1, -1)).squeeze(-1)  # a view: the channels are last in memory already
+    def at_every_scale(
+        self,
+        fused: Float[Tensor, "B D h w"],
+        queries: Float[Tensor, "B N D"],
+        cosine: Float[Tensor, "B N P h w"],
+        guidance: tuple[Float[Tensor, "B C1 h1 w1"], Float[Tensor, "B C2 h2 w2"]],
+    ) -> tuple[Float[Tensor, "B N h w"], Float[Tensor, "B N 2*h 2*w"], Float[Tensor, "B N 4*h 4*w"]]:
+        """Logits of F_0, F_1 and F_2, for training: what the auxiliary heads learn reaches nothing before them."""
+        (height, width), shape = fused.shape[2:], queries.shape[:2]
+        maps_0 = self.correlation(fused, queries, _channels_last(cosine))
+        maps_1 = self.stage_1(maps_0, self.stage_1.operands(guidance[0], (2 * height, 2 * width)))
+        maps_2 = self.stage_2(maps_1, self.stage_2.operands(guidance[1], (4 * height, 4 * width)))
+        return (
+            self.guess(0, maps_0.detach()).unflatten(0, shape),
+            self.guess(1, maps_1.detach()).unflatten(0, shape),
+            logit_of(self.to_logit, maps_2).unflatten(0, shape),
+        )
+
+    def guess(self, stage: int, maps: Float[Tensor, "M C h w"]) -> Float[Tensor, "M h w"]:
+        """Logits of F_0 or F_1 by its auxiliary head."""
+        return logit_of(self.auxiliary[stage], maps)
+
+
+def _channels_last(cosine: Float[Tensor, "B n P h w"]) -> Float[Tensor, "B*n P h w"]:
+    return cosine.flatten(0, 1).contiguous(memory_format=channels_last)
+
+
+def logit_of(head: nn.Module, maps: Float[Tensor, "M C h w"]) -> Float[Tensor, "M h w"]:
+    """A 1 x 1 convolution to one channel."""
+    return head(maps.movedim(1, -1)).squeeze(-1)  # a view: the channels are last in memory already
+
+
+def _rare_at_first(dim: int) -> nn.Linear:
+    """Its sigmoids start near PRIOR_PROBABILITY."""
+    head = nn.Linear(dim, 1)
+    nn.init.constant_(head.bias, PRIOR_LOGIT)
+    return head
 
 
 class PixelEmbeddingDecoder(nn.Module):

@@ -18,9 +18,11 @@ from logoseg.clip.text_encoder import TextEncoder
 from logoseg.clip.towers import build_clip
 from logoseg.config import Activation, ModelConfig
 from logoseg.decoder import ClassVolumeDecoder, PixelEmbeddingDecoder
+from logoseg.early_rejection import Survivors, survivors
 from logoseg.fusion import CrossModalFusion, PlainProjection
 from logoseg.image_encoder import build_image_encoder
 from logoseg.image_features import ImageFeatures
+from logoseg.model_error import ModelError
 from logoseg.predictor import Predicts
 from logoseg.prior import ObjectPrior
 
@@ -60,7 +62,7 @@ class LoGoSeg(Predicts, nn.Module):
         fusion = CrossModalFusion if config.cross_modal_fusion else PlainProjection
         self.fusion = fusion(config, middle_dim=self.image_encoder.middle_dim, joint_dim=joint_dim)
         decoders: dict[str, Callable[..., nn.Module]] = {
-            "class_volume": ClassVolumeDecoder,
+            "class_volume": partial(ClassVolumeDecoder, auxiliary_heads=config.auxiliary_heads),
             "pixel_embedding": partial(PixelEmbeddingDecoder, typical_cosine=config.typical_cosine),
         }
         self.decoder = decoders[config.decoder](
@@ -87,6 +89,16 @@ class LoGoSeg(Predicts, nn.Module):
         """
         return self.head(self.encode_image(images), text, class_mask=class_mask, class_cap=class_cap)
 
+    def training_logits(
+        self, images: Float[Tensor, "B 3 H W"], text: Float[Tensor, "N P C"]
+    ) -> tuple[Float[Tensor, "B N _ _"], ...]:
+        """All logits that learn: those of `forward`, after those of the auxiliary heads where there are any."""
+        if not self.config.auxiliary_heads:
+            return (self(images, text),)
+        features = self.encode_image(images)
+        fused, queries = self._fuse(features, text, None)
+        return self.decoder.at_every_scale(fused, queries, clip_cosines(features.dense, text), features.guidance)
+
     def encode_image(self, images: Float[Tensor, "B 3 H W"]) -> ImageFeatures:
         """V, F_mid and S_1, S_2; independent of the vocabulary, so several vocabularies can share it."""
         return self.image_encoder(images)
@@ -110,43 +122,68 @@ class LoGoSeg(Predicts, nn.Module):
         *,
         class_mask: Bool[Tensor, "N"] | None = None,
         class_cap: int | None = None,
+        early_rejection: tuple[int, int] | None = None,
     ) -> Float[Tensor, "B N h4 w4"]:
         """Everything after the encoders. With more classes than `class_cap`, each image keeps those whose best token
-        has the highest cosine, as CAT-Seg does, and the others get REJECTED."""
+        has the highest cosine, as CAT-Seg does, and the others get REJECTED; so do those that do not survive
+        `early_rejection`, of which logoseg.early_rejection says what the two numbers mean. Raises ModelError where it
+        is asked of a model without auxiliary heads."""
+        if early_rejection is not None and not self.config.auxiliary_heads:
+            raise ModelError("Early rejection needs a model that was trained with auxiliary_heads=True.")
         cosines = clip_cosines(features.dense, text)
         if class_cap is None or len(text) <= class_cap:
-            return self._decode(features, text, cosines, class_mask)
-        best = cosines.amax(dim=(2, 3, 4))  # (B, N)
-        if class_mask is not None:
-            best = best.masked_fill(~class_mask, -torch.inf)
+            if early_rejection is None:
+                logits = self.decoder(*self._fuse(features, text, class_mask), cosines, features.guidance)
+                return logits if class_mask is None else logits.masked_fill(~class_mask[:, None, None], REJECTED)
+            found = self._survivors(features, text, cosines, class_mask, early_rejection)
+        else:
+            best = cosines.amax(dim=(2, 3, 4))  # (B, N)
+            if class_mask is not None:
+                best = best.masked_fill(~class_mask, -torch.inf)
+            found = []
+            for image, kept in enumerate(best.topk(class_cap, dim=1).indices):
+                one, kept_mask = _of_image(features, image), None if class_mask is None else class_mask[kept]
+                (some,) = self._survivors(one, text[kept], cosines[image : image + 1, kept], kept_mask, early_rejection)
+                found.append(Survivors(kept[some.classes], some.logits))
+        # Not before all are decoded, which frees as much memory as this takes.
         height, width = features.dense.shape[2:]
-        logits = features.dense.new_full((len(best), len(text), 4 * height, 4 * width), REJECTED)
-        for image, kept in enumerate(best.topk(class_cap, dim=1).indices):
-            one = ImageFeatures(
-                features.dense[image : image + 1],
-                features.middle[image : image + 1],
-                (features.guidance[0][image : image + 1], features.guidance[1][image : image + 1]),
-            )
-            kept_mask = None if class_mask is None else class_mask[kept]
-            decoded = self._decode(one, text[kept], cosines[image : image + 1, kept], kept_mask)
-            logits[image, kept] = decoded[0].to(logits.dtype)
-        return logits
+        logits = features.dense.new_full((len(found), len(text), 4 * height, 4 * width), REJECTED)
+        for image, some in enumerate(found):
+            logits[image, some.classes] = some.logits.to(logits.dtype)
+        return logits if class_mask is None else logits.masked_fill(~class_mask[:, None, None], REJECTED)
 
-    def _decode(
+    def _fuse(
+        self, features: ImageFeatures, text: Float[Tensor, "N P C"], class_mask: Bool[Tensor, "N"] | None
+    ) -> tuple[Float[Tensor, "B D h w"], Float[Tensor, "B N D"]]:
+        """X_fused and the class queries."""
+        weighted = self.prior(features.dense, text)  # That, (B, N, C)
+        guidance = self.alignment(features.dense, weighted, text, class_mask)  # G, (B, D, h, w)
+        queries = self.base_query + self.query_projection(weighted)  # (B, N, D)
+        return self.fusion(features.middle, guidance, queries, weighted, class_mask)
+
+    def _survivors(
         self,
         features: ImageFeatures,
         text: Float[Tensor, "N P C"],
         cosines: Float[Tensor, "B N P h w"],
         class_mask: Bool[Tensor, "N"] | None,
-    ) -> Float[Tensor, "B N h4 w4"]:
-        weighted = self.prior(features.dense, text)  # That, (B, N, C)
-        guidance = self.alignment(features.dense, weighted, text, class_mask)  # G, (B, D, h, w)
-        queries = self.base_query + self.query_projection(weighted)  # (B, N, D)
-        fused, queries = self.fusion(features.middle, guidance, queries, weighted, class_mask)
-        logits = self.decoder(fused, queries, cosines, features.guidance)
-        if class_mask is not None:
-            logits = logits.masked_fill(~class_mask[:, None, None], REJECTED)
-        return logits
+        early_rejection: tuple[int, int] | None,
+    ) -> list[Survivors]:
+        """Of each image, the classes that are decoded to the end: all, where none is rejected."""
+        fused, queries = self._fuse(features, text, class_mask)
+        if early_rejection is None:
+            everyone = torch.arange(len(text), device=text.device)
+            return [Survivors(everyone, logits) for logits in self.decoder(fused, queries, cosines, features.guidance)]
+        inputs = (fused, queries, cosines, features.guidance)
+        return survivors(self.decoder, *inputs, kept=early_rejection, class_mask=class_mask)
+
+
+def _of_image(features: ImageFeatures, image: int) -> ImageFeatures:
+    """What is of one image of the batch."""
+    one = slice(image, image + 1)
+    return ImageFeatures(
+        features.dense[one], features.middle[one], (features.guidance[0][one], features.guidance[1][one])
+    )
 
 
 def clip_cosines(image: Float[Tensor, "B C h w"], text: Float[Tensor, "N P C"]) -> Float[Tensor, "B N P h w"]:

@@ -354,6 +354,13 @@ def test_weights_file_of_before_there_were_tags_loads_with_its_resized_grid(
     assert loaded.image_encoder.positional_embedding.shape == (1 + 4 * 4, 32)
 
 
+def test_auxiliary_heads_are_told_where_there_are_some() -> None:
+    config = replace(vit_b16(), auxiliary_heads=True)
+
+    assert "auxiliary_heads" not in model_config_to_dict(vit_b16())
+    assert model_config_from_dict(json.loads(json.dumps(model_config_to_dict(config)))) == config
+
+
 def test_weights_file_with_a_tag_keeps_it(tmp_path: Path) -> None:
     config = vit_b16()
 

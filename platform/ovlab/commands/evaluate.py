@@ -23,6 +23,7 @@ examples:
   ovlab evaluate clip:shapes-vit-s --suite shapes --out runs/clip-alone
   ovlab evaluate runs/shapes --suite shapes --boundary
   ovlab evaluate runs/shapes --suite shapes --oracle classes regions
+  ovlab evaluate runs/volume --suite shapes --early-rejection 48 24
 
 mIoU is the mean over the classes that are in the ground truth; the legacy mIoU divides by the classes that are in the
 ground truth or in a prediction, as evaluation code of before July 2022 does.
@@ -79,6 +80,13 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         default=(),
         help="score what is predicted among the classes of each image (classes), with its regions known, each by its "
         "majority answer (regions), or both, which divides the gap to 100 %% into hallucination, confusion, boundaries",
+    )
+    parser.add_argument(
+        "--early-rejection",
+        type=int,
+        nargs=2,
+        metavar=("FIRST", "SECOND"),
+        help="of a class_volume with auxiliary heads: classes of a view that go on from the coarsest maps and the next",
     )
     parser.add_argument("--limit", type=int, metavar="N", help="score the first N images of each set, for a quick look")
     place = parser.add_mutually_exclusive_group()
@@ -137,6 +145,7 @@ def _write(results: list[dict[str, Any]], folder: Path, arguments: argparse.Name
         "synonyms": arguments.synonyms,
         "boundary": arguments.boundary,
         "oracle": "-".join(sorted(set(arguments.oracle))) or None,
+        "rejection": None if arguments.early_rejection is None else "{}-{}".format(*arguments.early_rejection),
     }
     suffix = "".join(f"-{name}-{value}" for name, value in asked.items() if value is not None)
     files = [folder / f"evaluation-{Path(scores['data']).name}-{arguments.split}{suffix}.json" for scores in results]

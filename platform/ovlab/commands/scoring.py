@@ -94,6 +94,13 @@ def _protocol(arguments: argparse.Namespace, model: Model) -> Protocol:
     require_views(model, protocol.inference)
     synonyms = arguments.synonyms or protocol.synonyms
     protocol = replace(protocol, prompt_templates=model.prompt_templates, synonyms=synonyms)
+    if arguments.early_rejection is not None:
+        if not getattr(model, "auxiliary_heads", False):
+            raise InputError(
+                f"--early-rejection: {arguments.weights} has no auxiliary heads; train with --set "
+                "model.decoder=class_volume --set model.auxiliary_heads=true, or leave it out."
+            )
+        protocol = replace(protocol, early_rejection=tuple(arguments.early_rejection))
     return with_oracles(with_boundary(protocol, arguments.boundary), arguments.oracle)
 
 

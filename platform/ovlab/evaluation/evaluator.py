@@ -113,7 +113,7 @@ def _encode(parts: _Parts, image: np.ndarray, protocol: Protocol, device: torch.
 
 def _answer(parts: _Parts, features: Any, text: Tensor, protocol: Protocol) -> Answer:
     with torch.inference_mode():
-        scores = parts.head(features, text, class_cap=protocol.class_cap)
+        scores = parts.head(features, text, class_cap=protocol.class_cap, **_rejection(protocol))
     if not isinstance(scores, MaskClassification):
         require_logits(scores, len(text))
     return Answer(scores, parts.activation)
@@ -165,3 +165,8 @@ def _oracle_predictions(
         if "classes_oracle" in told:
             told["both_oracles"] = majority(told["classes_oracle"], regions)
     return told
+
+
+def _rejection(protocol: Protocol) -> dict[str, tuple[int, int]]:
+    """The argument for it, where it is asked for: the heads of other methods have none."""
+    return {} if protocol.early_rejection is None else {"early_rejection": protocol.early_rejection}

@@ -96,7 +96,8 @@ class Protocol:
     """How a network is asked, and how its answers are scored. The label maps are scored at their own resolution.
 
     `synonyms`: by which of its names a class is read. `class_cap`: the largest number of classes scored in one view;
-    None is no limit.
+    None is no limit. `early_rejection`: of a model with auxiliary heads, how many classes of a view go on from the
+    coarsest maps and from the next; None decodes all.
     """
 
     inference: Inference
@@ -104,12 +105,18 @@ class Protocol:
     synonyms: SynonymRule = "first"
     class_cap: int | None = None
     scoring: Scoring = field(default_factory=Scoring)
+    early_rejection: tuple[int, int] | None = field(default=None, metadata=ADDED_LATER)
 
     def __post_init__(self) -> None:
         if not self.prompt_templates or not all(map(is_template, self.prompt_templates)):
             raise InputError("Protocol.prompt_templates must be templates that each hold {} for the class name.")
         if self.class_cap is not None and self.class_cap < 1:
             raise InputError(f"Protocol.class_cap must be at least 1, or None for no limit; got {self.class_cap}.")
+        if self.early_rejection is not None and not self.early_rejection[0] >= self.early_rejection[1] >= 1:
+            raise InputError(
+                f"Protocol.early_rejection must be two numbers from 1 on, the second no larger; got "
+                f"{self.early_rejection}."
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,18 +18,23 @@ from ovlab.specs.training import ScheduleSpec
 
 
 class PixelObjective(nn.Module):
-    """Eq. 13 of the logits of `model`, which maps images and text to them: the mean over labelled pixels."""
+    """Eq. 13 of the logits of `model`, which maps images and text to them: the mean over labelled pixels. Of a model
+    with `training_logits` it is the sum over those."""
 
     def __init__(self, model: nn.Module, schedule: ScheduleSpec) -> None:
         super().__init__()
-        self.model, self.schedule = model, schedule
+        self.model: Any = model
+        self.schedule = schedule
 
     def forward(
         self, images: Float[Tensor, "B 3 H W"], labels: Int64[Tensor, "B H W"], text: Float[Tensor, "N P C"]
     ) -> Float[Tensor, ""]:
         with autocast(images.device, self.schedule.precision):
-            logits = self.model(images, text)
-        return upsampled_masked_bce(logits.float(), labels, IGNORE_INDEX, self.schedule.loss_normalisation)
+            has_several = hasattr(self.model, "training_logits")
+            every = self.model.training_logits(images, text) if has_several else (self.model(images, text),)
+        normalisation = self.schedule.loss_normalisation
+        losses = [upsampled_masked_bce(logits.float(), labels, IGNORE_INDEX, normalisation) for logits in every]
+        return torch.stack(losses).sum()
 
     @staticmethod
     def weights(labels: Int64[Tensor, "B H W"]) -> tuple[float, ...]:

@@ -111,3 +111,13 @@ def test_evaluate_says_where_narrow_pictures_are_squeezed(
 
     assert ("mine: its narrowest pictures are squeezed to a long side of 4096 pixels" in said) == (bound is not None)
     assert json.loads(capsys.readouterr().out)["longest_side"] == bound
+
+
+def test_evaluate_rejection_of_a_model_without_auxiliary_heads_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = folder(tmp_path / "mine", CLASSES, lower=1)
+
+    assert evaluate(mine, "--early-rejection", "4", "2") == 2
+
+    assert "clip:shapes-vit-s has no auxiliary heads" in capsys.readouterr().err

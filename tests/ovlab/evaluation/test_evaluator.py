@@ -215,3 +215,21 @@ def test_read_ahead_broken_sample_raises_its_own_error() -> None:
 
     with pytest.raises(InputError, match="sample 0 is broken"):
         list(read_ahead(Broken()))
+
+
+@pytest.mark.parametrize("numbers", [None, (4, 2)])
+def test_evaluate_head_hears_of_rejection_where_the_protocol_asks_for_it(numbers: tuple[int, int] | None) -> None:
+    asked = []
+
+    class Listening(ByColour):
+        def forward(
+            self, images: torch.Tensor, text: torch.Tensor, *, class_cap: int | None = None, **more: object
+        ) -> torch.Tensor:
+            asked.append(more)
+            return super().forward(images, text, class_cap=class_cap)
+
+    image = Stripes()[0].image
+
+    predict_labels(Listening(), TEXT, image, replace(PROTOCOL, early_rejection=numbers), CPU)
+
+    assert asked == [{} if numbers is None else {"early_rejection": (4, 2)}]

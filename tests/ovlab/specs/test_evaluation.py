@@ -32,7 +32,7 @@ from ovlab.specs.evaluation import (
     with_boundary,
     with_oracles,
 )
-from ovlab.specs.fingerprint import fingerprint
+from ovlab.specs.fingerprint import canonical_json, fingerprint
 from ovlab.specs.scores import Kind
 from ovlab.specs.serialization import spec_from_json, spec_to_json
 
@@ -50,6 +50,7 @@ BASE = sliding_window()
         replace(BASE, prompt_templates=VILD),
         replace(BASE, synonyms="average"),
         replace(BASE, class_cap=None),
+        replace(BASE, early_rejection=(48, 24)),
         replace(BASE, scoring=replace(BASE.scoring, headline="ground_truth_or_prediction")),
         replace(BASE, scoring=replace(BASE.scoring, collapse=Collapse(background=20))),
         with_boundary(BASE),
@@ -248,3 +249,16 @@ def test_oracles_in_another_order_or_twice_are_refused(oracles: tuple[Oracle, ..
 def test_trim_width_that_is_no_share_is_refused(share: float) -> None:
     with pytest.raises(InputError, match="boundary must be a share between 0 and 1"):
         with_boundary(BASE, share)
+
+
+@pytest.mark.parametrize("numbers", [(8, 9), (3, 0), (0, 0)])
+def test_protocol_rejection_that_keeps_nobody_or_ever_more_is_refused(numbers: tuple[int, int]) -> None:
+    with pytest.raises(InputError, match=r"early_rejection must be two numbers from 1 on"):
+        replace(BASE, early_rejection=numbers)
+
+
+def test_protocol_without_rejection_is_written_as_before_there_was_one() -> None:
+    assert "early_rejection" not in canonical_json(BASE)
+    assert "early_rejection" not in spec_to_json(BASE)
+    rejecting = replace(BASE, early_rejection=(48, 24))
+    assert spec_from_json(Protocol, spec_to_json(rejecting), place="here") == rejecting

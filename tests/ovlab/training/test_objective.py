@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from logoseg.losses import upsampled_masked_bce
 from ovlab.specs.training import ScheduleSpec
 from ovlab.training.objective import OwnObjective, PixelObjective, objective_of
 from ovlab.training.optimizer import build_optimizer
@@ -43,6 +44,28 @@ class Learner(nn.Module):
 
 def test_objective_of_a_model_without_a_loss_is_eq_13() -> None:
     assert isinstance(objective_of(nn.Conv2d(3, 2, 1), SCHEDULE, ("a", "b")), PixelObjective)
+
+
+class Guessing(nn.Conv2d):
+    """Logits of an image, and those of a coarse guess, half of them."""
+
+    def forward(self, images: Tensor, text: Tensor) -> Tensor:
+        return super().forward(images)
+
+    def training_logits(self, images: Tensor, text: Tensor) -> tuple[Tensor, ...]:
+        logits = self(images, text)
+        return logits[:, :, ::2, ::2] / 2, logits
+
+
+def test_objective_of_several_logits_is_the_sum_of_their_eq_13() -> None:
+    torch.manual_seed(0)
+    model = Guessing(3, 2, 1)
+
+    found = objective_of(model, SCHEDULE, ("a", "b"))(IMAGES, LABELS, TEXT)
+
+    every = model.training_logits(IMAGES, TEXT)
+    assert len(every) == 2
+    torch.testing.assert_close(found, sum(upsampled_masked_bce(logits, LABELS, 65535) for logits in every))
 
 
 @pytest.mark.parametrize("learns_text", [False, True])
