@@ -1,12 +1,12 @@
 """`ovlab` with its phases timed: `python -m ovlab.benchmarks.trial_phases FILE run ...` writes CPU seconds to FILE."""
 
 import json
+import runpy
 import sys
 import time
 from pathlib import Path
 
 from ovlab.benchmarks.phase_clock import PhaseClock
-from ovlab.cli import main
 
 PHASES = {
     "painting": ("ovlab.shapes.dataset:ShapesDataset.__getitem__",),
@@ -16,7 +16,7 @@ PHASES = {
     "loss": ("ovlab.training.objective:upsampled_masked_bce",),
     "backward": ("torch:Tensor.backward",),
     "optimiser": ("torch.optim:AdamW.step",),
-    "up-sampling": ("ovlab.evaluation.evaluator:labels_from_views",),
+    "up-sampling": ("logoseg.answer:Answer.winners",),
     "counting": ("ovlab.evaluation.evaluator:sparse_counts",),
     "records": (
         "ovlab.training.loop:write_network",
@@ -31,8 +31,14 @@ if __name__ == "__main__":
     clock = PhaseClock()
     clock.watch(PHASES)
     imports = time.process_time()
-    code = main(sys.argv[2:])
+    file, *arguments = sys.argv[1:]
+    sys.argv = ["ovlab", *arguments]
+    code: str | int | None = None
+    try:
+        runpy.run_module("ovlab", run_name="__main__")
+    except SystemExit as end:
+        code = end.code
     named = {IMPORTS: imports, **{phase: clock.seconds[phase] for phase in PHASES}}
     rest = time.process_time() - sum(named.values())
-    Path(sys.argv[1]).write_text(json.dumps({**named, REST: rest}), encoding="utf-8")
+    Path(file).write_text(json.dumps({**named, REST: rest}), encoding="utf-8")
     sys.exit(code)

@@ -149,14 +149,14 @@ def swapped_case(row: Row, num_sets: int) -> dict[str, Value]:
 
 
 def stored_rows(store: Store) -> dict[str, Row]:
-    """The counts of every row and benchmark that has four seeds or more, without their boundaries."""
+    """The counts of every row and benchmark that has four seeds or more, without what else was counted."""
     specs = {record.fingerprint: record.training.spec for record in store.trainings()}
     rows: dict[tuple[TrainingSpec, EvaluationSpec], dict[int, PerImageCounts]] = {}
     for record in store.evaluations():
         spec = specs.get(record.evaluation.subject)
         if spec is not None:
             kind = (replace(spec, seed=0), replace(record.evaluation, subject="0" * 64))
-            rows.setdefault(kind, {})[spec.seed] = replace(stored_tables(store, record), boundary=None)
+            rows.setdefault(kind, {})[spec.seed] = replace(stored_tables(store, record), beside={})
     enough = [(kind, row) for kind, row in rows.items() if len(row) >= 2 * min(SEEDS)]
     return {f"{number} {kind[1].benchmark}": row for number, (kind, row) in enumerate(enough)}
 
