@@ -90,11 +90,16 @@ def write_described(state: Mapping[str, Tensor], description: Mapping[str, Any],
     ((key, value),) = description.items()
     content = save(tensors, metadata={key: json.dumps({**value, "sha256": _digest(tensors, value)}, sort_keys=True)})
     partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        error.filename = str(path)  # a full disk is told by write, which knows no name
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def read_described(path: Path, key: str, format: str) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -4,6 +4,7 @@ Axes: N classes, P prompt templates, C joint CLIP width.
 """
 
 import hashlib
+import logging
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,12 +13,15 @@ from typing import Any
 import open_clip
 import torch
 from jaxtyping import Float
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from logoseg.model_error import ModelError
 from logoseg.weights_file import read_safetensors, tensors_digest
+
+_log = logging.getLogger(__name__)
 
 _PROMPTS_AT_ONCE = 256
 
@@ -60,7 +64,7 @@ def cached_text(
     encoder: Any, class_names: Sequence[Sequence[str]], templates: Sequence[str], cache_folder: Path
 ) -> Float[Tensor, "N P C"]:
     """T from `cache_folder` if it was computed before with the same weights, names and templates; else, or where that
-    is damaged, compute it."""
+    is damaged, compute it. A folder that cannot be written to is named in a warning."""
     key = hashlib.sha256(repr((encoder.digest(), [tuple(n) for n in class_names], tuple(templates))).encode())
     path = cache_folder / f"{key.hexdigest()[:32]}.safetensors"
     kept = _kept_text(path, key.hexdigest())
@@ -68,10 +72,14 @@ def cached_text(
         return kept.to(next(encoder.parameters()).device)
     text = encoder(class_names, templates)
     tensors = {"text": text.cpu()}
-    cache_folder.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(f".{uuid.uuid4().hex}.partial")
-    save_file(tensors, partial, metadata={"sha256": tensors_digest(tensors, key.hexdigest())})
-    partial.replace(path)  # another process may have been faster: both files are equal
+    try:
+        cache_folder.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, partial, metadata={"sha256": tensors_digest(tensors, key.hexdigest())})
+        partial.replace(path)  # another process may have been faster: both files are equal
+    except (OSError, SafetensorError) as error:
+        partial.unlink(missing_ok=True)
+        _log.warning("%s: text features are not kept (%s)", cache_folder, error)
     return text
 
 

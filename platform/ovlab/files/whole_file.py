@@ -68,11 +68,15 @@ def _partial_of(path: Path) -> Iterator[Path]:
     partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}{PARTIAL}")
     try:
         yield partial
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
+        # torch says of a full disk that it is at an unexpected position.
+        fault = error.__context__ if type(error) is RuntimeError else error
+        if not isinstance(fault, OSError):
+            raise
         # A full disk is told by write, which knows no name.
-        if error.errno is not None and error.filename in (None, str(partial)):
-            error.filename = str(path)
-        raise
+        if fault.errno is not None and fault.filename in (None, str(partial)):
+            fault.filename = str(path)
+        raise fault from fault.__cause__
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)

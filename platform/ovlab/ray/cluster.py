@@ -18,9 +18,11 @@ from pathlib import Path
 
 import psutil
 import ray
+from ray import exceptions
 
 import logoseg
 from ovlab.specs.errors import InputError, WorkError
+from ovlab.specs.wording import one_line
 
 # What travels are manifests, counts and weights; Ray would otherwise reserve a third of the memory.
 OBJECT_STORE_BYTES = 256 * 2**20
@@ -33,6 +35,11 @@ _JOB_CONFIG = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 _AGENT_START_MS = "30000"
 # Ray gives its raylet 30 s, whatever it is told; on a machine at work that is not always enough.
 _NUM_STARTS = 3
+# What no other start would change.
+_FINAL = (ValueError, PermissionError, FileNotFoundError, NotADirectoryError, exceptions.AuthenticationError)
+# A name of a socket has at most 107 bytes, of which Ray's own folders take these.
+_SOCKET_BYTES = 107 - len("/ray/session_2000-01-01_00-00-00_000000_1234567/sockets/plasma_store.0")
+_SHORT_FOLDER = "/tmp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +89,8 @@ def _start_patiently(num_cpus: int | None, object_store_bytes: int) -> Cluster:
     for _ in range(_NUM_STARTS):
         try:
             return _start(num_cpus, object_store_bytes)
+        except _FINAL as error:
+            raise WorkError(f"Ray cannot start on this machine: {one_line(error)}") from error
         except Exception as error:  # ray.init raises bare ones
             cause = error
     reason = str(cause).split("\n")[0].strip() or "its dashboard did not answer in time."
@@ -92,7 +101,11 @@ def _start(num_cpus: int | None, object_store_bytes: int) -> Cluster:
     # Chosen beforehand, because the environment of the workers holds it.
     port = _free_port()
     address = f"{ray.util.get_node_ip_address()}:{port}"
-    start = {"RAY_GCS_SERVER_PORT": str(port), "RAY_agent_register_timeout_ms": _AGENT_START_MS}
+    start = {
+        "RAY_GCS_SERVER_PORT": str(port),
+        "RAY_agent_register_timeout_ms": _AGENT_START_MS,
+        "RAY_TMPDIR": _folder_for_sockets(),
+    }
     # Inherited by the workers. An environment of the session's own would leave those that Ray starts beforehand unused,
     # and make every other one start in two steps.
     with _environment(start | worker_environment(address)), _ended_with_its_start():
@@ -108,6 +121,15 @@ def _start(num_cpus: int | None, object_store_bytes: int) -> Cluster:
     return _cluster(ray.get_runtime_context().gcs_address, started=True)
 
 
+def _folder_for_sockets() -> str:
+    """Where Ray puts its sessions: where it would by itself, if a socket can be there."""
+    folder = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or _SHORT_FOLDER
+    if len(os.fsencode(folder)) <= _SOCKET_BYTES:
+        return folder
+    print(f"{folder}: too long a path for Ray's sockets; its session is in {_SHORT_FOLDER}", file=sys.stderr)
+    return _SHORT_FOLDER
+
+
 def _join(address: str) -> Cluster:
     given = _job_variables()
     known = "" if address == "auto" else address
@@ -115,10 +137,24 @@ def _join(address: str) -> Cluster:
     wanted = {name: value for name, value in worker_environment(known).items() if value and name not in given}
     try:
         ray.init(address, log_to_driver=False, logging_level="warning", runtime_env={"env_vars": wanted})
+    except exceptions.AuthenticationError:
+        raise InputError(f"no Ray at {address}: RAY_AUTH_MODE asks for a token. {_token_told()}") from None
     except (ConnectionError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"no Ray at {address}: {reason} Start one there, or unset RAY_ADDRESS.") from None
+        raise InputError(
+            f"no Ray at {address}: {reason} Start one there, or unset RAY_ADDRESS. {_token_told()}"
+        ) from None
     return _cluster(ray.get_runtime_context().gcs_address, started=False)
+
+
+def _token_told() -> str:
+    """Whether a token is there for a Ray that wants one, and where it is looked for; never the token."""
+    file = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
+    if "RAY_AUTH_TOKEN" in os.environ:
+        return "A Ray with another token answers nothing; that of RAY_AUTH_TOKEN was shown."
+    if file.is_file():
+        return f"A Ray with another token answers nothing; that in {file} was shown."
+    return f"A Ray that wants a token answers nothing without; none is in RAY_AUTH_TOKEN or {file}."
 
 
 def _cluster(address: str, *, started: bool) -> Cluster:
@@ -164,7 +200,7 @@ def _ended_with_its_start() -> Iterator[None]:
     before = set(psutil.Process().children(recursive=True))
     try:
         yield
-    except Exception:
+    except BaseException:  # Ctrl-C among it
         ray.shutdown()
         for process in set(psutil.Process().children(recursive=True)) - before:
             with suppress(psutil.NoSuchProcess):

@@ -53,6 +53,12 @@ def without_user(text: str) -> str:
     return re.sub(r"(?<=://)(?!/)((?:(?!://).)*@)?([^?\s]*)(\?\S*)?", r"\2", text)
 
 
+def sqlite_file(uri: str) -> Path | None:
+    """The file of an SQLite database; None for any other address."""
+    parts = urlsplit(uri)
+    return Path(parts.path.removeprefix("/")) if parts.scheme == "sqlite" else None
+
+
 @contextmanager
 def sole_creator(uri: str) -> Iterator[Path | None]:
     """Hold off other processes of this machine that would make the tables of the same SQLite database; yields its file
@@ -60,10 +66,9 @@ def sole_creator(uri: str) -> Iterator[Path | None]:
 
     For any other URI nothing is held: a server makes its own tables, before it answers anyone.
     """
-    parts = urlsplit(uri)
-    if parts.scheme != "sqlite":
+    database = sqlite_file(uri)
+    if database is None:
         yield None
         return
-    database = Path(parts.path.removeprefix("/"))
     with FileLock(f"{database}.lock", fallback_to_soft=False):
         yield None if database.exists() else database

@@ -6,8 +6,9 @@ The files beside this one import it before anything of MLflow, which reads some 
 import logging
 import os
 import re
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 # MLflow asks its own questions again and again for up to an hour; here whoever publishes asks again.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
@@ -22,7 +23,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from ovlab.files.whole_file import writing
 from ovlab.specs.wording import one_line
-from ovlab.tracking.destination import sole_creator, without_user
+from ovlab.tracking.destination import sole_creator, sqlite_file, without_user
 
 __all__ = ["MlflowClient", "MlflowException", "Refused", "Unavailable", "answered", "prepare_schema"]
 
@@ -73,6 +74,7 @@ def prepare_schema(uri: str) -> None:
     """
     try:
         with answered(), sole_creator(uri) as new:
+            _require_own(uri)
             if new is not None:
                 # Beside its place, because MLflow cannot go on with tables that a kill left half made.
                 with writing(new) as partial:
@@ -80,6 +82,21 @@ def prepare_schema(uri: str) -> None:
             MlflowClient(uri).search_experiments(max_results=1)
     except Refused as error:
         raise Unavailable(str(error)) from error
+
+
+def _require_own(uri: str) -> None:
+    """MLflow asks for a file that cannot be opened for minutes, and puts its tables beside those of anyone."""
+    file = sqlite_file(uri)
+    if file is None or not file.exists():
+        return
+    file.open("rb").close()
+    with closing(sqlite3.connect(file)) as database:
+        try:
+            tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        except sqlite3.Error as error:
+            raise OSError(f"{file}: {error}") from None
+    if tables and "alembic_version" not in tables:
+        raise OSError(f"{file}: not a database of MLflow (it has the table {min(tables)})")
 
 
 def _cause(error: Exception) -> str:

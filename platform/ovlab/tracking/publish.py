@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from ovlab.specs.errors import InputError
+from ovlab.specs.errors import InputError, StoreError
 from ovlab.specs.events import Recorded, RunHeader, Started
 from ovlab.store.artifacts import weights_uri
 from ovlab.store.contact_sheet import contact_sheet
@@ -74,7 +74,7 @@ def publish(store: Store, server: MlflowServer, *, again: bool = False) -> Publi
     for run in publication.runs:
         try:
             publication.publish(run)
-        except (Unavailable, InputError) as error:
+        except (Unavailable, InputError, StoreError) as error:
             report.problem = str(error)
             # Asked for each run, a server that is away would take its time-out each time.
             if isinstance(error, Unavailable) and not server.answers():
@@ -231,7 +231,7 @@ class _Publication:
         """What cannot be told must not hold up the rest."""
         try:
             tell()
-        except InputError as error:
+        except (InputError, StoreError) as error:
             if not isinstance(error, DamagedError):
                 raise
             self._left_out(run, what, error)

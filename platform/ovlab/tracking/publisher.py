@@ -20,7 +20,7 @@ from pathlib import Path
 
 from ovlab.files.inside import inside
 from ovlab.files.lock import locked
-from ovlab.specs.errors import InputError
+from ovlab.specs.errors import InputError, StoreError
 from ovlab.store.journal import end_silent, journaled_runs
 from ovlab.store.store import Store, open_store
 from ovlab.tracking.destination import Destination, destination, without_user
@@ -113,7 +113,7 @@ class Work:
         try:
             for run in journaled_runs(self._store):
                 end_silent(self._store, run)
-        except InputError as error:
+        except (InputError, StoreError) as error:
             _LOG.warning("%s", error)
         finally:
             self.gone.set()

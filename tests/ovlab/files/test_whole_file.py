@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from ovlab.files.whole_file import remove_partials, write_text, write_unsynced, writing
 
@@ -50,6 +51,31 @@ def test_writing_syncs_the_data_before_the_name_and_the_folder_after_it(
     write_text(tmp_path / "a.txt", "whole")
 
     assert [path.name.partition(".")[0] for path in synced] == ["a", tmp_path.name]
+
+
+def write_bytes(path: Path) -> None:
+    path.write_bytes(b"1" * 100_000)
+
+
+def save_tensors(path: Path) -> None:
+    with path.open("wb") as file:
+        torch.save({"weights": torch.zeros(1000, 1000)}, file)
+
+
+@pytest.mark.parametrize("write", [write_bytes, save_tensors])
+def test_writing_to_a_full_disk_names_the_file_and_leaves_nothing(
+    tmp_path: Path, write: Callable[[Path], None]
+) -> None:
+    def write_full() -> None:
+        with writing(tmp_path / "a") as partial:
+            partial.symlink_to("/dev/full")
+            write(partial)
+
+    with pytest.raises(OSError, match="No space left") as error:
+        write_full()
+
+    assert error.value.filename == str(tmp_path / "a")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])

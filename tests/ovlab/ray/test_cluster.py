@@ -3,9 +3,11 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from ray import exceptions
+from ray._private.utils import validate_socket_filepath
 
 from ovlab.ray import cluster
 from ovlab.ray.cluster import Cluster, connect
@@ -42,6 +44,58 @@ def test_connect_where_no_start_succeeds_says_so_in_one_line(monkeypatch: pytest
         pass
 
     assert "\n" not in str(error.value)
+
+
+def test_connect_after_a_fault_that_no_start_would_change_does_not_start_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    starts = []
+
+    def start(num_cpus: int | None, object_store_bytes: int) -> Cluster:
+        starts.append(num_cpus)
+        raise PermissionError(13, "Permission denied", "/tmp/ray")
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(cluster, "_start", start)
+
+    with pytest.raises(WorkError, match=r"cannot start.*/tmp/ray"), connect():
+        pass
+
+    assert len(starts) == 1
+
+
+def test_start_in_a_folder_too_long_for_a_socket_takes_a_short_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    monkeypatch.setenv("TMPDIR", "/scratch")
+    assert cluster._folder_for_sockets() == "/scratch"
+
+    monkeypatch.setenv("TMPDIR", "/scratch/" + "x" * 60)
+    short = cluster._folder_for_sockets()
+
+    validate_socket_filepath(f"{short}/ray/session_2026-11-30_00-09-18_485276_4194304/sockets/plasma_store")
+    assert "too long" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", ["RAY_AUTH_TOKEN", "auth_token"])
+def test_connect_to_a_ray_that_may_want_a_token_says_where_it_is_looked_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, place: str
+) -> None:
+    def refuse(*_arguments: object, **_options: object) -> None:
+        raise ConnectionError("Failed to connect.")
+
+    monkeypatch.setattr("ray.init", refuse)
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "auth_token"))
+    with pytest.raises(InputError, match=f"wants a token.*{tmp_path}/auth_token"), connect("1.2.3.4:5"):
+        pass
+
+    (tmp_path / "auth_token").write_text("secret")
+    if place == "RAY_AUTH_TOKEN":
+        monkeypatch.setenv("RAY_AUTH_TOKEN", "secret")
+    with pytest.raises(InputError, match=f"another token.*{place}") as error, connect("1.2.3.4:5"):
+        pass
+
+    assert "secret" not in str(error.value)
 
 
 def test_connect_to_an_address_where_nothing_answers_is_refused() -> None:

@@ -15,7 +15,10 @@ def test_error_that_a_message_was_written_for_is_that_message(kind: type[Excepti
 def test_place_that_cannot_be_written_to_is_named_without_a_traceback() -> None:
     error = OSError(30, "Read-only file system", "/store/trainings")
 
-    assert explained(error) == ("/store/trainings: Read-only file system.", None)
+    cause, trace = explained(error)
+
+    assert cause.startswith("/store/trainings: Read-only file system. ")
+    assert trace is None
 
 
 def test_any_other_error_has_its_type_and_its_traceback() -> None:

@@ -443,6 +443,13 @@ def test_cause_of_a_tracker_that_cannot_be_used_is_one_line_without_its_password
     (tmp_path / "file").write_text("")
     cause_at(f"sqlite:///{tmp_path}/file/mlflow.db")
     cause_at("gopher://nothing")
+    (tmp_path / "folder.db").mkdir()
+    assert "Is a directory" in cause_at(f"sqlite:///{tmp_path}/folder.db")
+    with sqlite3.connect(tmp_path / "others.db") as database:
+        database.execute("create table photographs (name text)")
+    others = (tmp_path / "others.db").read_bytes()
+    assert "not a database of MLflow (it has the table photographs)" in cause_at(f"sqlite:///{tmp_path}/others.db")
+    assert (tmp_path / "others.db").read_bytes() == others
 
     shutil.copyfile(empty_database, tmp_path / "newer.db")
     with sqlite3.connect(tmp_path / "newer.db") as database:
