@@ -4,6 +4,7 @@ The checks that need a running Ray are in ovlab.ray.node_checks.
 """
 
 import os
+import shlex
 import stat
 import uuid
 from collections.abc import Iterable, Mapping
@@ -20,7 +21,8 @@ from ovlab.datasets.catalog import DATASETS
 from ovlab.datasets.places import VARIABLE, open_named
 from ovlab.files.storage import Folder
 from ovlab.specs.errors import InputError
-from ovlab.tracking.destination import destination, without_user
+from ovlab.specs.wording import one_line, shown
+from ovlab.tracking.destination import destination
 
 # What ovlab.ray.cluster asks for Ray's objects, and as much again for the workers of data loaders.
 SHARED_MEMORY_BYTES = 512 * 2**20
@@ -122,8 +124,9 @@ def token(environment: Mapping[str, str], home: Path) -> Finding:
     file = Path(environment.get("RAY_AUTH_TOKEN_PATH") or home / ".ray" / "auth_token")
     if not file.is_file() or not file.read_text().strip():
         return Finding("ray token", "warning", f"none in {file}", mend)
-    if file.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
-        return Finding("ray token", "warning", f"{file} can be read by others", f"chmod 600 {file}")
+    if file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        mend = f"chmod 600 {shlex.quote(str(file))}"
+        return Finding("ray token", "warning", f"{file} can be read or written by others", mend)
     return Finding("ray token", "ok", f"in {file}")
 
 
@@ -136,7 +139,7 @@ def probe_store(uri: str) -> str | None:
         back = folder.read(name)
         folder.remove(name)
     except (InputError, OSError) as error:
-        return " ".join(str(error).split())
+        return one_line(error)
     return None if back == content else f"{folder.locate(name)}: other bytes came back than were written"
 
 
@@ -159,17 +162,17 @@ def mlflow(store_uri: str) -> Finding:
         found = "a store in a bucket holds no MLflow database; what runs tell stays in their journals"
         return Finding("mlflow", "warning", found, "Set MLFLOW_TRACKING_URI, then `ovlab runs publish`.")
     parts = urlsplit(uri)
-    shown = without_user(uri)
+    place = shown(uri)
     if parts.scheme == "sqlite" and not Path(parts.path.removeprefix("/")).is_file():
-        return Finding("mlflow", "ok", f"{shown}: made with the first run")
+        return Finding("mlflow", "ok", f"{place}: made with the first run")
     from ovlab.tracking.mlflow_client import Unavailable, prepare_schema
 
     try:
         prepare_schema(uri)
     except Unavailable as error:
         reason = str(error)
-        return Finding("mlflow", "failed", f"{shown}: {reason}", _mend_mlflow(reason, shown))
-    return Finding("mlflow", "ok", f"{shown} answers")
+        return Finding("mlflow", "failed", f"{place}: {reason}", _mend_mlflow(reason, place))
+    return Finding("mlflow", "ok", f"{place} answers")
 
 
 def _mend_mlflow(reason: str, uri: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ovlab.commands.store_option import add_store
 from ovlab.specs.errors import InputError, WorkError
+from ovlab.specs.wording import shown
 
 if TYPE_CHECKING:
     from ovlab.store.journal import RunLog
@@ -137,12 +138,12 @@ def _reap(arguments: argparse.Namespace) -> int:
 def _publish(arguments: argparse.Namespace) -> int:
     from ovlab.files.lock import TakenError, locked
     from ovlab.store.journal_file import send_left
-    from ovlab.tracking.destination import destination, without_user
+    from ovlab.tracking.destination import destination
 
     store, _ = _open(arguments.store)
     to = destination(arguments.store)
     uri = to.require_uri()
-    shown = without_user(uri)
+    place = shown(uri)
     from ovlab.tracking.mlflow_client import Unavailable
     from ovlab.tracking.mlflow_server import MlflowServer
     from ovlab.tracking.publish import publish
@@ -158,14 +159,14 @@ def _publish(arguments: argparse.Namespace) -> int:
         try:
             report = publish(store, MlflowServer(uri, to.artifacts), again=arguments.again)
         except Unavailable as error:
-            raise WorkError(f"{shown}: nothing can be told: {error}") from None
+            raise WorkError(f"{place}: nothing can be told: {error}") from None
     if arguments.json:
         print(json.dumps(dataclasses.asdict(report)))
     else:
         left_out = f", {report.num_refused} left out" * bool(report.num_refused)
-        print(f"{report.num_published} events told to {shown}{left_out}")
+        print(f"{report.num_published} events told to {place}{left_out}")
     if report.problem is not None:
-        raise WorkError(f"{shown}: {report.num_waiting} events are still to be told: {report.problem}")
+        raise WorkError(f"{place}: {report.num_waiting} events are still to be told: {report.problem}")
     return 0
 
 

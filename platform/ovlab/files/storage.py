@@ -20,7 +20,7 @@ from ovlab.files.lock import locked
 from ovlab.files.sealed import DamagedError
 from ovlab.files.whole_file import PARTIAL, create, remove_partials, writing
 from ovlab.specs.errors import InputError, StoreError
-from ovlab.specs.wording import disk_fault, one_line
+from ovlab.specs.wording import disk_fault, one_line, shown
 
 # There while a process holds the folder, or was killed in it; no name in the folder otherwise.
 LOCK = ".lock"
@@ -48,14 +48,15 @@ class Folder:
     _inode: list[int] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        scheme, separator, _ = self.uri.partition("://")
-        if (
-            not self.uri
-            or (separator and scheme not in ("file", "s3"))
-            or self.uri.startswith("s3:///")
-            or self.uri == "s3://"
-        ):
-            raise InputError(f"{self.uri!r}: not a place for data. Give a folder, or s3://bucket/prefix.")
+        scheme, separator, rest = self.uri.partition("://")
+        is_known = not separator or scheme in ("file", "s3")
+        if not self.uri or not is_known or (scheme == "s3" and rest.partition("/")[0] == ""):
+            raise InputError(f"{shown(self.uri)!r}: not a place for data. Give a folder, or s3://bucket/prefix.")
+        if scheme == "s3" and "@" in rest.partition("/")[0]:
+            raise InputError(
+                f"{shown(self.uri)}: was given with a name or a password, which would be stored and shown with every "
+                "result. Give them in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+            )
 
     def __reduce__(self) -> tuple[type["Folder"], tuple[str]]:
         # The same place in a process with another current folder.

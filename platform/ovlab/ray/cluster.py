@@ -19,10 +19,11 @@ from pathlib import Path
 import psutil
 import ray
 from ray import exceptions
+from ray._private import ray_constants
 
 import logoseg
 from ovlab.specs.errors import InputError, WorkError
-from ovlab.specs.wording import one_line
+from ovlab.specs.wording import one_line, shown
 
 # What travels are manifests, counts and weights; Ray would otherwise reserve a third of the memory.
 OBJECT_STORE_BYTES = 256 * 2**20
@@ -100,15 +101,16 @@ def _start_patiently(num_cpus: int | None, object_store_bytes: int) -> Cluster:
 def _start(num_cpus: int | None, object_store_bytes: int) -> Cluster:
     # Chosen beforehand, because the environment of the workers holds it.
     port = _free_port()
-    address = f"{ray.util.get_node_ip_address()}:{port}"
+    address = f"127.0.0.1:{port}"
     start = {
         "RAY_GCS_SERVER_PORT": str(port),
         "RAY_agent_register_timeout_ms": _AGENT_START_MS,
+        ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR: "0",
         "RAY_TMPDIR": _folder_for_sockets(),
     }
     # Inherited by the workers. An environment of the session's own would leave those that Ray starts beforehand unused,
     # and make every other one start in two steps.
-    with _environment(start | worker_environment(address)), _ended_with_its_start():
+    with _environment(start | worker_environment(address)), _on_loopback(), _ended_with_its_start():
         ray.init(
             "local",
             num_cpus=num_cpus,
@@ -138,11 +140,11 @@ def _join(address: str) -> Cluster:
     try:
         ray.init(address, log_to_driver=False, logging_level="warning", runtime_env={"env_vars": wanted})
     except exceptions.AuthenticationError:
-        raise InputError(f"no Ray at {address}: RAY_AUTH_MODE asks for a token. {_token_told()}") from None
+        raise InputError(f"no Ray at {shown(address)}: RAY_AUTH_MODE asks for a token. {_token_told()}") from None
     except (ConnectionError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
+        reason = shown(str(error).splitlines()[0])
         raise InputError(
-            f"no Ray at {address}: {reason} Start one there, or unset RAY_ADDRESS. {_token_told()}"
+            f"no Ray at {shown(address)}: {reason} Start one there, or unset RAY_ADDRESS. {_token_told()}"
         ) from None
     return _cluster(ray.get_runtime_context().gcs_address, started=False)
 
@@ -192,6 +194,18 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def _on_loopback() -> Iterator[None]:
+    """A Ray that starts now listens on 127.0.0.1 alone. Its switch for that is meant for other systems, where a Ray has
+    one node, and is read from the environment when Ray is imported: before anyone knows which Ray is wanted."""
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from ray.job_submission import JobSubmissionClient
 from requests import RequestException
 
 from ovlab.specs.errors import InputError, WorkError
+from ovlab.specs.wording import shown
 
 _NO_TOKEN = (
     "the cluster asks for a token. `ray get-auth-token` on its head prints it; write it to ~/.ray/auth_token here, or "
@@ -33,9 +34,9 @@ class Jobs:
 
     def __init__(self, address: str) -> None:
         os.environ["RAY_API_SERVER_ADDRESS"] = address
-        with _one_line(address):
+        with _one_line(shown(address)):
             self._client = JobSubmissionClient(address)
-        self.address: str = self._client.get_address()
+        self.address: str = shown(self._client.get_address())
 
     def submit(self, entrypoint: str, folder: Path, variables: Mapping[str, str], metadata: Mapping[str, str]) -> str:
         """The id of a new job that runs `entrypoint` in a copy of `folder`."""
@@ -98,5 +99,5 @@ def _one_line(address: str) -> Iterator[None]:
 
 def _reason(error: Exception) -> str:
     """The first line, and the last one, which is the cause where the head answers with a traceback."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip(" .")]
+    lines = [shown(line.strip()) for line in str(error).splitlines() if line.strip(" .")]
     return " ... ".join(dict.fromkeys((lines[0], lines[-1])))[:400] if lines else type(error).__name__

@@ -8,6 +8,7 @@ sent, whatever is installed on the nodes.
 import argparse
 import hashlib
 import os
+import re
 import shlex
 import shutil
 import socket
@@ -18,7 +19,8 @@ from urllib.parse import urlsplit
 
 import logoseg
 from ovlab.specs.errors import InputError
-from ovlab.tracking.provenance import ENVIRONMENT
+from ovlab.specs.wording import shown
+from ovlab.tracking.provenance import ENVIRONMENT, git
 
 STORE = "OVLAB_STORE"
 # Ray keeps a package in the memory of the head for as long as a job uses it.
@@ -28,8 +30,10 @@ DEFAULT_ADDRESS = "http://127.0.0.1:8265"
 _TABLES = "experiments"
 _ADDRESSES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
 _CONNECT_SECONDS = 10
-# What compilers leave beside the sources.
-_LEFT_OUT = {"__pycache__", ".ipynb_checkpoints"}
+# Where no git says what belongs to the sources.
+_SUFFIXES = (".py", ".txt", ".json", ".md", ".png", ".safetensors")
+_SECRET_NAMES = re.compile(r"\.env.*|\.netrc|\.npmrc|id_(rsa|dsa|ecdsa|ed25519)|credentials|.*\.(pem|key|p12|pfx|jks)")
+_SECRETS = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----|\b(AKIA|ASIA)[A-Z0-9]{16}\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,17 @@ class Package:
             f"{named}. Put data and weights into a bucket and name them by their address."
         )
 
+    def require_no_secret(self) -> None:
+        """Raise InputError naming the first file that has the name, or holds the beginning, of a key."""
+        for name, file in self.files.items():
+            if _SECRET_NAMES.fullmatch(file.name) or _SECRETS.search(file.read_bytes()):
+                raise InputError(f"{name}: looks like a secret; nothing is sent. Move it out of the sources.")
+
+    def listing(self) -> str:
+        """A line a file with its bytes, and one for all of them."""
+        lines = [f"{file.stat().st_size:>11,}  {name}" for name, file in self.files.items()]
+        return "\n".join([*lines, f"{self.num_bytes:>11,}  bytes in {len(lines)} files"])
+
     def copy_to(self, folder: Path) -> None:
         for name, file in self.files.items():
             target = folder / name
@@ -70,14 +85,27 @@ class Package:
 
 
 def source_package() -> Package:
-    """The sources of this very process, and the tables of experiments/ where it runs from a checkout."""
+    """The sources of this very process, and the tables of experiments/ where it runs from a checkout: what git tracks
+    of them, or without git what has the suffix of a source. No link that leads out of its folder is among them."""
     ovlab_folder = Path(__file__).resolve().parents[1]
-    logoseg_folder = Path(str(logoseg.__file__)).resolve().parent
-    folders = {"platform/ovlab": ovlab_folder, "model/logoseg": logoseg_folder}
+    models = Path(str(logoseg.__file__)).resolve().parents[1]
+    folders = {"platform/ovlab": ovlab_folder} | {f"model/{name}": models / name for name in ("logoseg", "rivals")}
     tables = ovlab_folder.parents[1] / _TABLES
     if tables.is_dir():
         folders[_TABLES] = tables
-    return Package({name: file for prefix, folder in folders.items() for name, file in _files(folder, prefix).items()})
+    found = [files_of(folder, prefix) for prefix, folder in folders.items()]
+    return Package({name: file for files in found for name, file in files.items()})
+
+
+def files_of(folder: Path, prefix: str) -> dict[str, Path]:
+    """The files of `folder` that are sent, by their name below `prefix`."""
+    tracked = git(folder, "ls-files", "-z")
+    if tracked:
+        found = [folder / name for name in sorted(tracked.decode().split("\0")) if name]
+    else:
+        found = [path for path in sorted(folder.rglob("*")) if path.suffix in _SUFFIXES]
+    own = [path for path in found if path.is_file() and path.resolve().is_relative_to(folder.resolve())]
+    return {f"{prefix}/{path.relative_to(folder).as_posix()}": path for path in own}
 
 
 def cluster_address(given: str | None) -> str:
@@ -106,11 +134,11 @@ def require_listening(address: str) -> None:
         if not parts.hostname:
             raise ValueError(address)
     except (ValueError, KeyError):
-        raise InputError(f"no Ray at {address}: that is neither HOST:PORT nor http://HOST:PORT.") from None
+        raise InputError(f"no Ray at {shown(address)}: that is neither HOST:PORT nor http://HOST:PORT.") from None
     try:
         socket.create_connection((parts.hostname, port), timeout=_CONNECT_SECONDS).close()
     except OSError as error:
-        raise InputError(f"no Ray at {address}: {error.strerror or error}.") from None
+        raise InputError(f"no Ray at {shown(address)}: {error.strerror or error}.") from None
 
 
 def job_command(command: Sequence[str], parsers: Mapping[str, argparse.ArgumentParser]) -> tuple[str, ...]:
@@ -150,7 +178,9 @@ def job_environment(stamp: str, given: Sequence[str] = ()) -> dict[str, str]:
     for option in given:
         name, equals, value = option.partition("=")
         if not (name and equals):
-            raise InputError(f"--env {option}: write NAME=VALUE, for example MLFLOW_TRACKING_URI=http://host:5000.")
+            raise InputError(
+                f"--env {name or '=...'}: write NAME=VALUE, for example MLFLOW_TRACKING_URI=http://host:5000."
+            )
         variables[name] = value
     return variables | {"PYTHONPATH": "platform:model", ENVIRONMENT: stamp}
 
@@ -170,12 +200,6 @@ def _require_lasting(store: str, name: str) -> None:
         f"{name} {store or 'is not set'}: a job runs in a copy of the code that is deleted afterwards. Give --store "
         f"s3://bucket/prefix, or a folder that every node sees by its absolute path, or set {STORE} to either."
     )
-
-
-def _files(folder: Path, prefix: str) -> dict[str, Path]:
-    found = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    relative = ((path.relative_to(folder), path) for path in found)
-    return {f"{prefix}/{name.as_posix()}": path for name, path in relative if not _LEFT_OUT & set(name.parts)}
 
 
 def _mebibytes(num_bytes: int) -> str:

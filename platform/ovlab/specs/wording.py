@@ -1,6 +1,7 @@
 """How a message stays one line, whatever it has to name, and how numbers are written, in every table and page."""
 
 import errno
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,9 +21,17 @@ _REMEDIES = {
 }
 
 
+def shown(text: str) -> str:
+    """`text` without the names and passwords of the addresses in it, and without what follows a question mark there.
+
+    A password may hold any character that a person forgot to encode: all up to the last @ goes.
+    """
+    return re.sub(r"(?<=://)(?!/)((?:(?!://).)*@)?([^?\s]*)(\?\S*)?", r"\2", text)
+
+
 def one_line(error: BaseException) -> str:
-    """What an error says without its line breaks; its type where it says nothing."""
-    return " ".join(str(error).split()) or type(error).__name__
+    """What an error says without its line breaks, and addresses as they are `shown`; its type where it says nothing."""
+    return shown(" ".join(str(error).split())) or type(error).__name__
 
 
 def disk_fault(error: OSError, place: str | None = None) -> str:

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,14 +42,6 @@ def destination(store: str) -> Destination:
     if uri is not None:
         return Destination(folder, uri, None)
     return Destination(folder, f"sqlite:///{inside(folder, 'mlflow.db')}", inside(folder, "artifacts"))
-
-
-def without_user(text: str) -> str:
-    """`text` without the names and passwords of the addresses in it, and without what follows a question mark there.
-
-    A password may hold any character that a person forgot to encode: all up to the last @ goes.
-    """
-    return re.sub(r"(?<=://)(?!/)((?:(?!://).)*@)?([^?\s]*)(\?\S*)?", r"\2", text)
 
 
 def sqlite_file(uri: str) -> Path | None:

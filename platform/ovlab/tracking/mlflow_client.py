@@ -14,6 +14,8 @@ from contextlib import closing, contextmanager
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+# It prints the address of each run that ends, and the password in it.
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 from alembic.script import ScriptDirectory
 from mlflow import MlflowClient
@@ -23,7 +25,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from ovlab.files.whole_file import writing
 from ovlab.specs.wording import one_line
-from ovlab.tracking.destination import sole_creator, sqlite_file, without_user
+from ovlab.tracking.destination import sole_creator, sqlite_file
 
 __all__ = ["MlflowClient", "MlflowException", "Refused", "Unavailable", "answered", "prepare_schema"]
 
@@ -110,7 +112,7 @@ def _cause(error: Exception) -> str:
     network = _NETWORK.search(text)
     if network:
         return f"no answer ({network[0]})"
-    return without_user(text)[:_REASON_LENGTH]
+    return text[:_REASON_LENGTH]
 
 
 def _is_known_schema(revision: str) -> bool:

@@ -19,11 +19,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from ovlab.specs.errors import InputError
+from ovlab.specs.wording import shown
 from ovlab.store.gpus import gpu_names
 
 ENVIRONMENT = "OVLAB_PROVENANCE"
 PACKAGES = ("logoseg", "torch", "torchvision", "open_clip_torch", "timm", "numpy", "numba", "pyarrow", "ray", "mlflow")
 UNKNOWN = "unknown"
+# As argparse takes it.
+_ENV = ("--env", "--en", "--e")
 _PACKAGE = Path(__file__).parents[1]
 _SOURCES = ("model", "platform", "experiments", "constraints.txt", "pyproject.toml")
 
@@ -106,16 +109,16 @@ def source_of(root: Path) -> Source:
     program = Path(sys.argv[0])
     # `python -m ovlab` runs ovlab/__main__.py.
     name = program.parent.name if program.name == "__main__.py" else program.name
-    command = shlex.join([name, *sys.argv[1:]])
+    command = shlex.join([name, *_without_secrets(sys.argv[1:])])
     lock = root / "constraints.txt"
     lock_digest = hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else UNKNOWN
-    top = _git(root, "rev-parse", "--show-toplevel")
+    top = git(root, "rev-parse", "--show-toplevel")
     # An installed package may lie in a virtual environment within somebody else's repository.
     if top is None or Path(top.decode().strip()).resolve() != root.resolve():
         return Source(lock_digest=lock_digest, command=command)
-    commit = _git(root, "rev-parse", "HEAD")
-    changed = _git(root, "diff", "HEAD", "--binary")
-    new = _git(root, "ls-files", "-z", "--others", "--exclude-standard", "--", *_SOURCES)
+    commit = git(root, "rev-parse", "HEAD")
+    changed = git(root, "diff", "HEAD", "--binary")
+    new = git(root, "ls-files", "-z", "--others", "--exclude-standard", "--", *_SOURCES)
     if commit is None or changed is None or new is None:
         return Source(lock_digest=lock_digest, command=command)
     names = sorted(name for name in new.decode().split("\0") if name)
@@ -127,6 +130,18 @@ def source_of(root: Path) -> Source:
         lock_digest=lock_digest,
         command=command,
     )
+
+
+def _without_secrets(arguments: Sequence[str]) -> list[str]:
+    """Addresses as they are shown, and the variables of `ovlab submit --env` without their values."""
+    found = []
+    for before, argument in zip(("", *arguments), arguments, strict=False):
+        if before in _ENV:
+            argument = f"{argument.partition('=')[0]}=..."
+        elif argument.startswith(tuple(f"{option}=" for option in _ENV)):
+            argument = f"{'='.join(argument.split('=')[:2])}=..."
+        found.append(shown(argument))
+    return found
 
 
 def devices() -> tuple[str, ...]:
@@ -143,7 +158,8 @@ def _diff_digest(root: Path, changed: bytes, new: list[str]) -> str:
     return digest.hexdigest()
 
 
-def _git(root: Path, *arguments: str) -> bytes | None:
+def git(root: Path, *arguments: str) -> bytes | None:
+    """What git prints in the folder `root`; None where it fails, or is not there."""
     try:
         result = subprocess.run(["git", "-C", root, *arguments], capture_output=True, check=False, timeout=30)
     except (OSError, subprocess.TimeoutExpired):

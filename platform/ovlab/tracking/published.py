@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 
 from pydantic import TypeAdapter
 
-from ovlab.specs.wording import one_line
+from ovlab.specs.wording import one_line, shown
 from ovlab.store.journal import RunLog, Told, journal_sizes, journaled_runs, read_journal
 from ovlab.store.journal_lines import seal, unseal
 from ovlab.store.store import Store
-from ovlab.tracking.destination import without_user
 
 _log = logging.getLogger(__name__)
 
@@ -76,5 +75,5 @@ def num_waiting(store: Store, uri: str) -> int:
 
 def _file(run: str, uri: str) -> str:
     # Another password is no other server.
-    server = hashlib.sha256(without_user(uri).encode()).hexdigest()[:12]
+    server = hashlib.sha256(shown(uri).encode()).hexdigest()[:12]
     return f"journals/{run}/published-{server}.json"

@@ -21,9 +21,10 @@ from pathlib import Path
 from ovlab.files.inside import inside
 from ovlab.files.lock import locked
 from ovlab.specs.errors import InputError, StoreError
+from ovlab.specs.wording import shown
 from ovlab.store.journal import end_silent, journaled_runs
 from ovlab.store.store import Store, open_store
-from ovlab.tracking.destination import Destination, destination, without_user
+from ovlab.tracking.destination import Destination, destination
 
 INTERVAL = 2.0
 LONGEST_INTERVAL = 60.0
@@ -61,8 +62,8 @@ def publishing(store: Store) -> Iterator[None]:
         yield
     finally:
         if not close_publisher(process, LAST_SECONDS):
-            shown = without_user(to.uri)
-            print(f"not everything is told at {shown} yet; `ovlab runs publish` tells what is left", file=sys.stderr)
+            place = shown(to.uri)
+            print(f"not everything is told at {place} yet; `ovlab runs publish` tells what is left", file=sys.stderr)
 
 
 def start_publisher(store: str, to: Destination) -> subprocess.Popen[bytes]:
@@ -177,9 +178,18 @@ class _Publisher:
             return f"{type(error).__name__}: {error}", 0
 
 
+class _Shown(logging.Formatter):
+    """Of a traceback, too, no address with its password."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(map(shown, super().format(record).split("\n")))
+
+
 def main(store: str, process: int) -> int:
     os.nice(10)
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Shown("%(asctime)s %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     opened = open_store(store)
     publisher = _Publisher(opened, destination(store))
     work = Work(opened, process, sys.stdin.fileno())

@@ -152,6 +152,21 @@ def _disabled(file: Path) -> dict[str, str]:
     return {"RAY_AUTH_MODE": "disabled"}
 
 
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o777])
+def test_token_file_that_is_open_to_others_is_mended_by_the_command_that_is_said(mode: int, tmp_path: Path) -> None:
+    file = tmp_path / "it is here" / "auth_token"
+    file.parent.mkdir()
+    file.write_text("t")
+    file.chmod(mode)
+
+    finding = doctor.token({"RAY_AUTH_TOKEN_PATH": str(file)}, tmp_path)
+    subprocess.run(finding.mend, shell=True, check=True)
+
+    assert finding.status == "warning"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert doctor.token({"RAY_AUTH_TOKEN_PATH": str(file)}, tmp_path).status == "ok"
+
+
 @pytest.mark.parametrize("situation", [_nothing, _empty, _readable_by_all, _disabled])
 def test_token_missing_open_or_unused_is_a_warning(situation: Callable[[Path], dict[str, str]], tmp_path: Path) -> None:
     (tmp_path / ".ray").mkdir()

@@ -1,24 +1,29 @@
 """ovlab.ray.upload: what is sent to a cluster, where to, and what is refused before anything is sent."""
 
 import argparse
+import re
 import shlex
 import socket
+import sys
 from pathlib import Path
 
 import pytest
 
+from ovlab.cli import main
+from ovlab.ray import upload
 from ovlab.ray.upload import (
     DEFAULT_ADDRESS,
     Package,
     authentication,
     cluster_address,
     entrypoint,
+    files_of,
     job_command,
     job_environment,
     source_package,
 )
 from ovlab.specs.errors import InputError
-from ovlab.tracking.provenance import ENVIRONMENT
+from ovlab.tracking.provenance import ENVIRONMENT, git, source_of, stamp
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +48,111 @@ def test_package_holds_sources_and_tables_and_nothing_compiled() -> None:
     assert [name for name in package.files if "__pycache__" in name] == []
     assert {name.split("/")[0] for name in package.files} == {"platform", "model", "experiments"}
     package.require_small()
+
+
+def test_package_without_git_is_that_of_a_checkout(tmp_path: Path) -> None:
+    """So the digest of the sources on a node is that of the submitter."""
+    package = source_package()
+
+    package.copy_to(tmp_path)
+    folders = ("platform/ovlab", "model/logoseg", "model/rivals", "experiments")
+    sent = {name for folder in folders for name in files_of(tmp_path / folder, folder)}
+
+    assert sent == package.files.keys()
+
+
+@pytest.fixture(params=["git", "no git"])
+def sources(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A source among files that are nobody's business, and links."""
+    folder = tmp_path / "sources"
+    (folder / "__pycache__").mkdir(parents=True)
+    outside = tmp_path / "outside.py"
+    for path in (folder / "code.py", folder / ".env", folder / "a.pem", folder / "__pycache__" / "code.pyc", outside):
+        path.write_text("marker")
+    (folder / "inner.py").symlink_to("code.py")
+    (folder / "outer.py").symlink_to(outside)
+    (folder / "deeper").symlink_to(tmp_path)
+    if request.param == "git":
+        (folder / "gone.py").write_text("")
+        git(folder, "init", "-q")
+        git(folder, "add", "code.py", "inner.py", "outer.py", "deeper", "gone.py")
+        (folder / "gone.py").unlink()
+        (folder / "new.py").write_text("git does not know it yet")
+    return folder
+
+
+def test_files_sent_are_those_of_git_or_sources_and_none_behind_a_link_that_leads_out(sources: Path) -> None:
+    assert files_of(sources, "model/x") == {
+        "model/x/code.py": sources / "code.py",
+        "model/x/inner.py": sources / "inner.py",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        (".env", "marker"),
+        (".env.local", "marker"),
+        ("server.pem", "marker"),
+        ("id_ed25519", "marker"),
+        ("table.py", "-----BEGIN RSA " + "PRIVATE KEY-----\nmarker"),
+        ("settings.json", '{"key": "AKIA' + 'MARKERMARKERMARK"}'),
+    ],
+)
+def test_package_with_what_looks_like_a_secret_is_refused(name: str, content: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(content)
+
+    with pytest.raises(InputError, match=f"experiments/{re.escape(name)}: looks like a secret"):
+        Package({f"experiments/{name}": tmp_path / name}).require_no_secret()
+
+
+def test_package_of_the_sources_holds_no_secret() -> None:
+    source_package().require_no_secret()
+
+
+def test_package_listing_says_what_and_how_much(tmp_path: Path) -> None:
+    for name, size in (("a.py", 10), ("b.py", 4000)):
+        (tmp_path / name).write_bytes(bytes(size))
+
+    listing = Package({f"model/{name}": tmp_path / name for name in ("a.py", "b.py")}).listing()
+
+    assert [line.split() for line in listing.splitlines()] == [
+        ["10", "model/a.py"],
+        ["4,000", "model/b.py"],
+        ["4,010", "bytes", "in", "2", "files"],
+    ]
+
+
+def test_submit_dry_run_prints_what_would_be_sent_and_asks_no_cluster(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upload, "cluster_address", lambda _: pytest.fail("a cluster was asked"))
+
+    code = main(["submit", "--dry-run", "--env", "TOKEN=marker", "--", "run", "table4", "--store", "s3://b/s"])
+
+    out = capsys.readouterr().out
+    assert code == 0
+    assert "  platform/ovlab/cli.py\n" in out
+    assert f"bytes in {len(source_package().files)} files" in out
+    assert "and the command: ovlab run table4 --store s3://b/s" in out
+    assert "marker" not in out
+
+
+def test_job_environment_holds_a_given_value_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "argv", ["ovlab", "submit", "--env", "TOKEN=marker", "--", "run", "table4"])
+
+    variables = job_environment(stamp(source_of(tmp_path)), ["TOKEN=marker"])
+
+    assert [name for name, value in variables.items() if "marker" in value] == ["TOKEN"]
+
+
+@pytest.mark.parametrize("address", ["http://me:marker@127.0.0.1:1", "ftp://me:marker@host"])
+def test_cluster_address_that_is_refused_is_shown_without_its_password(address: str) -> None:
+    with pytest.raises(InputError) as error:
+        cluster_address(address)
+
+    assert "no Ray at " in str(error.value)
+    assert "marker" not in str(error.value)
 
 
 def test_package_copied_is_the_same(tmp_path: Path) -> None:

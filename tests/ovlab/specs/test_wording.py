@@ -2,11 +2,15 @@
 
 import pytest
 
-from ovlab.specs.wording import clock, duration, first_names, gap_text, one_line, percent, points, thousands
+from ovlab.specs.wording import clock, duration, first_names, gap_text, one_line, percent, points, shown, thousands
 
 
 def test_one_line_joins_what_an_error_says() -> None:
     assert one_line(ValueError("first\n  second\t third ")) == "first second third"
+
+
+def test_one_line_shows_no_password() -> None:
+    assert one_line(OSError('no answer from "http://me:marker@host:1/a"')) == 'no answer from "http://host:1/a"'
 
 
 def test_one_line_of_an_error_without_words_is_its_type() -> None:
@@ -57,3 +61,26 @@ def test_gap_is_told_in_points_where_all_its_parts_are_known() -> None:
 
 def test_thousands_are_parted_by_commas() -> None:
     assert (thousands(999), thousands(1234567)) == ("999", "1,234,567")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("http://me:secret@host:5000/path", "http://host:5000/path"),
+        (
+            "failed at https://token@host and postgresql+psycopg2://a:b@c/d",
+            "failed at https://host and postgresql+psycopg2://c/d",
+        ),
+        ("sqlite:////a@b/mlflow.db", "sqlite:////a@b/mlflow.db"),
+        ("http://me:p%40ss@host", "http://host"),
+    ],
+)
+def test_addresses_are_shown_without_names_and_passwords(text: str, expected: str) -> None:
+    assert shown(text) == expected
+
+
+@pytest.mark.parametrize("user", ["bob:marker", "bob:mar/ker", "bob:mar ker", "bob:mar@ker", "bob"])
+def test_shown_address_has_no_user_whatever_the_password_holds(user: str) -> None:
+    found = shown(f"http://{user}@127.0.0.1:9/mlflow?token=marker does not answer")
+
+    assert found == "http://127.0.0.1:9/mlflow does not answer"

@@ -141,6 +141,15 @@ def test_store_record_under_the_name_of_another_run_counts_as_missing(
     assert store.training("1" * 64) is None
 
 
+def test_store_whose_address_holds_a_password_is_refused_and_the_password_not_shown() -> None:
+    for place in ("s3://me:marker@bucket/store", "http://me:marker@host/store"):
+        with pytest.raises(InputError) as error:
+            open_store(place)
+
+        assert "marker" not in str(error.value)
+        assert "//me" not in str(error.value)
+
+
 def test_store_of_an_unknown_kind_is_refused() -> None:
     with pytest.raises(InputError, match="s3://bucket/prefix"):
         open_store("http://host/store")

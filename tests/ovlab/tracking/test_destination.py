@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ovlab.specs.errors import InputError
-from ovlab.tracking.destination import destination, without_user
+from ovlab.tracking.destination import destination
 
 
 @pytest.fixture(autouse=True)
@@ -47,29 +47,6 @@ def test_store_in_a_bucket_needs_a_server(tmp_path: Path, monkeypatch: pytest.Mo
         to.require_uri()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracking:5000")
     assert destination("s3://bucket/store").require_uri() == "http://tracking:5000"
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("http://me:secret@host:5000/path", "http://host:5000/path"),
-        (
-            "failed at https://token@host and postgresql+psycopg2://a:b@c/d",
-            "failed at https://host and postgresql+psycopg2://c/d",
-        ),
-        ("sqlite:////a@b/mlflow.db", "sqlite:////a@b/mlflow.db"),
-        ("http://me:p%40ss@host", "http://host"),
-    ],
-)
-def test_addresses_are_shown_without_names_and_passwords(text: str, shown: str) -> None:
-    assert without_user(text) == shown
-
-
-@pytest.mark.parametrize("user", ["bob:marker", "bob:mar/ker", "bob:mar ker", "bob:mar@ker", "bob"])
-def test_shown_address_has_no_user_whatever_the_password_holds(user: str) -> None:
-    shown = without_user(f"http://{user}@127.0.0.1:9/mlflow?token=marker does not answer")
-
-    assert shown == "http://127.0.0.1:9/mlflow does not answer"
 
 
 def test_database_whose_making_was_killed_is_made_by_the_next_call(tmp_path: Path) -> None:

@@ -45,6 +45,23 @@ def test_clean_checkout_is_its_commit(program: str, checkout: Path, monkeypatch:
     assert source.command == "ovlab run 'table 4'"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["submit", "--env", "A=marker", "--", "run", "t"], "ovlab submit --env A=... -- run t"),
+        (["submit", "--env=A=mar=ker", "--en", "B=marker"], "ovlab submit --env=A=... --en B=..."),
+        (["submit", "--address", "http://me:marker@head:8265"], "ovlab submit --address http://head:8265"),
+        (["run", "--set", "a=1", "--data", "x=s3://me:mar@ker@b/p"], "ovlab run --set a=1 --data x=s3://b/p"),
+    ],
+)
+def test_command_is_kept_without_what_may_be_secret(
+    arguments: list[str], expected: str, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["ovlab", *arguments])
+
+    assert source_of(checkout).command == expected
+
+
 def test_changes_staged_changes_and_new_files_each_make_another_digest(checkout: Path) -> None:
     digests = set()
     code, new = checkout / "platform" / "code.py", checkout / "platform" / "new.py"
