@@ -109,6 +109,24 @@ def test_train_that_diverges_in_its_last_update_is_work_that_failed(
     assert list(open_store(str(tmp_path / "run")).trainings()) == []
 
 
+def test_train_again_after_a_label_has_changed_does_not_take_the_weights_for_those_of_the_new_data(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Names and sizes are as they were; one pixel is not."""
+    run = tmp_path / "run"
+    assert main(train(folder, run)) == 0
+    changed = np.zeros((64, 80), np.int64)
+    changed[0, 0] = 1
+    write_pair(folder, "train", "0", changed)
+    capsys.readouterr()
+
+    assert main(train(folder, run)) == 2
+
+    assert "the samples of photographs train have changed since this run began" in capsys.readouterr().err
+    (record,) = open_store(str(run)).trainings()
+    assert record.num_steps == 2
+
+
 def test_train_into_a_store_leaves_a_record_and_is_not_done_again(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -131,7 +131,7 @@ def training_input(training: PlannedTraining, context: RunContext, device: torch
         )
     model = build_model(spec, clip_file, sources.method_files, device)
     text = text_features(model, [(name,) for name in dataset.class_names], model.prompt_templates)
-    return TrainingInput(spec=spec, model=model, text=text, dataset=dataset)
+    return TrainingInput(spec=spec, model=model, text=text, dataset=dataset, weights_digest=resolved.weights_digest)
 
 
 def build_model(
@@ -147,7 +147,7 @@ def _fetch_state(given: TrainingInput, context: RunContext, fingerprint: str) ->
     """Put the newest checkpoint of the store into the run folder, unless one as new is there."""
     if context.run_folder_is_store:
         return
-    identity = run_identity(given.spec, given.model, given.dataset)
+    identity = run_identity(given)
     with open_run_folder(context.run_folder(fingerprint), identity) as folder:
         folder.begin(identity)
         folder.checkpoints.mkdir(exist_ok=True)

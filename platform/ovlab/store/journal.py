@@ -248,7 +248,7 @@ def read_journal(store: Store, run: str) -> RunLog:
     for path, content in sorted(contents.items()):
         name = path.rpartition("/")[2]
         attempt = name.partition(".")[0]
-        files.setdefault(attempt, []).append(_told_in(name, content, folder.locate(path)))
+        files.setdefault(attempt, []).append(_told_in(name, content, folder.locate(path), run))
     return RunLog(
         run=run,
         attempts=tuple(
@@ -340,8 +340,11 @@ def _may_live(process: Started) -> bool:
         return False
 
 
-def _told_in(name: str, content: bytes, place: str) -> list[Told]:
+def _told_in(name: str, content: bytes, place: str, run: str) -> list[Told]:
     lines, damaged = unpack_lines(content)
+    if any(isinstance(line.event, Started) and line.event.header.run != run for line in lines):
+        _name_damage(place, "tells of another run; left out")
+        return []
     if damaged:
         numbers = ", ".join(map(str, damaged[:3])) + ", ..." * (len(damaged) > 3)
         _name_damage(place, f"no event of this version in line {numbers}; left out")

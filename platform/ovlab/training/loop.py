@@ -69,12 +69,13 @@ class TrainingResult(NamedTuple):
 class TrainingInput:
     """What is trained, on what. `model` maps images (B 3 H W, RGB in [0, 1]) and `text` to logits (B N h w), or has a
     `training_loss`, see ovlab.methods.segmenter. It must start from the same weights at every call: build it after
-    torch.manual_seed(spec.seed)."""
+    torch.manual_seed(spec.seed). `weights_digest`: the sha256 of the file of CLIP that it starts from."""
 
     spec: TrainingSpec
     model: nn.Module
     text: Float[Tensor, "N P C"]
     dataset: SegmentationDataset
+    weights_digest: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,7 +111,7 @@ def train(
     autocast(device, schedule.precision)  # refuses what the device cannot do before anything is written
     model = given.model.to(device)
     optimizer = build_optimizer(model, schedule)
-    identity = run_identity(spec, model, given.dataset)
+    identity = run_identity(given)
     with open_run_folder(run_folder, identity) as folder:
         is_finished = group.broadcast(_has_weights(folder))
         if is_finished:
@@ -163,13 +164,16 @@ def _require_finite(model: nn.Module, schedule: ScheduleSpec, step: int) -> None
         )
 
 
-def run_identity(spec: TrainingSpec, model: nn.Module, dataset: SegmentationDataset) -> RunIdentity:
+def run_identity(given: TrainingInput) -> RunIdentity:
     """What the final weights follow from, as the run folder keeps it."""
+    dataset = given.dataset
     return RunIdentity(
-        spec=spec,
+        spec=given.spec,
         class_names=tuple(dataset.class_names),
         samples_digest=hashlib.sha256("\n".join(dataset.sample_ids).encode()).hexdigest(),
-        frozen_digest=frozen_digest(model),
+        frozen_digest=frozen_digest(given.model),
+        data_digest=dataset.digest,
+        weights_digest=given.weights_digest,
     )
 
 

@@ -26,12 +26,15 @@ NUM_NAMED = 3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunIdentity:
-    """What the final weights follow from: the spec, the samples and class names, the weights that do not learn."""
+    """What the final weights follow from: the spec, the samples by name and by content, the class names, the weights
+    that do not learn, and the file of all of CLIP's. The digests of content and file are None in folders of before."""
 
     spec: TrainingSpec
     class_names: tuple[str, ...]
     samples_digest: str
     frozen_digest: str
+    data_digest: str | None = None
+    weights_digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,8 @@ def _to_json(identity: RunIdentity) -> str:
         "class_names": identity.class_names,
         "samples_digest": identity.samples_digest,
         "frozen_digest": identity.frozen_digest,
+        "data_digest": identity.data_digest,
+        "weights_digest": identity.weights_digest,
     }
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
@@ -116,6 +121,8 @@ def _read(folder: RunFolder) -> RunIdentity:
             class_names=tuple(content["class_names"]),
             samples_digest=content["samples_digest"],
             frozen_digest=content["frozen_digest"],
+            data_digest=content.get("data_digest"),
+            weights_digest=content.get("weights_digest"),
         )
     except FileNotFoundError:
         raise InputError(f"{folder.path}: no spec.json there; give the folder that `ovlab train` made.") from None
@@ -135,10 +142,10 @@ def _require_same(folder: RunFolder, identity: RunIdentity) -> None:
             f"{folder.path}: the classes of {identity.spec.dataset} have changed since this run began: "
             f"{len(begun.class_names)} then, {len(identity.class_names)} now. Give another folder."
         )
-    if begun.samples_digest != identity.samples_digest:
+    if begun.samples_digest != identity.samples_digest or begun.data_digest not in (None, identity.data_digest):
         raise InputError(
             f"{folder.path}: the samples of {identity.spec.dataset} {identity.spec.split} have changed since this run "
             f"began. Give another folder."
         )
-    if begun.frozen_digest != identity.frozen_digest:
+    if begun.frozen_digest != identity.frozen_digest or begun.weights_digest not in (None, identity.weights_digest):
         raise InputError(f"{folder.path}: this run began with other CLIP weights. Give those, or another folder.")

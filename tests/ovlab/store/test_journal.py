@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from ovlab.store.journal import (
     Journal,
     curve_of,
     end_silent,
+    journal_sizes,
     journaled_runs,
     open_journal,
     read_curve,
@@ -96,10 +97,14 @@ def tell(
     writer: str = "0" * 8,
     run: str = RUN,
 ) -> str:
-    """A file of a journal, written at one go; returns its name in the store."""
+    """A file of a journal, written at one go, whose starts are of `run`; returns its name in the store."""
     name = f"journals/{run}/{attempt}.{writer}.jsonl"
-    store.folder.write(name, b"".join(pack_line(event, float(time)) for time, event in events))
+    store.folder.write(name, b"".join(pack_line(of_run(event, run), float(time)) for time, event in events))
     return name
+
+
+def of_run(event: Event, run: str) -> Event:
+    return replace(event, header=replace(event.header, run=run)) if isinstance(event, Started) else event
 
 
 def events_of(store: Store, run: str = RUN) -> list[Event]:
@@ -413,11 +418,10 @@ def assert_well_typed(value: Any, example: Any, name: str) -> None:
 def test_byte_changed_anywhere_in_any_event_costs_that_line_alone_and_no_other_run(
     store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
-    other = tell(store, list(enumerate(EVENTS, start=1)), run="other")
-    whole = store.folder.read(other)
+    tell(store, list(enumerate(EVENTS, start=1)), run="other")
+    place = Path(store.folder.uri) / tell(store, list(enumerate(EVENTS, start=1)))
+    whole = place.read_bytes()
     starts = [line.end for line in unpack_lines(whole)[0]]
-    place = Path(store.folder.uri) / f"journals/{RUN}/{ATTEMPTS[0]}.{'0' * 8}.jsonl"
-    place.parent.mkdir(parents=True)
 
     for position in range(0, len(whole), 3):
         place.write_bytes(whole[:position] + bytes([whole[position] ^ 0x20]) + whole[position + 1 :])
@@ -431,7 +435,7 @@ def test_byte_changed_anywhere_in_any_event_costs_that_line_alone_and_no_other_r
         curve_of(log)
     assert "line" in caplog.text
     assert place.name in caplog.text
-    assert events_of(store, "other") == list(EVENTS)
+    assert events_of(store, "other") == [of_run(event, "other") for event in EVENTS]
 
 
 def test_damaged_file_is_named_once(store: Store, caplog: pytest.LogCaptureFixture) -> None:
@@ -456,6 +460,23 @@ def test_file_that_is_no_journal_is_named_and_left_out(
 
     assert events_of(store) == [step(1)]
     assert name in caplog.text
+
+
+def test_journal_that_tells_of_another_run_is_named_and_left_out(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As where two runs were exchanged, by their folders or by single files."""
+    other = "e" * 64
+    for run, loss in ((RUN, 1.0), (other, 2.0)):
+        with open_journal(store, replace(HEADER, run=run)) as journal:
+            journal.write(replace(step(1), loss=loss))
+    (mine,) = journal_sizes(store, RUN)
+    (its,) = journal_sizes(store, other)
+    store.folder.write(f"journals/{RUN}/{its}", store.folder.read(f"journals/{other}/{its}"))
+
+    assert [one.loss for one in read_curve(store, RUN)] == [1.0]
+    assert f"{its}: tells of another run; left out." in caplog.text
+    assert mine not in caplog.text
 
 
 def test_folder_that_is_no_run_is_left_out(store: Store) -> None:

@@ -244,7 +244,10 @@ def test_run_learns(tmp_path: Path) -> None:
 
 
 def test_run_folder_is_free_again_after_the_process_was_killed(tmp_path: Path) -> None:
-    identity = tiny_run.loop.run_identity(tiny_run.SPEC, tiny_run.TinyNetwork(), tiny_run.Pictures())
+    given = tiny_run.loop.TrainingInput(
+        spec=tiny_run.SPEC, model=tiny_run.TinyNetwork(), text=tiny_run.tiny_text(), dataset=tiny_run.Pictures()
+    )
+    identity = tiny_run.loop.run_identity(given)
     child = os.fork()
     if child == 0:
         with open_run_folder(tmp_path / "run", identity):
