@@ -132,7 +132,7 @@ def _places(views: Iterable[TableView], trainings: dict[str, TrainingRecord]) ->
     for view, row in _measured_rows(views):
         for run in dict.fromkeys((run.training, run.seed) for cell in row.cells for run in cell.runs):
             fingerprint, seed = run
-            if fingerprint in trainings:
+            if fingerprint in trainings and seed is not None:
                 places.setdefault(fingerprint, []).append(Place(view.name, row.key, row.label, seed))
     return places
 

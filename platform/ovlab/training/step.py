@@ -45,7 +45,7 @@ def train_step(
     schedule: ScheduleSpec,
     *,
     step: int,
-    num_global: Callable[[int], float] = float,
+    num_global: Callable[[float], float] = float,
 ) -> StepResult:
     """Forward, backward, clip, update. `images` are RGB in [0, 1]; `labels` 0 .. N-1 or IGNORE_INDEX.
 

@@ -14,9 +14,9 @@ from ovlab.runs.planned import PlannedEvaluation, PlannedRun
 from ovlab.runs.sources import Sources, parse_clip_files
 from ovlab.shapes.dataset import ShapesDataset
 from ovlab.specs.errors import InputError
-from ovlab.specs.evaluation import protocol_hash, scoring_hash
+from ovlab.specs.evaluation import Untrained, protocol_hash, scoring_hash
 from ovlab.specs.suite import PAPER, SHAPES
-from ovlab.specs.table import SIX_BENCHMARKS, Row, Table, Variation
+from ovlab.specs.table import SIX_BENCHMARKS, Alone, Row, Table, Variation
 from ovlab.store.artifacts import keep_checkpoint
 from ovlab.store.record import Attempt, EvaluationRecord, StoredFile, TrainingRecord, cost_of
 from ovlab.store.store import Store, open_store
@@ -91,7 +91,9 @@ def put_training(store: Store, run: PlannedRun, *attempts: Attempt, finished: st
     )
 
 
-def put_evaluation(store: Store, part: PlannedEvaluation, *attempts: Attempt) -> None:
+def put_evaluation(
+    store: Store, part: PlannedEvaluation, *attempts: Attempt, untrained: Untrained | None = None
+) -> None:
     assert part.spec is not None
     store.put_evaluation(
         EvaluationRecord(
@@ -105,6 +107,7 @@ def put_evaluation(store: Store, part: PlannedEvaluation, *attempts: Attempt) ->
             cost=cost_of(attempts or [attempt(30.0)]),
             finished="2026-01-02T05:00:00",
             provenance={},
+            untrained=untrained,
         )
     )
 
@@ -307,3 +310,31 @@ def test_parse_clip_files_wrong_option_is_refused(options: list[str], words: str
 def test_sources_clip_file_that_is_not_there_is_refused() -> None:
     with pytest.raises(InputError, match=r"--clip tiny=nowhere\.pt: no such file"):
         Sources(clip_files={"tiny": "nowhere.pt"}).clip_file("tiny")
+
+
+def test_plan_estimates_what_is_not_trained_by_itself_and_not_by_others_on_the_same_clip(store: Store) -> None:
+    """CLIP alone, MaskCLIP and LoGoSeg under one protocol: only what was measured of each."""
+    runs = (
+        Alone(),
+        Alone(method="maskclip", options={"prompt_templates": SHAPES.model().prompt_templates}),
+        Variation(),
+    )
+    rows = tuple(Row(key=str(number), label="", run=run) for number, run in enumerate(runs))
+    table = replace(TABLE, rows=rows, columns=SIX_BENCHMARKS[4:5])
+
+    def parts(limit_images: int | None = None) -> list[PlannedRun]:
+        return list(make_plan([table], SHAPES, store, Sources(), limit_images=limit_images).runs)
+
+    limited = parts(limit_images=100)
+    for number, seconds in ((2, 10.0), (1, 20.0), (0, 30.0)):
+        known = [run.evaluations[0].estimate for run in parts()]
+        assert [estimate is not None for estimate in known] == [later > number for later in range(3)]
+        put_training(store, limited[2])
+        untrained = getattr(limited[number].training, "subject", None)
+        put_evaluation(store, limited[number].evaluations[0], attempt(seconds), untrained=untrained)
+
+    assert [run.evaluations[0].estimate for run in parts()] == [
+        (90.0, None, 0.0, "cpu", True),
+        (60.0, None, 0.0, "cpu", True),
+        (30.0, None, 0.0, "cpu", True),
+    ]
