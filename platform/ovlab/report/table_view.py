@@ -20,8 +20,8 @@ Origin = Literal["quoted", "measured"]
 
 
 class RunView(NamedTuple):
-    """One seed behind a measured cell: its score, and the fingerprints of its training and its evaluation. A subject that
-    is not trained has none, and stands there once, as what was trained."""
+    """One seed behind a measured cell: its score, and the fingerprints of its training and its evaluation. A subject
+    that is not trained has no seed and stands there once, its own fingerprint in place of a training's."""
 
     seed: int | None
     value: float | None
