@@ -124,7 +124,7 @@ def execute(arguments: argparse.Namespace) -> int:
     spec, executor = training_spec(arguments), executor_of(arguments)
     files = own_files([] if arguments.method is None else [arguments.method])
     training, sources = plan_training(spec, arguments.preset, arguments.clip, files)
-    run = PlannedRun(training=training)
+    run = PlannedRun(subject=training)
     with stop_on_signals() as stop:
         context = RunContext(
             store=open_store(str(arguments.out) if arguments.store is None else arguments.store),

@@ -40,7 +40,7 @@ def trial(config: dict[str, Any], *, order: Order) -> dict[str, Any]:
     if order.data_root is not None:
         os.environ.setdefault(VARIABLE, order.data_root)
     run, correspondent = order.runs[config["number"]], Correspondent(order.mailbox)
-    search = order.observer(config["number"], run.training.num_steps)
+    search = order.observer(config["number"], run.subject.num_steps)
     context = replace(order.context, stop=correspondent.asked_to_stop).heard_by(search, Prometheus(RaySink()))
     try:
         if correspondent.flush():

@@ -32,11 +32,11 @@ def make_run(run: PlannedRun, context: RunContext, executor: Executor) -> None:
     header = header_of(run, context.source, context.sources)
     with locked(context.lock(header.run), run.name, seconds=PATIENCE), journaled(header, context) as inner:
         untrained: Untrained | None = None
-        if isinstance(run.training, PlannedTraining):
-            record = ensure_training(run.training, inner, executor)
+        if isinstance(run.subject, PlannedTraining):
+            record = ensure_training(run.subject, inner, executor)
             opener: Callable[[], Any] = partial(open_stored, context.store, record, context.sources.method_files)
         else:
-            untrained, opener = run.training.subject, opener_of(run.training, context.sources)
+            untrained, opener = run.subject.subject, opener_of(run.subject, context.sources)
         jobs = [
             EvaluationJob(part.spec, context.sources.dataset(part.spec.benchmark, part.spec.split), untrained)
             for part in run.evaluations

@@ -89,7 +89,7 @@ class _Planner:
             self._evaluation(training, benchmark, split, protocol, tuple(cells))
             for (benchmark, split, protocol), cells in demand.evaluations.items()
         )
-        return PlannedRun(training=training, evaluations=evaluations)
+        return PlannedRun(subject=training, evaluations=evaluations)
 
     def _training(self, spec: TrainingSpec, preset: str) -> PlannedTraining:
         problems = tuple(
