@@ -136,7 +136,7 @@ def test_search_gives_up_a_run_that_does_not_learn_without_a_record_and_does_not
     failures = make(tmp_path, OnRay(num_at_once=1, search="asha"), lambda _: plan)
 
     assert failures == []
-    assert [record.fingerprint for record in store.trainings()] == [plan.runs[0].training.fingerprint]
+    assert [record.fingerprint for record in store.trainings()] == [plan.runs[0].subject.fingerprint]
     assert statuses(tmp_path) == {
         "searched": "FINISHED",
         "searched learns": "FINISHED",

@@ -113,7 +113,7 @@ def _time(executor: Executor, table: Table, folder: Path, *, arguments: argparse
     ended = time.time()
     if failures:
         raise RuntimeError(f"{failures[0].run.name}: {failures[0].cause}")
-    attempts = [read_journal(store, str(run.training.fingerprint)).attempts[-1] for run in plan.runs]
+    attempts = [read_journal(store, str(run.subject.fingerprint)).attempts[-1] for run in plan.runs]
     attempts.sort(key=lambda attempt: attempt.began)
     return _Clock(
         began=began,

@@ -122,7 +122,7 @@ def print_plan(plan: "Plan", *, evaluations: bool = False) -> None:
 
 def totals(plan: "Plan") -> str:
     """How many trainings and evaluations there are, how many are missing, and what those will cost."""
-    trainings = [run.training for run in plan.runs if run.training.num_steps]
+    trainings = [run.subject for run in plan.runs if run.subject.num_steps]
     evaluations = [part for run in plan.runs for part in run.evaluations]
     missing = [part for run in plan.runs for part in run.parts if part.status == "missing"]
     lines = [f"{_counted('training', trainings)}; {_counted('evaluation', evaluations)}."]
@@ -149,14 +149,14 @@ def totals(plan: "Plan") -> str:
 def plan_json(plan: "Plan") -> dict[str, Any]:
     """The whole plan as plain values."""
     runs = [
-        {"training": _training_json(run.training), "evaluations": [_evaluation_json(part) for part in run.evaluations]}
+        {"training": _training_json(run.subject), "evaluations": [_evaluation_json(part) for part in run.evaluations]}
         for run in plan.runs
     ]
     return {"suite": plan.sweep.suite, "tables": plan.sweep.tables, "store": plan.store, "runs": runs}
 
 
 def _add_run(table: Any, run: "PlannedRun", evaluations: bool) -> None:
-    training = run.training
+    training = run.subject
     done = sum(part.status == "done" for part in run.evaluations)
     table.add_row(
         _short(training.fingerprint),

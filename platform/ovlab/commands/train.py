@@ -183,7 +183,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
         print_needs(training, sources, arguments)
         return 0
-    run = PlannedRun(training=training)
+    run = PlannedRun(subject=training)
     with stop_on_signals() as stop:
         context = RunContext(
             store=open_store(str(arguments.out) if arguments.store is None else arguments.store),

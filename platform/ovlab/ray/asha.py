@@ -60,7 +60,7 @@ class GentleAsha(ASHAScheduler):
     """ASHA that stops no trial itself."""
 
     def __init__(self, verdicts: ActorHandle, runs: Sequence[PlannedRun]) -> None:
-        schedules = [run.training.spec.schedule for run in runs if isinstance(run.training, PlannedTraining)]
+        schedules = [run.subject.spec.schedule for run in runs if isinstance(run.subject, PlannedTraining)]
         num_steps = max(schedule.steps for schedule in schedules)
         warmup_steps = max(schedule.warmup_steps for schedule in schedules)
         super().__init__(

@@ -55,7 +55,7 @@ def trial(config: dict[str, Any], *, order: Order) -> dict[str, Any]:
     if order.data_root is not None:
         os.environ.setdefault(VARIABLE, order.data_root)
     run, correspondent = order.runs[config["number"]], Correspondent(order.mailbox)
-    search, relay = order.observer(config["number"], run.training.num_steps), Relay(config["number"], correspondent)
+    search, relay = order.observer(config["number"], run.subject.num_steps), Relay(config["number"], correspondent)
     context = replace(order.context, stop=correspondent.asked_to_stop).heard_by(search, relay, Prometheus(RaySink()))
     try:
         if correspondent.flush():

@@ -77,8 +77,8 @@ def make_on_ray(
         run = runs[result.config["number"]]
         if result.error is not None:
             lines = str(result.error).strip().splitlines()
-            if run.training.fingerprint is not None:
-                end_silent(context.store, run.training.fingerprint, stale_after=0.0)
+            if run.subject.fingerprint is not None:
+                end_silent(context.store, run.subject.fingerprint, stale_after=0.0)
             on_failure(Failure(run, f"its process was lost {MAX_LOST + 1} times: {lines[-1]}"))
         elif result.metrics.get("cause") is not None:
             if result.metrics["report"] is not None:

@@ -196,7 +196,10 @@ def _is_tied(cells: Mapping[_Line, Cell], score: str, samples: Samples, first: _
 def _cell_view(
     cell: Cell, column: Column, samples: Samples, *, mark: Mark | None, footnotes: tuple[int, ...], has_delta: bool
 ) -> CellView:
-    seeds = _seeds(cell)
+    # What is not trained is the same for every seed.
+    is_trained = any(run.training is not None for run in cell.runs)
+    seeds = _seeds(cell) if is_trained else None
+    runs = [RunView(run.seed, run.value, run.subject, run.evaluation.fingerprint) for run in cell.runs]
     return CellView(
         origin=cell.origin,
         value=cell.value,
@@ -206,7 +209,7 @@ def _cell_view(
         image_interval=_image_interval(cell, column, samples),
         seed_interval=None if seeds is None else seeds.interval,
         seed_sd=None if seeds is None else seeds.sd,
-        runs=tuple(RunView(run.seed, run.value, run.subject, run.evaluation.fingerprint) for run in cell.runs),
+        runs=tuple(runs if is_trained else [run._replace(seed=None) for run in runs[:1]]),
         missing_seeds=cell.missing_seeds,
         footnotes=footnotes,
         limits=cell.limits,

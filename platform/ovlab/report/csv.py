@@ -73,7 +73,7 @@ def _lines(view: TableView) -> Iterable[dict[str, Any]]:
                     "seed_low": seed_low,
                     "seed_high": seed_high,
                     "seed_sd": cell.seed_sd,
-                    "seeds": _joined(run.seed for run in cell.runs),
+                    "seeds": _joined(run.seed for run in cell.runs if run.seed is not None),
                     "values": _joined("nan" if run.value is None else run.value for run in cell.runs),
                     "missing_seeds": _joined(cell.missing_seeds),
                     "limit_steps": cell.limits.num_steps,

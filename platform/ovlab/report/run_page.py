@@ -10,6 +10,7 @@ from ovlab.metrics.image_scores import best_and_worst, image_scores
 from ovlab.report.charts import Panel, curve_panel
 from ovlab.report.confusions import Confused, most_confused
 from ovlab.specs.errors import InputError
+from ovlab.specs.evaluation import DenseClip, Untrained
 from ovlab.specs.fields import leaves
 from ovlab.specs.run_limits import limits_text
 from ovlab.specs.scores import SCORES, Score
@@ -29,12 +30,13 @@ _log = logging.getLogger(__name__)
 
 
 class Place(NamedTuple):
-    """A row of a table that a run stands behind, with its seed there. `key` is the row's: labels may repeat."""
+    """A row of a table that a run stands behind, with its seed there, if it has one. `key` is the row's: labels may
+    repeat."""
 
     table: str
     key: str
     label: str
-    seed: int
+    seed: int | None
 
 
 class Sibling(NamedTuple):
@@ -99,10 +101,14 @@ class EvaluationPart:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunPage:
-    """places: the rows of tables that it stands behind; siblings: the other seeds of the first of them. settings:
-    every value of its spec by dotted name; provenance alike. limits: what it was limited to, in words, or ""."""
+    """The page of a training, or of what needs none. summary: what it is, in words. places: the rows of tables that it
+    stands behind; siblings: the other seeds of the first of them. settings: every value of its spec by dotted name;
+    provenance alike. limits: what it was limited to, in words, or ""."""
 
-    training: TrainingRecord
+    fingerprint: str
+    summary: str
+    weights_digest: str | None
+    training: TrainingRecord | None
     places: tuple[Place, ...]
     siblings: tuple[Sibling, ...]
     settings: tuple[tuple[str, str], ...]
@@ -118,9 +124,9 @@ class RunPage:
         return tuple(score for name, score in SCORES.items() if name in held)
 
 
-def page_name(training: str) -> str:
-    """The file of a run's page, from the fingerprint of its training."""
-    return f"{training[:SHORT]}.html"
+def page_name(subject: str) -> str:
+    """The file of a run's page, from the fingerprint of its training, or of what needs none."""
+    return f"{subject[:SHORT]}.html"
 
 
 def anchor(record: EvaluationRecord) -> str:
@@ -128,23 +134,41 @@ def anchor(record: EvaluationRecord) -> str:
     return f"{record.evaluation.benchmark}-{record.fingerprint[:8]}"
 
 
+def summary_of(subject: TrainingRecord | Untrained) -> str:
+    """What it is, in a few words."""
+    if isinstance(subject, TrainingRecord):
+        spec = subject.training.spec
+        return f"{spec.model.clip.name} on {spec.dataset}"
+    if isinstance(subject, DenseClip):
+        return f"{subject.clip.name} alone, not trained"
+    return f"{subject.model.method} on {subject.model.clip.name}, not trained"
+
+
 def run_page(
-    training: TrainingRecord,
+    subject: TrainingRecord | Untrained,
     evaluations: Sequence[EvaluationRecord],
     store: Store,
     places: Sequence[Place],
     siblings: Sequence[Sibling],
 ) -> RunPage:
-    """Everything that the page of a run shows. What is damaged in the store is named there and in a warning."""
+    """Everything that the page of a run shows; what is not trained has one evaluation at least. What is damaged in the
+    store is named there and in a warning."""
+    training = subject if isinstance(subject, TrainingRecord) else None
+    spec = subject.training.spec if isinstance(subject, TrainingRecord) else None
     return RunPage(
+        fingerprint=evaluations[0].evaluation.subject if training is None else training.fingerprint,
+        summary=summary_of(subject),
+        weights_digest=(
+            subject.training.weights_digest if isinstance(subject, TrainingRecord) else subject.weights_digest
+        ),
         training=training,
         places=tuple(places),
         siblings=tuple(siblings),
-        settings=tuple((name, str(value)) for name, value in leaves(training.training.spec).items()),
-        provenance=tuple(_flat(training.provenance, "")),
-        loss=_loss(store, training),
+        settings=tuple((name, str(value)) for name, value in leaves(subject if spec is None else spec).items()),
+        provenance=tuple(_flat((training or evaluations[0]).provenance, "")),
+        loss=None if training is None else _loss(store, training),
         evaluations=tuple(_evaluation(record, store) for record in evaluations),
-        limits=limits_text(training.training.spec, [record.evaluation for record in evaluations]),
+        limits=limits_text(spec, [record.evaluation for record in evaluations]),
     )
 
 

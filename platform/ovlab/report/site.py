@@ -1,12 +1,12 @@
 """The report as a folder of static pages: opened from disk, without a server and without a network.
 
 index.html              the tables with their claims and charts, and what every run has cost
-runs/<training>.html    one page a run
+runs/<subject>.html     one page a run: a training, or what needs none
 pictures/<sha256>.webp  those of the galleries, each once
 style.css, script.js
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from ovlab.report.cells import Records
 from ovlab.report.pages import copy_assets, write_page
 from ovlab.report.run_page import Place, RunPage, Sibling, anchor, page_name, run_page
 from ovlab.report.table_view import RowView, TableView
-from ovlab.specs.run_limits import limits_text
+from ovlab.specs.evaluation import Untrained
 from ovlab.store.pictures import Pictures, read_pictures
 from ovlab.store.record import Cost, EvaluationRecord, TrainingRecord
 from ovlab.store.store import Store
@@ -32,10 +32,14 @@ class ShownTable:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShownRun:
-    """A run in the list of all runs, with the cost of its training and of all its evaluations, and what it was limited
-    to, in words."""
+    """A run in the list of all runs, with the cost of its training, if it has one, and of all its evaluations, and what
+    it was limited to, in words."""
 
-    training: TrainingRecord
+    fingerprint: str
+    summary: str
+    seed: int | None
+    finished: str
+    training_costs: tuple[Cost, ...]
     page: str
     places: tuple[Place, ...]
     num_evaluations: int
@@ -44,7 +48,7 @@ class ShownRun:
 
     @property
     def costs(self) -> tuple[Cost, ...]:
-        return (self.training.cost, *self.evaluations_cost)
+        return (*self.training_costs, *self.evaluations_cost)
 
     @property
     def seconds(self) -> float:
@@ -60,30 +64,35 @@ class ShownRun:
 
 
 def write_site(views: Sequence[TableView], records: Records, store: Store, folder: Path) -> Path:
-    """Write the site of `views` into `folder`, with a page for every training of the records; returns its index.html.
+    """Write the site of `views` into `folder`, with a page for every training of the records and for each subject that
+    needs none; returns its index.html.
 
     `records`: those of the store. Files of an earlier site there are replaced. What is damaged in the store is named
     in a warning and left out.
     """
     trainings = {record.fingerprint: record for record in records.trainings}
-    evaluations: dict[str, list[EvaluationRecord]] = {fingerprint: [] for fingerprint in trainings}
+    subjects: dict[str, TrainingRecord | Untrained] = dict(trainings)
+    subjects |= {
+        record.evaluation.subject: record.untrained for record in records.evaluations if record.untrained is not None
+    }
+    evaluations: dict[str, list[EvaluationRecord]] = {fingerprint: [] for fingerprint in subjects}
     for record in records.evaluations:
-        if record.evaluation.subject in trainings:
+        if record.evaluation.subject in subjects:
             evaluations[record.evaluation.subject].append(record)
     order = _benchmark_order(views)
     for found in evaluations.values():
         found.sort(key=lambda record: (order.get(record.evaluation.benchmark, len(order)), record.fingerprint))
-    places = _places(views, trainings)
+    places = _places(views, subjects)
 
     copy_assets(folder)
     runs = []
     # Those of the tables first, in the order of their rows.
-    for fingerprint in dict.fromkeys((*places, *trainings)):
-        training, here = trainings[fingerprint], places.get(fingerprint, [])
-        page = run_page(training, evaluations[fingerprint], store, here, _siblings(fingerprint, places))
+    for fingerprint in dict.fromkeys((*places, *subjects)):
+        here = places.get(fingerprint, [])
+        page = run_page(subjects[fingerprint], evaluations[fingerprint], store, here, _siblings(fingerprint, places))
         _copy_pictures(page, store, folder / "pictures")
         write_page(folder / "runs" / page_name(fingerprint), "run.html.j2", page=page, root="../")
-        runs.append(_shown_run(training, evaluations[fingerprint], here))
+        runs.append(_shown_run(page))
     index = folder / "index.html"
     write_page(
         index,
@@ -102,14 +111,19 @@ def _shown_table(view: TableView, trainings: dict[str, TrainingRecord]) -> Shown
     return ShownTable(view=view, charts=tuple(chart for part in view.parts for chart in ablations(part, specs)))
 
 
-def _shown_run(training: TrainingRecord, evaluations: Sequence[EvaluationRecord], places: Sequence[Place]) -> ShownRun:
+def _shown_run(page: RunPage) -> ShownRun:
+    records, training = [part.record for part in page.evaluations], page.training
     return ShownRun(
-        training=training,
-        page=f"runs/{page_name(training.fingerprint)}",
-        places=tuple(places),
-        num_evaluations=len(evaluations),
-        evaluations_cost=tuple(record.cost for record in evaluations),
-        limits=limits_text(training.training.spec, [record.evaluation for record in evaluations]),
+        fingerprint=page.fingerprint,
+        summary=page.summary,
+        seed=None if training is None else training.training.spec.seed,
+        finished=max(record.finished for record in records) if training is None else training.finished,
+        training_costs=() if training is None else (training.cost,),
+        page=f"runs/{page_name(page.fingerprint)}",
+        places=page.places,
+        num_evaluations=len(records),
+        evaluations_cost=tuple(record.cost for record in records),
+        limits=page.limits,
     )
 
 
@@ -126,25 +140,25 @@ def _measured_rows(views: Iterable[TableView]) -> Iterable[tuple[TableView, RowV
                     yield view, row
 
 
-def _places(views: Iterable[TableView], trainings: dict[str, TrainingRecord]) -> dict[str, list[Place]]:
-    """The rows that each training stands behind, each once."""
+def _places(views: Iterable[TableView], subjects: Container[str]) -> dict[str, list[Place]]:
+    """The rows that each run stands behind, each once."""
     places: dict[str, list[Place]] = {}
     for view, row in _measured_rows(views):
         for run in dict.fromkeys((run.training, run.seed) for cell in row.cells for run in cell.runs):
             fingerprint, seed = run
-            if fingerprint in trainings:
+            if fingerprint in subjects:
                 places.setdefault(fingerprint, []).append(Place(view.name, row.key, row.label, seed))
     return places
 
 
 def _siblings(fingerprint: str, places: dict[str, list[Place]]) -> list[Sibling]:
-    """The other seeds of the first row that a training stands behind, by seed."""
+    """The other seeds of the first row that a run stands behind, by seed."""
     rows = [place[:2] for place in places.get(fingerprint, ())[:1]]
     return sorted(
         Sibling(place.seed, page_name(other))
         for other, others in places.items()
         for place in others
-        if other != fingerprint and place[:2] in rows
+        if other != fingerprint and place.seed is not None and place[:2] in rows
     )
 
 

@@ -20,9 +20,10 @@ Origin = Literal["quoted", "measured"]
 
 
 class RunView(NamedTuple):
-    """One seed behind a measured cell: its score, and the fingerprints of its training and its evaluation."""
+    """One seed behind a measured cell: its score, and the fingerprints of its training and its evaluation. A subject
+    that is not trained has no seed and stands there once, its own fingerprint in place of a training's."""
 
-    seed: int
+    seed: int | None
     value: float | None
     training: str
     evaluation: str

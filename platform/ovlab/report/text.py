@@ -31,7 +31,7 @@ def beside(cell: CellView) -> str:
     """What stands beside the value of a measured cell: "±0.4 (s 0.2) Δ+0.1"; "" for other cells.
 
     ± is half of the interval over images, s the standard deviation over runs, Δ the difference to the published value;
-    with fewer than three runs their number is given.
+    with fewer than three runs their number is given, and nothing of runs where nothing is trained.
     """
     if cell.value is None or not cell.runs:
         return ""
@@ -39,10 +39,11 @@ def beside(cell: CellView) -> str:
     if cell.image_interval is not None:
         parts.append(f"±{percent((cell.image_interval.high - cell.image_interval.low) / 2)}")
     spread = [] if cell.seed_sd is None else [f"s {percent(cell.seed_sd)}"]
-    num_runs = sum(run.value is not None for run in cell.runs)
-    if num_runs < MIN_SEEDS:
+    num_runs = sum(run.value is not None for run in cell.runs if run.seed is not None)
+    if 0 < num_runs < MIN_SEEDS:
         spread.insert(0, f"{num_runs} run" + "s" * (num_runs > 1))
-    parts.append(f"({', '.join(spread)})")
+    if spread:
+        parts.append(f"({', '.join(spread)})")
     if cell.delta is not None:
         parts.append(f"Δ{points(cell.delta)}")
     return " ".join(parts)

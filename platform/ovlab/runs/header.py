@@ -17,11 +17,11 @@ def header_of(run: PlannedRun, source: Source, sources: Sources) -> RunHeader:
 
     Raises InputError with the reasons why it has no identity, and where its data are not.
     """
-    identity = require_resolved(run.training)
+    identity = require_resolved(run.subject)
     trained = identity if isinstance(identity, ResolvedTraining) else None
     evaluations = [part.spec for part in run.evaluations if part.spec is not None]
     return RunHeader(
-        run=str(run.training.fingerprint),
+        run=str(run.subject.fingerprint),
         name=run.name,
         experiment=experiment(run.suite),
         parent=run.sweep,
@@ -29,14 +29,14 @@ def header_of(run: PlannedRun, source: Source, sources: Sources) -> RunHeader:
         tags={
             **run_tags(
                 kind="evaluation" if trained is None else "training",
-                fingerprint=str(run.training.fingerprint),
+                fingerprint=str(run.subject.fingerprint),
                 provenance=provenance(source),
                 data_digests=({} if trained is None else {trained.spec.dataset: trained.data_digest})
                 | {part.benchmark: part.data_digest for part in evaluations},
                 protocols={part.benchmark: protocol_hash(part.protocol) for part in evaluations},
             ),
             **({} if run.suite is None else {"ovlab.suite": run.suite}),
-            "ovlab.preset": run.training.preset,
+            "ovlab.preset": run.subject.preset,
             "ovlab.rows": ", ".join(f"{table} {row}" for table, row in run.rows),
             **({} if trained is None else {"ovlab.seed": str(trained.spec.seed)}),
             **datasets_tag(list(_datasets(run, trained, sources))),

@@ -34,12 +34,12 @@ def make_run(run: PlannedRun, context: RunContext, executor: Executor) -> None:
     with locked(context.lock(header.run), run.name, seconds=PATIENCE), journaled(header, context) as inner:
         untrained: Untrained | None = None
         clip_origin = None
-        if isinstance(run.training, PlannedTraining):
-            record = ensure_training(run.training, inner, executor)
+        if isinstance(run.subject, PlannedTraining):
+            record = ensure_training(run.subject, inner, executor)
             opener: Callable[[], Any] = partial(open_stored, context.store, record, context.sources.method_files)
         else:
-            untrained, opener = run.training.subject, opener_of(run.training, context.sources)
-            clip_origin = provenance_of(run.training.model.clip, context.sources.clip_file(run.training.preset))
+            untrained, opener = run.subject.subject, opener_of(run.subject, context.sources)
+            clip_origin = provenance_of(run.subject.model.clip, context.sources.clip_file(run.subject.preset))
         jobs = [
             EvaluationJob(
                 part.spec, context.sources.dataset(part.spec.benchmark, part.spec.split), untrained, clip_origin

@@ -127,20 +127,20 @@ class PlannedRun:
     """A training, or a subject that needs none, and its evaluations: what one trial does. It can be pickled. suite,
     sweep: the name of the suite and the identity of the sweep that asked for it."""
 
-    training: PlannedTraining | PlannedUntrained
+    subject: PlannedTraining | PlannedUntrained
     evaluations: tuple[PlannedEvaluation, ...] = ()
     suite: str | None = None
     sweep: str | None = None
 
     @property
     def parts(self) -> tuple[PlannedTraining | PlannedUntrained | PlannedEvaluation, ...]:
-        return (self.training, *self.evaluations)
+        return (self.subject, *self.evaluations)
 
     @property
     def status(self) -> Status:
         """Missing as long as any part of it can be made."""
         found = {part.status for part in self.parts}
-        if self.training.status == "blocked" or "missing" not in found:
+        if self.subject.status == "blocked" or "missing" not in found:
             return "blocked" if "blocked" in found else "done"
         return "missing"
 
@@ -157,5 +157,5 @@ class PlannedRun:
     @property
     def name(self) -> str:
         """For messages: the rows that need it, or its preset, and its seed, if it has one."""
-        rows = ", ".join(f"{table} {row}" for table, row in self.rows) or self.training.preset
-        return rows if self.training.seed is None else f"{rows}, seed {self.training.seed}"
+        rows = ", ".join(f"{table} {row}" for table, row in self.rows) or self.subject.preset
+        return rows if self.subject.seed is None else f"{rows}, seed {self.subject.seed}"

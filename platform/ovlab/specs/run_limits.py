@@ -30,8 +30,8 @@ class Limits(NamedTuple):
 NO_LIMITS = Limits()
 
 
-def limits_text(training: TrainingSpec, evaluations: Iterable[EvaluationSpec] = ()) -> str:
-    """Those of a training and of all its evaluations in words, each once; "" without any."""
+def limits_text(training: TrainingSpec | None, evaluations: Iterable[EvaluationSpec] = ()) -> str:
+    """Those of a training, None where there is none, and of all its evaluations in words, each once; "" without any."""
     found = [limits_of(training), *(limits_of(training, evaluation) for evaluation in evaluations)]
     texts = dict.fromkeys(limits.text for limits in (found[1:] or found) if limits.text)
     return "; ".join(texts)

@@ -50,8 +50,8 @@ def to_make(plan: Plan, store: Store) -> tuple[PlannedRun, ...]:
         run
         for run in plan.runs
         if run.status == "done"
-        and run.training.fingerprint
-        and not (is_told(store, run.training.fingerprint) and _has_its_counts(store, run))
+        and run.subject.fingerprint
+        and not (is_told(store, run.subject.fingerprint) and _has_its_counts(store, run))
     )
     return (*plan.missing, *again)
 
@@ -70,7 +70,7 @@ def _has_its_counts(store: Store, run: PlannedRun) -> bool:
 def _is_there(run: PlannedRun, store: Store) -> bool:
     """Whether the store has the records of the run, whatever its executor says."""
     evaluations = [part.fingerprint for part in run.evaluations if part.fingerprint is not None]
-    training = run.training
+    training = run.subject
     is_trained = training.fingerprint is not None and (
         isinstance(training, PlannedUntrained) or store.training(training.fingerprint) is not None
     )

@@ -13,7 +13,7 @@ from ovlab.runs.identity import resolve_evaluation, resolve_untrained
 from ovlab.runs.planned import PlannedEvaluation, PlannedRun, PlannedTraining, PlannedUntrained
 from ovlab.runs.sources import Sources
 from ovlab.specs.errors import InputError
-from ovlab.specs.evaluation import EvaluationSpec, Protocol, evaluation_fingerprint
+from ovlab.specs.evaluation import EvaluationSpec, Protocol, Untrained, evaluation_fingerprint
 from ovlab.specs.fingerprint import fingerprint as fingerprint_of
 from ovlab.specs.method import Model, method_name
 from ovlab.specs.resolved import ResolvedTraining, training_fingerprint
@@ -89,7 +89,7 @@ class _Planner:
             self._evaluation(training, benchmark, split, protocol, tuple(cells))
             for (benchmark, split, protocol), cells in demand.evaluations.items()
         )
-        return PlannedRun(training=training, evaluations=evaluations)
+        return PlannedRun(subject=training, evaluations=evaluations)
 
     def _training(self, spec: TrainingSpec, preset: str) -> PlannedTraining:
         problems = tuple(
@@ -165,7 +165,7 @@ class _Planner:
             num_images=num_images,
             num_shards=num_shards,
             num_shards_done=num_done,
-            estimate=None if is_done else self.speeds.evaluation(spec, training.model, num_left),
+            estimate=None if is_done else self.speeds.evaluation(spec, _evaluated(training), num_left),
         )
 
     def _anonymous(self, benchmark: str, split: str, protocol: Protocol) -> tuple[EvaluationSpec, int, int]:
@@ -206,6 +206,12 @@ class _Planner:
         if fingerprint not in self.begun:
             return 0
         return len(self.store.folder.sizes(f"{evaluation_folder(fingerprint)}/counts"))
+
+
+def _evaluated(subject: PlannedTraining | PlannedUntrained) -> Model | Untrained:
+    if isinstance(subject, PlannedUntrained) and subject.subject is not None:
+        return subject.subject
+    return subject.model
 
 
 def _problem(find: Callable[[], object]) -> str | None:

@@ -31,6 +31,6 @@ def without_given_up(plan: Plan, store: Store) -> Plan:
 
 def is_given_up(run: PlannedRun, store: Store) -> bool:
     """Whether its journal says that a search stopped it early."""
-    if run.training.status != "missing" or run.training.fingerprint is None:
+    if run.subject.status != "missing" or run.subject.fingerprint is None:
         return False
-    return status_of(read_journal(store, run.training.fingerprint)).reason.startswith(EARLY)
+    return status_of(read_journal(store, run.subject.fingerprint)).reason.startswith(EARLY)

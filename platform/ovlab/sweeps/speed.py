@@ -9,9 +9,10 @@ from statistics import median
 from typing import TypeVar
 
 from ovlab.runs.planned import Estimate
-from ovlab.specs.evaluation import EvaluationSpec
+from ovlab.specs.evaluation import DenseClip, EvaluationSpec, Released, Untrained
 from ovlab.specs.method import Model, method_name
 from ovlab.specs.run_limits import limits_of
+from ovlab.specs.table import CLIP
 from ovlab.specs.training import TrainingSpec
 from ovlab.store.journal import read_curve
 from ovlab.store.record import Cost, EvaluationRecord, TrainingRecord
@@ -32,7 +33,12 @@ class Speeds:
         self.store = store
         self.trainings = list(store.trainings())
         self.evaluations = list(store.evaluations())
-        self.specs = {record.fingerprint: record.training.spec for record in self.trainings}
+        self.subjects: dict[str, Model | Untrained] = {
+            record.fingerprint: record.training.spec.model for record in self.trainings
+        }
+        for record in self.evaluations:
+            if record.untrained is not None:
+                self.subjects[record.evaluation.subject] = record.untrained
         self._update_seconds: dict[str, float] = {}
 
     def training(self, spec: TrainingSpec, num_steps: int) -> Estimate | None:
@@ -43,17 +49,18 @@ class Speeds:
         found = _estimate(whole or same or alike, num_steps, lambda record: record.num_steps, self._seconds_an_update)
         return None if found is None else found._replace(is_rehearsed=not whole)
 
-    def evaluation(self, spec: EvaluationSpec, model: Model, num_images: int) -> Estimate | None:
-        """For `num_images` images of `spec` with `model`: from runs of the same model, else from variants of it."""
+    def evaluation(self, spec: EvaluationSpec, subject: Model | Untrained, num_images: int) -> Estimate | None:
+        """For `num_images` images of `spec` with a trained model, or with a subject that is not trained: from runs of
+        the same, else from variants of it."""
         alike = [
             record
             for record in self.evaluations
             if record.evaluation.benchmark == spec.benchmark
             and record.evaluation.protocol == spec.protocol
-            and record.evaluation.subject in self.specs
-            and _cost_class(self.specs[record.evaluation.subject].model) == _cost_class(model)
+            and record.evaluation.subject in self.subjects
+            and _cost_class(self.subjects[record.evaluation.subject]) == _cost_class(subject)
         ]
-        same = [record for record in alike if self.specs[record.evaluation.subject].model == model]
+        same = [record for record in alike if self.subjects[record.evaluation.subject] == subject]
         whole = [record for record in same or alike if record.evaluation.num_images is None]
         found = _estimate(whole or same or alike, num_images, _num_images, _seconds_an_image)
         return None if found is None else found._replace(is_rehearsed=not whole)
@@ -76,7 +83,10 @@ def _work_of(spec: TrainingSpec) -> tuple[object, ...]:
     return (*_cost_class(spec.model), spec.augmentation.crop_size, spec.schedule.batch_size, spec.schedule.precision)
 
 
-def _cost_class(model: Model) -> tuple[object, ...]:
+def _cost_class(subject: Model | Untrained) -> tuple[object, ...]:
+    if isinstance(subject, DenseClip):
+        return (CLIP, subject.clip)
+    model = subject.model if isinstance(subject, Released) else subject
     return (method_name(model), model.clip)
 
 

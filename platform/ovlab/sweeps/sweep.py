@@ -57,7 +57,7 @@ class Plan:
         children = [
             Child(
                 name=run.name,
-                training=run.training.fingerprint,
+                training=run.subject.fingerprint,
                 evaluations={part.benchmark: part.fingerprint for part in run.evaluations},
             )
             for run in self.runs
@@ -71,7 +71,7 @@ class Plan:
                 **run_tags(kind="table", fingerprint=self.sweep.run, provenance=provenance(source)),
                 "ovlab.suite": self.sweep.suite,
                 "ovlab.seeds": ", ".join(
-                    sorted({str(run.training.seed) for run in self.runs if run.training.seed is not None})
+                    sorted({str(run.subject.seed) for run in self.runs if run.subject.seed is not None})
                 ),
                 **children_tag(children),
             },

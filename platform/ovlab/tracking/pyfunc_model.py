@@ -18,19 +18,20 @@ from mlflow.pyfunc import PythonModel
 
 
 class SegmentationModel(PythonModel):
-    """A network of logoseg, read from the weights that the model's configuration names."""
+    """A segmenter, read from the weights that the model's configuration names. A method of one's own must be installed
+    where it is served: its file is not part of the model."""
 
     def load_context(self, context: Any) -> None:
-        from logoseg.checkpoint import load_weights
+        from ovlab.methods.networks import read_network
 
         config = context.model_config
-        self.network = load_weights(_verified(config["weights"], config["sha256"])).model
+        self.network = read_network(_verified(config["weights"], config["sha256"]), {})
 
     # MLflow reads a type hint of the input as a schema of its own, beside the signature.
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
         import pandas as pd
 
-        size = int((params or {}).get("size") or self.network.config.clip.image_size)
+        size = int((params or {}).get("size") or self.network.input_size)
         rows = zip(model_input["image"], model_input["classes"], strict=True)
         answers = [
             {"labels_png": self._label_png(image, list(classes), size), "classes": list(classes)}
@@ -43,19 +44,15 @@ class SegmentationModel(PythonModel):
         import torch
         from PIL import Image
 
-        from logoseg.config import WholeImage
-        from logoseg.inference import segment
         from ovlab.datasets.photograph import decode_photograph
         from ovlab.datasets.texts import alike
+        from ovlab.evaluation.prediction import predict_photograph
+        from ovlab.specs.evaluation import whole
 
         if not classes or alike(classes):
             raise ValueError(f"classes must be names, each once, whatever its capitals; got {classes!r}.")
         photograph = decode_photograph(_content(image), "image", "upright")
-        pixels = torch.tensor(photograph.pixels).permute(2, 0, 1).float().div_(255)
-        with torch.inference_mode():
-            text = self.network.encode_text(classes)
-            view = WholeImage(size=size, resize="keep_aspect")
-            labels = segment(lambda views: self.network(views, text), pixels, view).numpy()
+        labels = predict_photograph(self.network, photograph.pixels, classes, whole(size), torch.device("cpu"))
         file = io.BytesIO()
         Image.fromarray(labels.astype(np.uint8 if len(classes) <= 256 else np.uint16)).save(file, format="PNG")
         return base64.b64encode(file.getvalue()).decode()

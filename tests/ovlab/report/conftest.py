@@ -12,10 +12,19 @@ from ovlab.metrics.counting import SparseCounts
 from ovlab.metrics.evaluation_counts import ImageCounts, sum_counts
 from ovlab.metrics.summary import summary
 from ovlab.report.cells import Grid, cells_of, read_records
-from ovlab.specs.evaluation import EvaluationSpec, Scoring, evaluation_fingerprint, protocol_hash, scoring_hash
+from ovlab.specs.evaluation import (
+    DenseClip,
+    EvaluationSpec,
+    Protocol,
+    Scoring,
+    evaluation_fingerprint,
+    protocol_hash,
+    scoring_hash,
+)
+from ovlab.specs.fingerprint import fingerprint as fingerprint_of
 from ovlab.specs.resolved import ResolvedTraining, training_fingerprint
 from ovlab.specs.suite import SHAPES, Suite
-from ovlab.specs.table import Column, Published, Row, Table, Variation
+from ovlab.specs.table import Alone, Column, Published, Row, Table, Variation
 from ovlab.store.count_shards import commit_shard, plan_shards
 from ovlab.store.record import Attempt, ClassFigures, EvaluationRecord, StoredFile, TrainingRecord, cost_of
 from ovlab.store.store import Store, open_store
@@ -49,10 +58,30 @@ class FilledStore:
         """Put a training and its evaluation, which finds `shares` of the pixels of each image: mIoU is their mean."""
         trained = run.training(suite, seed, limit_steps=limit_steps)
         training = self._train(ResolvedTraining(spec=trained, data_digest="a" * 64, weights_digest=None))
-        name = suite.benchmark(benchmark)
         protocol = replace(run.protocol(suite, training.training.spec.model), scoring=scoring or Scoring())
+        return self._evaluate(
+            training.fingerprint, suite.benchmark(benchmark), protocol, shares, limit_images=limit_images
+        )
+
+    def measure_alone(self, run: Alone, shares: Sequence[float], *, benchmark: str = "pas-20") -> EvaluationRecord:
+        """The same of CLIP alone, in the miniature, under the common protocol."""
+        model = run.model(SHAPES)
+        subject = DenseClip(clip=model.clip, weights_digest="b" * 64, prompt_templates=model.prompt_templates)
+        name, protocol = SHAPES.benchmark(benchmark), run.protocol(SHAPES, model)
+        return self._evaluate(fingerprint_of(subject), name, protocol, shares, untrained=subject)
+
+    def _evaluate(
+        self,
+        subject: str,
+        name: str,
+        protocol: Protocol,
+        shares: Sequence[float],
+        *,
+        limit_images: int | None = None,
+        untrained: DenseClip | None = None,
+    ) -> EvaluationRecord:
         spec = EvaluationSpec(
-            subject=training.fingerprint,
+            subject=subject,
             benchmark=name,
             split="val",
             data_digest="d" * 64,
@@ -80,6 +109,7 @@ class FilledStore:
                 cost=cost_of([ATTEMPT]),
                 finished=TIME,
                 provenance={},
+                untrained=untrained,
             )
         )
 

@@ -10,10 +10,11 @@ from ovlab.report.assembly import stand_in, table_view, table_views
 from ovlab.report.cells import read_records
 from ovlab.report.samples import Samples
 from ovlab.report.table_view import CellView, Part, TableView
+from ovlab.report.text import beside
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import Scoring
 from ovlab.specs.suite import PAPER, SHAPES, SUITES, Suite
-from ovlab.specs.table import Column, Note, Published, Row, Table, Variation
+from ovlab.specs.table import Alone, Column, Note, Published, Row, Table, Variation
 from ovlab.specs.table_file import load_table
 
 FULL, HALF, NONE = Variation(), Variation(model={"prior_weight": 0.5}), Variation(model={"prior_weight": 0.0})
@@ -62,6 +63,26 @@ def test_quoted_rows_of_table1_are_marked_as_printed_figures_rank(filled: Any) -
     ]
     assert pc_459["san-vit-l"].footnotes == (3,)
     assert [row.footnotes for row in part.rows if row.key == "cat-seg-vit-b"] == [(2,)]
+
+
+def test_what_is_not_trained_says_nothing_of_runs_and_what_is_trained_does(filled: Any, table: Table) -> None:
+    filled.measure_alone(Alone(), EASE)
+    filled.measure(FULL, EASE)
+    filled.measure(FULL, [*EASE[:-1], 0.0], seed=1)
+
+    def cell_of(run: Variation | Alone) -> CellView:
+        rows = (Row(key="only", label="", run=run),)
+        (part,) = view_of(filled, replace(table, rows=rows, claims=(), notes=(), seeds=(0, 1))).parts
+        return part.rows[0].cells[0]
+
+    untrained, trained = cell_of(Alone()), cell_of(FULL)
+
+    assert (untrained.seed_sd, untrained.seed_interval, untrained.missing_seeds) == (None, None, ())
+    assert [run.seed for run in untrained.runs] == [None]
+    assert [run.seed for run in trained.runs] == [0, 1]
+    assert "run" not in beside(untrained)
+    assert "s " not in beside(untrained)
+    assert "(2 runs, s " in beside(trained)
 
 
 def test_miniature_stands_in_a_part_of_its_own_without_a_delta(filled: Any, table: Table) -> None:

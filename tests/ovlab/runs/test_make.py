@@ -54,7 +54,7 @@ def test_make_run_makes_the_other_evaluations_and_then_names_the_blocked_one(
     plan: Plan, context: RunContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    trained = SimpleNamespace(fingerprint=plan.runs[0].training.fingerprint)
+    trained = SimpleNamespace(fingerprint=plan.runs[0].subject.fingerprint)
     monkeypatch.setattr(make, "ensure_training", lambda *arguments: trained)
     monkeypatch.setattr(
         make, "ensure_evaluations", lambda jobs, *arguments: [asked.append(job.fingerprint) for job in jobs]
@@ -68,10 +68,10 @@ def test_make_run_makes_the_other_evaluations_and_then_names_the_blocked_one(
 
 def test_make_run_without_its_data_is_refused_with_every_reason(plan: Plan, context: RunContext) -> None:
     run = plan.runs[0]
-    training = replace(run.training, status="blocked", resolved=None, problems=("no data.", "no weights."))
+    training = replace(run.subject, status="blocked", resolved=None, problems=("no data.", "no weights."))
 
     with pytest.raises(InputError, match=r"no data\. no weights\."):
-        make_run(replace(run, training=training), context, Here())
+        make_run(replace(run, subject=training), context, Here())
 
 
 def test_here_goes_on_after_any_failure(

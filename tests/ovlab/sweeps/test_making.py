@@ -83,7 +83,7 @@ def test_children_stand_under_what_was_asked_for_each_with_its_own_status(made: 
     children = [header_of(log) for name, log in found.items() if name != SWEEP]
     assert {child.parent for child in children} == {parent.run}
     assert {child.experiment for child in [*children, parent]} == {"ovlab-shapes"}
-    assert {child.run for child in children} == {run.training.fingerprint for run in planned(open_store("none")).runs}
+    assert {child.run for child in children} == {run.subject.fingerprint for run in planned(open_store("none")).runs}
 
 
 def test_child_says_what_it_computes_and_what_it_was_made_with(made: Path) -> None:
@@ -91,18 +91,18 @@ def test_child_says_what_it_computes_and_what_it_was_made_with(made: Path) -> No
     header = header_of(logs(made)["micro zero, seed 0"])
 
     assert header.params["model.prior_weight"] == "0.0"
-    assert header.params["model.region_grid"] == str(run.training.spec.model.region_grid)
+    assert header.params["model.region_grid"] == str(run.subject.spec.model.region_grid)
     assert header.params["model.fusion_depth"] == "1"
     assert header.tags["ovlab.commit"] == "c" * 40
     assert header.tags["ovlab.dirty"] == "false"
     assert header.tags["ovlab.rows"] == "micro zero"
     assert header.tags["ovlab.seed"] == "0"
-    assert header.tags["ovlab.data.shapes-pc-59"] == run.training.resolved.data_digest
+    assert header.tags["ovlab.data.shapes-pc-59"] == run.subject.resolved.data_digest
     assert header.tags["ovlab.data.shapes-pas-20b"] == run.evaluations[1].spec.data_digest
     assert header.tags["ovlab.protocol.shapes-pas-20"] != header.tags["ovlab.protocol.shapes-pas-20b"]
     datasets = datasets_in(header.tags)
     assert [dataset.context for dataset in datasets] == ["training", "evaluation", "evaluation"]
-    assert datasets[0].digest == run.training.resolved.data_digest
+    assert datasets[0].digest == run.subject.resolved.data_digest
     assert [dataset.num_samples for dataset in datasets[1:]] == [2, 2]
 
 
@@ -125,7 +125,7 @@ def test_parent_names_the_runs_of_the_plan_and_what_failed(made: Path) -> None:
 
     assert [child["name"] for child in children] == ["micro broken, seed 0", "micro full, seed 0", "micro zero, seed 0"]
     assert [child["training"] for child in children] == [
-        run.training.fingerprint for run in planned(open_store("none")).runs
+        run.subject.fingerprint for run in planned(open_store("none")).runs
     ]
     assert {tuple(child["evaluations"]) for child in children} == {("shapes-pas-20", "shapes-pas-20b")}
     assert status_of(log).reason.startswith("1 of 3 runs: micro broken, seed 0: ")

@@ -14,9 +14,9 @@ from ovlab.runs.planned import PlannedEvaluation, PlannedRun
 from ovlab.runs.sources import Sources, parse_clip_files
 from ovlab.shapes.dataset import ShapesDataset
 from ovlab.specs.errors import InputError
-from ovlab.specs.evaluation import protocol_hash, scoring_hash
+from ovlab.specs.evaluation import Untrained, protocol_hash, scoring_hash
 from ovlab.specs.suite import PAPER, SHAPES
-from ovlab.specs.table import SIX_BENCHMARKS, Row, Table, Variation
+from ovlab.specs.table import SIX_BENCHMARKS, Alone, Row, Table, Variation
 from ovlab.store.artifacts import keep_checkpoint
 from ovlab.store.record import Attempt, EvaluationRecord, StoredFile, TrainingRecord, cost_of
 from ovlab.store.store import Store, open_store
@@ -75,13 +75,13 @@ def attempt(seconds: float, *, device: str = "cpu", num_gpus: int = 0, lost: flo
 
 
 def put_training(store: Store, run: PlannedRun, *attempts: Attempt, finished: str = "2026-01-02T04:00:00") -> None:
-    assert run.training.resolved is not None
+    assert run.subject.resolved is not None
     store.put_training(
         TrainingRecord(
-            fingerprint=str(run.training.fingerprint),
-            training=run.training.resolved,
+            fingerprint=str(run.subject.fingerprint),
+            training=run.subject.resolved,
             class_names=("a",),
-            num_steps=run.training.spec.schedule.steps,
+            num_steps=run.subject.spec.schedule.steps,
             final_loss=0.1,
             weights=StoredFile(name="w", sha256="b" * 64, num_bytes=5),
             cost=cost_of(attempts or [attempt(600.0)]),
@@ -91,7 +91,9 @@ def put_training(store: Store, run: PlannedRun, *attempts: Attempt, finished: st
     )
 
 
-def put_evaluation(store: Store, part: PlannedEvaluation, *attempts: Attempt) -> None:
+def put_evaluation(
+    store: Store, part: PlannedEvaluation, *attempts: Attempt, untrained: Untrained | None = None
+) -> None:
     assert part.spec is not None
     store.put_evaluation(
         EvaluationRecord(
@@ -105,6 +107,7 @@ def put_evaluation(store: Store, part: PlannedEvaluation, *attempts: Attempt) ->
             cost=cost_of(attempts or [attempt(30.0)]),
             finished="2026-01-02T05:00:00",
             provenance={},
+            untrained=untrained,
         )
     )
 
@@ -139,12 +142,12 @@ def test_plan_says_how_far_a_run_has_come(store: Store, tmp_path: Path) -> None:
     for step in (100, 200):
         path = tmp_path / f"step-{step:08d}.pt"
         path.write_bytes(b"state")
-        keep_checkpoint(store, str(run.training.fingerprint), path)
+        keep_checkpoint(store, str(run.subject.fingerprint), path)
     store.folder.write(f"evaluations/{run.evaluations[1].fingerprint}/counts/00000.parquet", b"counts")
 
     run = planned(store).runs[0]
 
-    assert (run.training.status, run.training.step) == ("missing", 200)
+    assert (run.subject.status, run.subject.step) == ("missing", 200)
     assert [part.num_shards_done for part in run.evaluations] == [0, 1]
 
 
@@ -167,8 +170,8 @@ def test_plan_limits_make_other_runs_that_fill_no_unlimited_cell(store: Store) -
 def test_plan_limit_of_as_many_images_as_there_are_is_no_limit(store: Store) -> None:
     limited, whole = planned(store, limit_images=300), planned(store)
 
-    assert [(run.training, run.evaluations) for run in limited.runs] == [
-        (run.training, run.evaluations) for run in whole.runs
+    assert [(run.subject, run.evaluations) for run in limited.runs] == [
+        (run.subject, run.evaluations) for run in whole.runs
     ]
 
 
@@ -178,29 +181,29 @@ def test_plan_estimates_from_the_kept_time_of_finished_runs(store: Store, tmp_pa
     put_evaluation(store, full.evaluations[0], attempt(30.0))
     path = tmp_path / "step-00000040.pt"
     path.write_bytes(b"state")
-    keep_checkpoint(store, str(half.training.fingerprint), path)
+    keep_checkpoint(store, str(half.subject.fingerprint), path)
 
     full, half = planned(store).runs
 
     # 600 of 900 seconds were kept in 100 updates, so 6 s an update; 60 of them are left.
-    assert half.training.estimate == (360.0, None, 360.0, "H200", False)
+    assert half.subject.estimate == (360.0, None, 360.0, "H200", False)
     assert half.evaluations[0].estimate == (30.0, None, 0.0, "cpu", False)
     assert half.evaluations[1].estimate is None
-    assert full.training.estimate is None
+    assert full.subject.estimate is None
 
 
 def test_plan_estimates_from_long_runs_on_the_newest_device(store: Store) -> None:
     rehearsal = planned(store, limit_steps=2).runs[0]
     put_training(store, rehearsal, attempt(60.0, device="new"), finished="2026-01-02T06:00:00")
     full, _ = planned(store).runs
-    assert full.training.estimate == (3000.0, None, 0.0, "new", True)
+    assert full.subject.estimate == (3000.0, None, 0.0, "new", True)
     put_training(store, full, attempt(150.0, device="new"), finished="2026-01-02T05:00:00")
     slow = planned(store, seeds=(1,)).runs[0]
     put_training(store, slow, attempt(3000.0, device="old"), finished="2026-01-01T00:00:00")
 
     half = planned(store).runs[1]
 
-    assert half.training.estimate == (150.0, None, 0.0, "new", False)
+    assert half.subject.estimate == (150.0, None, 0.0, "new", False)
 
 
 def test_plan_builds_on_a_rehearsal_only_where_nothing_else_was_measured_and_says_so(store: Store) -> None:
@@ -208,7 +211,7 @@ def test_plan_builds_on_a_rehearsal_only_where_nothing_else_was_measured_and_say
     put_training(store, limited, attempt(60.0))
     put_evaluation(store, limited.evaluations[0], attempt(70.0))
     run = planned(store).runs[0]
-    assert run.training.estimate == (3000.0, None, 0.0, "cpu", True)
+    assert run.subject.estimate == (3000.0, None, 0.0, "cpu", True)
     assert run.evaluations[0].estimate == (3000.0, None, 0.0, "cpu", True)
     assert "4 of these 4 estimates build on limited runs" in totals(planned(store))
 
@@ -216,7 +219,7 @@ def test_plan_builds_on_a_rehearsal_only_where_nothing_else_was_measured_and_say
     put_evaluation(store, full.evaluations[0], attempt(30.0))
 
     half = planned(store).runs[1]
-    assert half.training.estimate == (600.0, None, 0.0, "cpu", False)
+    assert half.subject.estimate == (600.0, None, 0.0, "cpu", False)
     assert half.evaluations[0].estimate == (30.0, None, 0.0, "cpu", False)
     assert "limited" not in totals(planned(store))
 
@@ -224,7 +227,7 @@ def test_plan_builds_on_a_rehearsal_only_where_nothing_else_was_measured_and_say
 def test_plan_names_time_by_the_clock_and_of_processors_and_says_where_that_was_not_recorded(store: Store) -> None:
     full = planned(store).runs[0]
     put_training(store, full, replace(attempt(600.0), process_seconds=1200.0))
-    assert planned(store).runs[1].training.estimate == (600.0, 1200.0, 0.0, "cpu", False)
+    assert planned(store).runs[1].subject.estimate == (600.0, 1200.0, 0.0, "cpu", False)
     assert "0:10:00 of wall time, 0:20:00 of CPU time, 0.0 GPU-hours" in totals(planned(store))
 
     put_evaluation(store, full.evaluations[0], attempt(30.0))
@@ -242,11 +245,11 @@ def test_plan_takes_an_update_for_the_median_of_those_behind_the_first(store: St
         for number, rate in enumerate(rates, start=1)
     ]
     log = "".join(json.dumps(step) + "\n" for step in steps)
-    store.folder.write(f"trainings/{full.training.fingerprint}/steps.jsonl", log.encode())
+    store.folder.write(f"trainings/{full.subject.fingerprint}/steps.jsonl", log.encode())
 
     half = planned(store).runs[1]
 
-    assert half.training.estimate == (200.0, None, 0.0, "cpu", False)
+    assert half.subject.estimate == (200.0, None, 0.0, "cpu", False)
 
 
 def test_plan_without_data_or_clip_weights_names_all_that_is_missing(
@@ -269,10 +272,10 @@ def test_plan_other_clip_weights_are_other_runs(store: Store, tmp_path: Path) ->
         file = tmp_path / "clip.safetensors"
         file.write_bytes(content)
         sources = Sources(clip_files={"shapes-vit-s": str(file)})
-        return make_plan([TABLE], SHAPES, store, sources).runs[0].training.fingerprint
+        return make_plan([TABLE], SHAPES, store, sources).runs[0].subject.fingerprint
 
     assert fingerprint(b"one") == fingerprint(b"one")
-    assert len({fingerprint(b"one"), fingerprint(b"two"), planned(store).runs[0].training.fingerprint}) == 3
+    assert len({fingerprint(b"one"), fingerprint(b"two"), planned(store).runs[0].subject.fingerprint}) == 3
 
 
 def test_planned_run_survives_pickling(store: Store) -> None:
@@ -284,11 +287,11 @@ def test_planned_run_survives_pickling(store: Store) -> None:
 def test_planned_run_that_can_do_nothing_more_is_blocked(store: Store) -> None:
     run = planned(store).runs[0]
     done, blocked = (replace(run.evaluations[0], status=status) for status in ("done", "blocked"))
-    trained = replace(run.training, status="done")
+    trained = replace(run.subject, status="done")
 
-    assert PlannedRun(training=trained, evaluations=(done, blocked)).status == "blocked"
-    assert PlannedRun(training=run.training, evaluations=(done, blocked)).status == "missing"
-    assert PlannedRun(training=trained, evaluations=(done,)).status == "done"
+    assert PlannedRun(subject=trained, evaluations=(done, blocked)).status == "blocked"
+    assert PlannedRun(subject=run.subject, evaluations=(done, blocked)).status == "missing"
+    assert PlannedRun(subject=trained, evaluations=(done,)).status == "done"
 
 
 @pytest.mark.parametrize(
@@ -307,3 +310,31 @@ def test_parse_clip_files_wrong_option_is_refused(options: list[str], words: str
 def test_sources_clip_file_that_is_not_there_is_refused() -> None:
     with pytest.raises(InputError, match=r"--clip tiny=nowhere\.pt: no such file"):
         Sources(clip_files={"tiny": "nowhere.pt"}).clip_file("tiny")
+
+
+def test_plan_estimates_what_is_not_trained_by_itself_and_not_by_others_on_the_same_clip(store: Store) -> None:
+    """CLIP alone, MaskCLIP and LoGoSeg under one protocol: only what was measured of each."""
+    runs = (
+        Alone(),
+        Alone(method="maskclip", options={"prompt_templates": SHAPES.model().prompt_templates}),
+        Variation(),
+    )
+    rows = tuple(Row(key=str(number), label="", run=run) for number, run in enumerate(runs))
+    table = replace(TABLE, rows=rows, columns=SIX_BENCHMARKS[4:5])
+
+    def parts(limit_images: int | None = None) -> list[PlannedRun]:
+        return list(make_plan([table], SHAPES, store, Sources(), limit_images=limit_images).runs)
+
+    limited = parts(limit_images=100)
+    for number, seconds in ((2, 10.0), (1, 20.0), (0, 30.0)):
+        known = [run.evaluations[0].estimate for run in parts()]
+        assert [estimate is not None for estimate in known] == [later > number for later in range(3)]
+        put_training(store, limited[2])
+        untrained = getattr(limited[number].subject, "subject", None)
+        put_evaluation(store, limited[number].evaluations[0], attempt(seconds), untrained=untrained)
+
+    assert [run.evaluations[0].estimate for run in parts()] == [
+        (90.0, None, 0.0, "cpu", True),
+        (60.0, None, 0.0, "cpu", True),
+        (30.0, None, 0.0, "cpu", True),
+    ]

@@ -32,7 +32,7 @@ def test_search_again_leaves_out_what_was_given_up_and_continues_what_was_interr
     store = open_store(str(tmp_path))
     plan = make_plan([TABLE], SHAPES, store, Sources(clip_files={"shapes-vit-s": RANDOM}), limit_steps=2)
     for run, cause in zip(plan.runs, (f"{EARLY} at step 2", "stopped after 1 steps", None), strict=True):
-        fingerprint = run.training.fingerprint
+        fingerprint = run.subject.fingerprint
         if cause is not None:
             with open_journal(store, RunHeader(run=str(fingerprint), name="searched")) as journal:
                 journal.write(Ended(status="KILLED", reason=cause))

@@ -16,6 +16,8 @@ from logoseg.checkpoint import save_weights
 from logoseg.network import LoGoSeg
 from logoseg.presets import tiny
 from ovlab.evaluation.prediction import predict_photograph
+from ovlab.methods.networks import build_network, read_network, write_network
+from ovlab.methods.registry import named_method
 from ovlab.specs.evaluation import whole
 from ovlab.tracking.destination import Destination
 from ovlab.tracking.mlflow_models import TrackedModel
@@ -90,6 +92,26 @@ def test_model_of_a_run_gives_the_labels_of_predict(
     for bad in ({"image": "no such file", "classes": CLASSES}, {"image": encoded, "classes": ["a", "a"]}):
         with pytest.raises(ValueError, match=r"image|classes"):
             model.predict([bad])
+
+
+def test_model_of_another_method_gives_the_labels_of_predict(
+    tracking: Destination, photograph: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """SAN gives masks where LoGoSeg gives logits."""
+    monkeypatch.setenv("OVLAB_CACHE", str(tmp_path / "cache"))
+    options = {"dim": 24, "num_blocks": 4, "num_heads": 2, "num_queries": 5, "mask_dim": 12, "supervised_blocks": [4]}
+    config = named_method("san", "shapes-vit-s", {**options, "fused_layers": [0, 1]})
+    torch.manual_seed(0)
+    path = tmp_path / "weights.safetensors"
+    write_network(build_network(config, None, {}), config, CLASSES[:2], path)
+    words = ["red square", "blue circle", "green triangle"]
+    server, id = show_model(tracking, path)
+
+    answer = load(server, id, monkeypatch).predict([{"image": str(photograph), "classes": words}])
+
+    image = np.asarray(Image.open(photograph).convert("RGB"))
+    expected = predict_photograph(read_network(path, {}), image, words, whole(96), torch.device("cpu"))
+    np.testing.assert_array_equal(label_map(answer["labels_png"][0]), expected)
 
 
 def test_model_is_code_and_an_address_told_once(

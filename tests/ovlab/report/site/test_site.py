@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urldefrag
 
 import pytest
@@ -14,7 +15,7 @@ from ovlab.report.cells import read_records
 from ovlab.report.run_page import anchor, page_name
 from ovlab.report.site import write_site
 from ovlab.specs.suite import SHAPES
-from ovlab.specs.table import Table
+from ovlab.specs.table import Alone, Column, Row, Table
 from ovlab.store.pictures import Pictures
 from ovlab.store.record import EvaluationRecord
 from ovlab.store.store import evaluation_folder, open_store, training_folder
@@ -206,3 +207,28 @@ def test_site_is_the_same_when_written_again(
     make_site()
 
     assert {path: path.read_bytes() for path in index.parent.rglob("*") if path.is_file()} == first
+
+
+def test_what_is_not_trained_has_a_page_without_a_training_and_the_index_leads_there(
+    filled: Any, tmp_path: Path
+) -> None:
+    record = filled.measure_alone(Alone(), [0.5, 0.6])
+    table = Table(
+        name="alone",
+        title="Alone",
+        columns=(Column(title="PAS-20", benchmark="pas-20"),),
+        rows=(Row(key="clip", label="CLIP alone", run=Alone()),),
+    )
+    views = table_views([table], SHAPES, read_records(filled.store), filled.store)
+
+    index = write_site(views, read_records(filled.store), filled.store, tmp_path / "site").read_text()
+    subject = record.evaluation.subject
+    page = (tmp_path / "site" / "runs" / f"{subject[:12]}.html").read_text()
+
+    assert f'href="runs/{subject[:12]}.html"' in index
+    assert "shapes-vit-s alone, not trained" in index
+    assert "0 trainings, 1 evaluations" in index
+    assert "shapes-vit-s alone, not trained." in page
+    assert "seed" not in page.split("<h1>")[1].split("</h1>")[0]
+    assert 'id="training"' not in page
+    assert "clip.image_size" in page
