@@ -35,8 +35,11 @@ def photographs_in(places: Sequence[str]) -> list[Path]:
 def _inside(folder: Path) -> list[Path]:
     from PIL import Image
 
+    from ovlab.evaluation.video import SUFFIXES
+
     Image.init()  # so that all suffixes are known
-    inside = sorted(path for path in folder.iterdir() if path.suffix.lower() in Image.EXTENSION and path.is_file())
+    known = {*Image.EXTENSION, *SUFFIXES}
+    inside = sorted(path for path in folder.iterdir() if path.suffix.lower() in known and path.is_file())
     if not inside:
         raise InputError(f"{folder}: no photograph in it; give a folder with image files, or the files.")
     return inside

@@ -3,8 +3,8 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from ovlab.specs.errors import InputError
 from ovlab.specs.wording import percent
 
 if TYPE_CHECKING:
-    from logoseg.predictor import Prediction
+    from logoseg.predictor import Prediction, Predictor
 
 _EPILOG = """\
 examples:
@@ -26,7 +26,8 @@ examples:
   cat photo.jpg | ovlab predict - --weights clip:vit-b16 --clip ViT-B-16.pt --classes "road, car" --template "a {}"
 
 writes of each PHOTO-overlay.png (the photograph under colours, with a legend) and PHOTO-labels.png (8- or 16-bit, the
-index of the word at every pixel); with --scores also PHOTO-scores.npz, the score of every word at every pixel.
+index of the word at every pixel); with --scores also PHOTO-scores.npz, the score of every word at every pixel. Of a
+video, VIDEO-overlay.mp4.
 """
 
 
@@ -38,7 +39,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("photographs", nargs="+", metavar="PHOTO", help="image files, folders of them, or - for stdin")
+    parser.add_argument("photographs", nargs="+", metavar="PHOTO", help="images, videos, folders of them, - for stdin")
     parser.add_argument(
         "--weights", required=True, metavar="RUN", help="folder of a run, its weights file, or clip:PRESET"
     )
@@ -78,13 +79,42 @@ def execute(arguments: argparse.Namespace) -> int:
     require_at_least_one(arguments, "--batch-size")
     if arguments.opacity is not None and not 0 <= arguments.opacity <= 1:
         raise InputError(f"--opacity {arguments.opacity:g}: give a number from 0, the photograph, to 1, the colours.")
-    paths = photographs_in(arguments.photographs)
     from logoseg.overlay import OPACITY
+    from logoseg.photo_pixels import pixels_of
+    from ovlab.evaluation.video import SUFFIXES, frames_of
+
+    given = photographs_in(arguments.photographs)
+    videos = [path for path in given if path.suffix.lower() in SUFFIXES]
+    paths = [path for path in given if path not in videos]
+    photographs = (pixels_of(sys.stdin.buffer.read() if str(path) == STDIN else path) for path in paths)
+    # One of each before the weights, which take longer to read.
+    first = list(islice(photographs, 1))
+    for path in videos:
+        next(frames_of(path), None)
+    predictor = _predictor(arguments, words, synonyms)
+    predictions = predictor.all(chain(first, photographs), arguments.batch_size)
+    opacity = OPACITY if arguments.opacity is None else arguments.opacity
+    answers = []
+    for name, answer in chain(
+        _photographs(paths, predictions, arguments, opacity),
+        ((path.name, _video(path, predictor, arguments, opacity)) for path in videos),
+    ):
+        answers.append(answer)
+        if not arguments.json:
+            _print(answer, name if len(given) > 1 else "")
+    if arguments.json:
+        print(json.dumps(answers[0] if len(answers) == 1 else answers))
+    return 0
+
+
+def _photographs(
+    paths: Sequence[Path], predictions: "Iterator[Prediction]", arguments: argparse.Namespace, opacity: float
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Write what is asked for of each; its name, and where that lies, with the shares of the words."""
     from ovlab.evaluation.prediction import thumbnail, write_contact_sheet, write_prediction, write_scores
 
-    opacity = OPACITY if arguments.opacity is None else arguments.opacity
-    answers, sheet = [], []
-    for path, prediction in zip(paths, _predictions(arguments, paths, words, synonyms), strict=True):
+    sheet = []
+    for path, prediction in zip(paths, _tracked(predictions, len(paths)), strict=True):
         stem = "stdin" if str(path) == STDIN else path.stem
         written = write_prediction(arguments.out, stem, prediction, opacity)
         answer = {"overlay": str(written.overlay), "labels": str(written.labels), "shares": prediction.shares}
@@ -92,26 +122,14 @@ def execute(arguments: argparse.Namespace) -> int:
             answer["scores"] = str(write_scores(arguments.out, stem, prediction))
         if arguments.contact_sheet:
             sheet.append(thumbnail(prediction.overlay(opacity)))
-        if not arguments.json:
-            _print(answer, path.name if len(paths) > 1 else "")
-        answers.append(answer)
+        yield path.name, answer
     if sheet:
-        place = write_contact_sheet(arguments.out, sheet)
-        if not arguments.json:
-            print(f"written: {place}")
-    if arguments.json:
-        print(json.dumps(answers[0] if len(answers) == 1 else answers))
-    return 0
+        write_contact_sheet(arguments.out, sheet)
 
 
-def _predictions(
-    arguments: argparse.Namespace, paths: Sequence[Path], words: Sequence[str], synonyms: Mapping[str, Sequence[str]]
-) -> "Iterator[Prediction]":
-    """In the order of the photographs, with a bar of how far it is where there are several."""
-    from rich.console import Console
-    from rich.progress import track
-
-    from logoseg.photo_pixels import pixels_of
+def _predictor(
+    arguments: argparse.Namespace, words: Sequence[str], synonyms: Mapping[str, Sequence[str]]
+) -> "Predictor":
     from logoseg.predictor import Predictor
     from logoseg.token_grid import require_views
     from ovlab.methods.registry import own_files
@@ -119,19 +137,46 @@ def _predictions(
     from ovlab.runs.subject import find_subject
     from ovlab.specs.evaluation import sliding_window, whole
 
-    photographs = (pixels_of(sys.stdin.buffer.read() if str(path) == STDIN else path) for path in paths)
-    first, device = next(photographs), pick_device(arguments.device)  # before the weights, which take longer to read
+    device = pick_device(arguments.device)
     subject = find_subject(arguments.weights, arguments.clip, method_files=own_files(arguments.method))
     size = subject.config.clip.image_size if arguments.size is None else arguments.size
     inference = (sliding_window if arguments.sliding_window else whole)(size).inference
     require_views(subject.config, inference)
-    predictor = Predictor(
-        subject.open_model().to(device), words, synonyms=synonyms, templates=arguments.template, inference=inference
-    )
-    predictions = predictor.all(chain([first], photographs), arguments.batch_size)
+    network = subject.open_model().to(device)
+    return Predictor(network, words, synonyms=synonyms, templates=arguments.template, inference=inference)
+
+
+def _video(path: Path, predictor: "Predictor", arguments: argparse.Namespace, opacity: float) -> dict[str, Any]:
+    """Write PATH's overlay as a video; the shares are the means over its frames."""
+    from logoseg.overlay import painted
+    from ovlab.evaluation.video import frames_of, rate_of, write_video
+
+    shares: dict[str, float] = dict.fromkeys(predictor.words, 0.0)
+    num_frames = 0
+
+    def overlays() -> Iterator[Any]:
+        nonlocal num_frames
+        for prediction in _tracked(predictor.all(frames_of(path), arguments.batch_size), None):
+            num_frames += 1
+            for word, share in prediction.shares.items():
+                shares[word] += share
+            yield painted(prediction.image, prediction.labels, len(predictor.words), opacity)
+
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    overlay = arguments.out / f"{path.stem}-overlay.mp4"
+    write_video(overlay, overlays(), rate_of(path))
+    means = {word: share / max(1, num_frames) for word, share in shares.items()}
+    return {"overlay": str(overlay), "frames": num_frames, "shares": means}
+
+
+def _tracked(predictions: "Iterator[Prediction]", total: int | None) -> "Iterable[Prediction]":
+    """With a bar of how far it is on a terminal, where there are several."""
+    from rich.console import Console
+    from rich.progress import track
+
     console = Console(stderr=True)
-    hidden = len(paths) == 1 or not console.is_terminal
-    yield from track(predictions, "photographs", total=len(paths), console=console, disable=hidden, transient=True)
+    hidden = total == 1 or not console.is_terminal
+    return track(predictions, "predicting", total=total, console=console, disable=hidden, transient=True)
 
 
 def _print(answer: Mapping[str, Any], name: str) -> None:

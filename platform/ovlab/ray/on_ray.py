@@ -74,7 +74,7 @@ class OnRay:
                 f"--device {context.device}: a trial has the GPU that Ray gives it; use cpu, cuda or auto."
             )
         for run in runs:
-            _say_what_is_assumed(run.training, context)
+            _say_what_is_assumed(run.subject, context)
         with connect() as cluster:
             make_on_ray(
                 runs,

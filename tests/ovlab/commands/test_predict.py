@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from PIL import Image
 import logoseg
 from logoseg.clip.text_encoder import TextEncoder
 from ovlab.cli import main
+from ovlab.evaluation.video import frames_of, rate_of, write_video
 from ovlab.shapes.dataset import open_shapes
 
 WORDS = "sky, grass, blue circle"
@@ -134,3 +136,43 @@ def test_calls_that_cannot_be_are_refused_in_one_line_and_nothing_is_written(
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
     assert not (tmp_path / "out").exists()
+
+
+def test_video_gets_an_overlay_of_as_many_frames(
+    scenes: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("av")
+    frames = [np.asarray(Image.open(path))[:91] for path in scenes for _ in range(2)]
+    write_video(tmp_path / "walk.mp4", frames, Fraction(10))
+
+    assert predict(tmp_path, tmp_path / "walk.mp4", scenes[0], "--json", "--batch-size", 4) == 0
+
+    photo, video = json.loads(capsys.readouterr().out)
+    assert Path(photo["overlay"]).name == "b-overlay.png"
+    assert video["frames"] == 6
+    assert sum(video["shares"].values()) == pytest.approx(1)
+    found = list(frames_of(Path(video["overlay"])))
+    assert [frame.shape for frame in found] == [(90, 96, 3)] * 6
+    assert rate_of(Path(video["overlay"])) == 10
+
+
+def test_file_that_is_no_video_is_refused_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("av")
+    (tmp_path / "walk.mp4").write_bytes(b"no video")
+
+    assert predict(tmp_path, tmp_path / "walk.mp4") == 2
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "walk.mp4: the video cannot be decoded" in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_video_without_pyav_says_how_it_is_installed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    (tmp_path / "walk.mp4").write_bytes(b"")
+
+    assert predict(tmp_path, tmp_path / "walk.mp4") == 2
+
+    assert "pip install av" in capsys.readouterr().err
