@@ -10,7 +10,8 @@ each with --suite shapes --workers 1 --no-tracking where it has them. To be smal
 of all evaluations but one. In the records, host, system and devices of the provenance were replaced by "host", "system"
 and "cpu", and the records sealed anew by `ovlab.results.record.pack_record`. expected/ is what `ovlab report` and
 `ovlab compare --json` of that commit print of it; but those runs are limited, which reports have said since: in
-captions, footnotes and two columns of the CSV, and by no mark and no verdict. Their figures are as they were.
+captions, footnotes and two columns of the CSV, and by no mark and no verdict. Since then claims have other columns, and
+p-values are those of the one test of seeds and images. Their figures are as they were.
 """
 
 import json

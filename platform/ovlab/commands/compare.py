@@ -1,26 +1,28 @@
-"""`ovlab compare`: whether one run is better than another, on every benchmark that both were evaluated on."""
+"""`ovlab compare`: whether one side is better than another, on every benchmark that both were evaluated on."""
 
 import argparse
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from ovlab.commands.store_option import add_store
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import oracles_for
 from ovlab.specs.scores import SCORES, Score
+from ovlab.specs.suite import SUITES, suite_named
 from ovlab.specs.wording import percent, points
 
 _EPILOG = """\
 examples:
-  ovlab compare 3f9a1c 77b2e0                        two trainings, on every benchmark both have
-  ovlab compare 3f9a1c 77b2e0 c01d55 --store s3://bucket/store
+  ovlab compare table4:zero-6 table4:full-6          two rows, with all seeds that the store has of them
+  ovlab compare clip:shapes-vit-s table4:full-6      CLIP without training against a row
+  ovlab compare 3f9a1c,88d0e2 77b2e0,c01d55          two trainings a side, on every benchmark all have
+  ovlab compare runs/old runs/new                    run folders
   ovlab compare 3f9a1c 77b2e0 --score unseen_miou --json
 
-A run is named by the first digits of its fingerprint: that of a training (or of CLIP without training), or of a single
-evaluation. Every later run is compared with the first, image by image, on the same resamples of the images. Holm's
-correction is over all rows of the table. The noise of training is not in these figures: for that, train other seeds.
+A side is one run or several, with commas: the first digits of the fingerprint of a training (or of CLIP without
+training) or of a single evaluation, TABLE:ROW, clip:PRESET, or the folder of a run. Every later side is compared with
+the first, on the same resamples of the images. The noise of seeds counts where each side has two trainings or more.
+Holm's correction is over all rows of what is printed.
 """
 
 
@@ -31,13 +33,14 @@ FEWEST_IMAGES = 10
 def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
         "compare",
-        help="test whether two runs differ, image by image",
-        description="Compare runs on the same images by a paired bootstrap.",
+        help="test whether two runs, or rows with all their seeds, differ",
+        description="Compare runs on the same images by one test with the noise of seeds and of images.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("first", metavar="RUN_A", help="first digits of a fingerprint in the store")
-    parser.add_argument("others", metavar="RUN_B", nargs="+", help="one or more runs to compare with RUN_A")
+    parser.add_argument("first", metavar="SIDE_A", help="DIGITS, TABLE:ROW, clip:PRESET or a folder, or several")
+    parser.add_argument("others", metavar="SIDE_B", nargs="+", help="one or more sides to compare with SIDE_A")
+    parser.add_argument("--suite", default="shapes", choices=sorted(SUITES), help="of TABLE:ROW (default: shapes)")
     add_store(parser)
     parser.add_argument("--benchmark", help="this benchmark only")
     parser.add_argument("--score", default="miou", choices=tuple(SCORES), metavar="SCORE", help=", ".join(SCORES))
@@ -58,46 +61,25 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def compared(arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    """One entry a pair of runs and benchmark, with every score; the p-values of `arguments.score` corrected."""
+    """One entry a pair of sides and benchmark, with every score; the p-values of `arguments.score` corrected."""
     from ovlab.metrics.multiple import holm
-    from ovlab.metrics.paired import compare_runs
-    from ovlab.store.pairs import common_cells, comparable_tables, evaluations_of
+    from ovlab.report.sides import Sides, compare_sides
+    from ovlab.store.pairs import common_cells
     from ovlab.store.store import open_store
 
-    store = open_store(arguments.store)
-    records = [
-        record
-        for record in store.evaluations()
-        if arguments.benchmark is None or record.evaluation.benchmark == arguments.benchmark
-    ]
-    first = evaluations_of(records, arguments.first, str(store))
-    rows: list[dict[str, Any]] = []
-    for other in arguments.others:
-        second = evaluations_of(records, other, str(store))
-        for cell in common_cells(first, second, (arguments.first, other)):
-            comparison = compare_runs(
-                *comparable_tables(store, first[cell], second[cell]),
-                first[cell].seen_classes,
-                num_resamples=arguments.resamples,
-                seed=arguments.seed,
-                level=arguments.level,
-                names=(arguments.first, other),
+    sides = Sides(open_store(arguments.store), suite_named(arguments.suite), arguments.benchmark)
+    first = sides.named(arguments.first)
+    rows = []
+    for word in arguments.others:
+        second = sides.named(word)
+        for cell in common_cells([(run.name, run.cells) for run in (*first, *second)]):
+            found = compare_sides(
+                first, second, cell, num_resamples=arguments.resamples, seed=arguments.seed, level=arguments.level
             )
-            if arguments.score not in comparison.scores:
+            if arguments.score not in found["scores"]:
                 need = _need(SCORES[arguments.score])
                 raise InputError(f"{arguments.score} is not known on {cell.benchmark}: {need}")
-            rows.append(
-                {
-                    "benchmark": str(cell),
-                    "first": first[cell].fingerprint,
-                    "second": second[cell].fingerprint,
-                    "run": other,
-                    "num_images": comparison.num_images,
-                    "num_resamples": comparison.num_resamples,
-                    "mean_absent_classes": comparison.mean_absent,
-                    "scores": {name: _entry(score) for name, score in comparison.scores.items()},
-                }
-            )
+            rows.append({"run": word, **found})
     tested = [row for row in rows if row["scores"][arguments.score]["p_value"] is not None]
     adjusted = holm([row["scores"][arguments.score]["p_value"] for row in tested])
     for row, value in zip(tested, adjusted, strict=True):
@@ -110,23 +92,24 @@ def print_comparisons(rows: list[dict[str, Any]], arguments: argparse.Namespace)
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"{SCORES[arguments.score].title} in %: B against A = {arguments.first}, paired over images")
+    table = Table(title=f"{SCORES[arguments.score].title} in %: B against A = {arguments.first}")
     table.add_column("B")
     table.add_column("benchmark")
-    for column in ("A", "B", "B - A", "P(B > A)", "p", "Holm p", "images", "absent"):
+    for column in ("A", "B", "B - A", "p", "Holm p", "seeds", "images", "absent"):
         table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
         score = row["scores"][arguments.score]
         interval = score["interval"]
+        reach = "" if interval is None else percent((interval[1] - interval[0]) / 2, 2)
         table.add_row(
             row["run"],
             row["benchmark"],
             percent(score["first"], 2),
             percent(score["second"], 2),
-            "-" if interval is None else f"{points(score['difference'], 2)} ± {_half_width(interval)}",
-            _number(score["superiority"], ".3f"),
+            f"{points(score['difference'], 2)} ± {reach}" if reach else "-",
             _number(score["p_value"], ".4f"),
             _number(row.get("holm_p_value"), ".4f"),
+            f"{len(row['first'])}, {len(row['second'])}",
             str(row["num_images"]),
             f"{row['mean_absent_classes']:.1f}",
         )
@@ -139,32 +122,24 @@ def print_comparisons(rows: list[dict[str, Any]], arguments: argparse.Namespace)
             markup=False,
             soft_wrap=True,
         )
+    is_alone = any(row["scores"][arguments.score]["seed_share"] is None for row in rows)
     console.print(
-        f"±: the {100 * arguments.level:g} % interval from {arguments.resamples} resamples of the images (seed "
-        f"{arguments.seed}), without the noise of training. absent: classes that a resample lacks, on average."
+        f"±: the {100 * arguments.level:g} % interval over seeds and images ({arguments.resamples} resamples, seed "
+        f"{arguments.seed}){'; of one training, without the noise of training' if is_alone else ''}. absent: classes "
+        f"that a resample lacks, on average."
     )
 
 
 def _need(score: Score) -> str:
     """What it takes to know a score that is not known."""
     if "boundary" in score.needs:
-        return "both runs have to be evaluated with --boundary, and with one trim width."
+        return "all runs have to be evaluated with --boundary, and with one trim width."
     if score.needs:
-        return f"both runs have to be evaluated with --oracle {' '.join(oracles_for(score.needs))}."
+        return f"all runs have to be evaluated with --oracle {' '.join(oracles_for(score.needs))}."
     return (
         "which of its classes training has named is known of the benchmarks in `ovlab data list`, and of folders whose "
         "classes.json says it."
     )
-
-
-def _entry(score: Any) -> dict[str, Any]:
-    # NaN is no JSON: where nothing was counted, there is no value.
-    return {name: None if value != value else value for name, value in asdict(score).items()}
-
-
-def _half_width(interval: Sequence[float]) -> str:
-    low, high = interval
-    return percent((high - low) / 2, 2)
 
 
 def _number(value: float | None, form: str) -> str:

@@ -1,7 +1,8 @@
 """How far a score moves when the same training is run again: mean, standard deviation and t-interval over seeds.
 
 This is the noise of training. It is not the noise of sampling images (intervals.py): more images do not make it
-smaller, more seeds do not make the other smaller, and no figure here is mixed with one from there.
+smaller, more seeds do not make the other smaller, and no figure here is mixed with one from there. A difference has
+both (crossed.py).
 """
 
 import math
@@ -9,7 +10,7 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from scipy.special import stdtr, stdtrit
+from scipy.special import stdtrit
 
 from ovlab.metrics.intervals import LEVEL, Interval
 from ovlab.specs.errors import InputError
@@ -36,15 +37,6 @@ class SeedSummary:
         return None if len(self.runs) >= MIN_SEEDS else f"{len(self.runs)} run" + "s" * (len(self.runs) > 1)
 
 
-@dataclass(frozen=True, slots=True)
-class SeedDifference:
-    """Mean of the second - mean of the first; the others are None below three runs a side, or without any spread."""
-
-    difference: float
-    interval: Interval | None
-    p_value: float | None
-
-
 def summarise_seeds(runs: Mapping[int, float], level: float = LEVEL) -> SeedSummary:
     """Score by seed -> mean +- t(n - 1) sd / sqrt(n). Raises InputError without a run or for a score of NaN."""
     _check(runs)
@@ -58,28 +50,7 @@ def summarise_seeds(runs: Mapping[int, float], level: float = LEVEL) -> SeedSumm
     return SeedSummary(by_seed, mean, sd, interval)
 
 
-def seed_difference(first: Mapping[int, float], second: Mapping[int, float], level: float = LEVEL) -> SeedDifference:
-    """Welch's t-test of two sets of runs, with the degrees of freedom of Welch and Satterthwaite.
-
-    Runs are not paired by seed: two models make different weights of one seed. Errors as `summarise_seeds`.
-    """
-    _check(first)
-    _check(second)
-    difference = statistics.fmean(second.values()) - statistics.fmean(first.values())
-    if min(len(first), len(second)) < MIN_SEEDS:
-        return SeedDifference(difference, None, None)
-    parts = [statistics.variance(side.values()) / len(side) for side in (first, second)]
-    error = math.sqrt(sum(parts))
-    if error == 0:
-        return SeedDifference(difference, None, None)
-    freedom = sum(parts) ** 2 / sum(
-        part**2 / (len(side) - 1) for part, side in zip(parts, (first, second), strict=True)
-    )
-    p_value = 2 * float(stdtr(freedom, -abs(difference) / error))
-    return SeedDifference(difference, _around(difference, error, freedom, level), p_value)
-
-
-def _around(centre: float, error: float, freedom: int | float, level: float) -> Interval:
+def _around(centre: float, error: float, freedom: int, level: float) -> Interval:
     if not 0 < level < 1:
         raise InputError(f"level must be between 0 and 1, got {level}.")
     reach = float(stdtrit(freedom, (1 + level) / 2)) * error

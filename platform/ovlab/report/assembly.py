@@ -8,7 +8,7 @@ from ovlab.metrics.intervals import Interval, interval_about, within_0_and_1
 from ovlab.metrics.seeds import SeedSummary, summarise_seeds
 from ovlab.report.cells import Cell, Grid, Records, cells_of
 from ovlab.report.claims import claim_views
-from ovlab.report.differences import advantage
+from ovlab.report.differences import Compared, advantage, is_within_noise
 from ovlab.report.marks import Mark, comparable, marks_among
 from ovlab.report.measured_details import MEASURED, measured_detail
 from ovlab.report.remarks import footnotes_of, limit_note, limits_in, note_views, remarks_on, with_shared_names
@@ -189,8 +189,8 @@ def _marks(
 
 
 def _is_tied(cells: Mapping[_Line, Cell], score: str, samples: Samples, first: _Line, second: _Line) -> bool:
-    found = advantage(cells[first], cells[second], score, samples)
-    return found is not None and found.is_within_noise
+    found = advantage([Compared(cells[first], cells[second], score)], samples)
+    return found is not None and is_within_noise(found)
 
 
 def _cell_view(

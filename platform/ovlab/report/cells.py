@@ -127,6 +127,13 @@ class Records:
         ]
         return max(found, key=lambda pair: (pair[1].finished, pair[1].fingerprint), default=None)
 
+    def subjects(self, spec: TrainingSpec | Model) -> list[str]:
+        """The fingerprints of what was evaluated of a training, or of a model that needs none."""
+        if isinstance(spec, TrainingSpec):
+            return [record.fingerprint for record in self._of_spec.get(spec, ())]
+        found = [records for (asked, _), records in self._untrained.items() if asked == _asked(spec)]
+        return list(dict.fromkeys(record.evaluation.subject for records in found for record in records))
+
     def _all_of(
         self, spec: TrainingSpec | Model, benchmark: str
     ) -> Iterator[tuple[TrainingRecord | None, EvaluationRecord]]:

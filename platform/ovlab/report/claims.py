@@ -1,51 +1,39 @@
 """What became of each claim of a table: does its direction hold here, and is it larger than the noise?
 
-A claim sets one row above others, in some columns. Each pair of rows in a column is one comparison:
+A claim sets one row above others, in some columns. Its verdict is that on the mean advantage over its columns, so that
+six small gains of one sign are evidence; beside it stands one of each column. Verdicts are those of metrics/verdict.py,
+with the margin of the table, and two more:
 
-- yes: the row is above the other, and the difference is significant;
-- no: it is below the other, and that is significant;
-- within noise: the difference, whatever its sign, is not significant;
 - not measured: a score of ours or its noise is missing, or the other is a quoted one, which the miniature has not;
 - not decided: limited run: one of the scores stands on fewer updates or images than the suite asks for.
 
-Significant: the p-value is at most 5 % after Holm's correction over all comparisons of the table, each counted once.
-It is the larger of two p-values that are kept apart: of the paired bootstrap over the same images, and of Welch's test
-over seeds. With fewer than three seeds a side there is only the first, and the verdict says so: another training might
-turn it round. Against a quoted score (paper suite only) it is the noise of the measured one over images alone.
-
-A claim in one column, and over its columns: "no" where one comparison is, else "not measured" or "not decided" where
-one is, else "yes" where all are, else "within noise".
+A verdict is significant at 5 % after Holm: over the claims of the table, and within a claim over its columns. Both
+kinds of noise count at once, images and seeds; with a single training a side, the claim is undecided. Against a quoted
+score (paper suite only) there is the noise of the measured one alone.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from functools import partial
 
-from ovlab.metrics.multiple import holm
+from ovlab.metrics.crossed import CrossedDifference
+from ovlab.metrics.verdict import SIGNIFICANCE, Verdict, seeds_needed, step_down, verdict_above_all, verdict_of
 from ovlab.report.cells import Grid
-from ovlab.report.differences import Advantage, advantage
+from ovlab.report.differences import Compared, advantage
 from ovlab.report.samples import Samples
 from ovlab.specs.scores import SCORES
 from ovlab.specs.suite import PAPER
 from ovlab.specs.table import Claim, Column
 
-Verdict = Literal["yes", "no", "within noise", "not measured", "not decided: limited run"]
-
-SIGNIFICANCE = 0.05
-
-_LIMITED: Verdict = "not decided: limited run"
+LIMITED: Verdict = "not decided: limited run"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ComparisonView:
-    """Row `better` against row `worse` in one column. `p_value` is corrected; None where nothing was tested."""
+    """The row of a claim against row `worse`; None where nothing was tested."""
 
-    better: str
     worse: str
-    column: str
-    verdict: Verdict
-    advantage: Advantage | None
-    p_value: float | None
+    advantage: CrossedDifference | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,111 +45,128 @@ class ColumnVerdict:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClaimView:
-    """`published_holds`: whether the scores that the paper prints have the direction of the claim, in every column;
-    None where they do not say. `noise`: what the verdict was held against."""
+    """`verdict` and `comparisons` are those of all columns together. `published_holds`: whether the scores that the
+    paper prints have the direction of the claim, in every column; None where they do not say. `margin`: a fraction.
+    `need`: how many seeds a side would decide it, infinite where images are the limit; None for a claim that is
+    decided or that has too little to say so."""
 
     text: str
     where: str
     better: str
     worse: tuple[str, ...]
     verdict: Verdict
+    comparisons: tuple[ComparisonView, ...]
     columns: tuple[ColumnVerdict, ...]
     published_holds: bool | None
-    noise: Literal["images and seeds", "images only", None]
+    margin: float
+    need: int | float | None
 
-
-class _Pair(NamedTuple):
-    better: str
-    worse: str
-    column: str
+    @property
+    def tested(self) -> list[CrossedDifference]:
+        """All columns together."""
+        return [view.advantage for view in self.comparisons if view.advantage is not None]
 
 
 def claim_views(grid: Grid, samples: Samples) -> tuple[ClaimView, ...]:
     """In the order of the table."""
-    pairs = dict.fromkeys(pair for claim in grid.table.claims for pair in _pairs(claim, grid))
-    columns = {column.title: column for column in grid.table.columns}
-    advantages = {pair: _advantage(pair, columns[pair.column], grid, samples) for pair in pairs}
-    p_values = {pair: found.p_value for pair, found in advantages.items() if found is not None}
-    tested = {pair: p_value for pair, p_value in p_values.items() if p_value is not None}
-    corrected = dict(zip(tested, holm(list(tested.values())), strict=True))
-    comparisons = {
-        pair: ComparisonView(
-            **pair._asdict(),
-            verdict=_LIMITED if _is_limited(pair, grid) else _verdict(found, corrected.get(pair)),
-            advantage=found,
-            p_value=corrected.get(pair),
+    claims, margin = grid.table.claims, grid.table.margin / 100
+    pooled = [_comparisons(claim, claim_columns(claim, grid), grid, samples) for claim in claims]
+    verdicts = _verdicts(pooled, [_is_limited(claim, claim_columns(claim, grid), grid) for claim in claims], margin)
+    return tuple(
+        ClaimView(
+            text=claim.text,
+            where=claim.where,
+            better=claim.better,
+            worse=claim.worse,
+            verdict=verdict,
+            comparisons=comparisons,
+            columns=_columns(claim, grid, samples),
+            published_holds=_published_holds(claim, grid),
+            margin=margin,
+            need=_need(comparisons, margin, SIGNIFICANCE / len(claims)) if verdict == "undecided" else None,
         )
-        for pair, found in advantages.items()
-    }
-    return tuple(_claim_view(claim, grid, comparisons) for claim in grid.table.claims)
-
-
-def combined(verdicts: Iterable[Verdict]) -> Verdict:
-    """What several comparisons say of the claim that all of them hold."""
-    found = set(verdicts)
-    decisive: tuple[Verdict, ...] = ("no", "not measured", _LIMITED, "within noise")
-    return next((verdict for verdict in decisive if verdict in found), "yes")
-
-
-def _claim_view(claim: Claim, grid: Grid, comparisons: dict[_Pair, ComparisonView]) -> ClaimView:
-    by_column: dict[str, list[ComparisonView]] = {}
-    for pair in _pairs(claim, grid):
-        by_column.setdefault(pair.column, []).append(comparisons[pair])
-    columns = tuple(
-        ColumnVerdict(column=title, verdict=combined(view.verdict for view in views), comparisons=tuple(views))
-        for title, views in by_column.items()
-    )
-    return ClaimView(
-        text=claim.text,
-        where=claim.where,
-        better=claim.better,
-        worse=claim.worse,
-        verdict=combined(column.verdict for column in columns),
-        columns=columns,
-        published_holds=_published_holds(claim, grid),
-        noise=_noise(view for views in by_column.values() for view in views),
+        for claim, comparisons, verdict in zip(claims, pooled, verdicts, strict=True)
     )
 
 
-def _pairs(claim: Claim, grid: Grid) -> list[_Pair]:
-    titles = claim.columns or tuple(column.title for column in grid.table.columns)
-    return [_Pair(claim.better, worse, title) for title in titles for worse in claim.worse]
+def claim_columns(claim: Claim, grid: Grid) -> list[Column]:
+    return [column for column in grid.table.columns if not claim.columns or column.title in claim.columns]
 
 
-def _advantage(pair: _Pair, column: Column, grid: Grid, samples: Samples) -> Advantage | None:
-    better, worse = grid.cells[pair.better, pair.column], grid.cells[pair.worse, pair.column]
-    kinds = {better.origin, worse.origin}
-    if _is_limited(pair, grid):
-        return None
-    if kinds == {"measured"} or (kinds == {"measured", "quoted"} and grid.suite == PAPER.name):
-        return advantage(better, worse, column.score, samples)
-    return None
+def _columns(claim: Claim, grid: Grid, samples: Samples) -> tuple[ColumnVerdict, ...]:
+    columns = claim_columns(claim, grid)
+    found = [_comparisons(claim, [column], grid, samples) for column in columns]
+    verdicts = _verdicts(found, [_is_limited(claim, [column], grid) for column in columns], grid.table.margin / 100)
+    return tuple(
+        ColumnVerdict(column=column.title, verdict=verdict, comparisons=comparisons)
+        for column, verdict, comparisons in zip(columns, verdicts, found, strict=True)
+    )
 
 
-def _is_limited(pair: _Pair, grid: Grid) -> bool:
-    return any(grid.cells[key, pair.column].limits.text for key in (pair.better, pair.worse))
+def _verdicts(found: Sequence[tuple[ComparisonView, ...]], limited: Sequence[bool], margin: float) -> list[Verdict]:
+    """Of each, after Holm over those that were tested."""
+    verdicts: list[Verdict] = [LIMITED if is_limited else "not measured" for is_limited in limited]
+    known = [[view.advantage for view in views if view.advantage is not None] for views in found]
+    tested = [
+        index
+        for index, views in enumerate(found)
+        if len(known[index]) == len(views) and all(one.interval is not None for one in known[index])
+    ]
+    judges = [partial(verdict_above_all, known[index], margin) for index in tested]
+    for index, verdict in zip(tested, step_down(judges, SIGNIFICANCE), strict=True):
+        verdicts[index] = verdict
+    return verdicts
 
 
-def _verdict(found: Advantage | None, p_value: float | None) -> Verdict:
-    if found is None or p_value is None:
-        return "not measured"
-    if p_value > SIGNIFICANCE or found.value == 0:
-        return "within noise"
-    return "yes" if found.value > 0 else "no"
+def _comparisons(claim: Claim, columns: Sequence[Column], grid: Grid, samples: Samples) -> tuple[ComparisonView, ...]:
+    return tuple(
+        ComparisonView(worse=worse, advantage=_advantage(claim.better, worse, columns, grid, samples))
+        for worse in claim.worse
+    )
+
+
+def _advantage(
+    better: str, worse: str, columns: Sequence[Column], grid: Grid, samples: Samples
+) -> CrossedDifference | None:
+    compared = [
+        Compared(grid.cells[better, column.title], grid.cells[worse, column.title], column.score) for column in columns
+    ]
+    for one in compared:
+        kinds = {one.first.origin, one.second.origin}
+        if one.first.limits.text or one.second.limits.text:
+            return None
+        if kinds != {"measured"} and not (kinds == {"measured", "quoted"} and grid.suite == PAPER.name):
+            return None
+    return advantage(compared, samples)
+
+
+def _is_limited(claim: Claim, columns: Sequence[Column], grid: Grid) -> bool:
+    rows = (claim.better, *claim.worse)
+    return any(grid.cells[row, column.title].limits.text for row in rows for column in columns)
+
+
+def _need(comparisons: Sequence[ComparisonView], margin: float, significance: float) -> int | float | None:
+    """The most that one of the comparisons needs which are not decided yet."""
+    needs = [
+        seeds_needed(view.advantage, margin, significance=significance)
+        for view in comparisons
+        if view.advantage is not None and verdict_of(view.advantage, margin, significance) == "undecided"
+    ]
+    known = [need for need in needs if need is not None]
+    return max(known) if known and len(known) == len(needs) else None
 
 
 def _published_holds(claim: Claim, grid: Grid) -> bool | None:
-    lower = {column.title for column in grid.table.columns if SCORES[column.score].lower_is_better}
-    holds = []
-    for pair in _pairs(claim, grid):
-        better, worse = (grid.cells[key, pair.column].published for key in (pair.better, pair.worse))
-        if better is not None and worse is not None:
-            holds.append(better < worse if pair.column in lower else better > worse)
+    holds = [
+        better < worse if SCORES[column.score].lower_is_better else better > worse
+        for column in claim_columns(claim, grid)
+        for better, worse in _published(claim, column, grid)
+    ]
     return all(holds) if holds else None
 
 
-def _noise(views: Iterable[ComparisonView]) -> Literal["images and seeds", "images only", None]:
-    tested = [view.advantage for view in views if view.advantage is not None and view.p_value is not None]
-    if not tested:
-        return None
-    return "images and seeds" if all(found.seed_p_value is not None for found in tested) else "images only"
+def _published(claim: Claim, column: Column, grid: Grid) -> Iterator[tuple[float, float]]:
+    for worse in claim.worse:
+        one, other = (grid.cells[key, column.title].published for key in (claim.better, worse))
+        if one is not None and other is not None:
+            yield one, other

@@ -1,74 +1,81 @@
-"""By how much one cell is better than another of its column, and how far that is known.
+"""By how much one row is better than another, in one column or on average over several, and how far that is known.
 
-Two kinds of noise, kept apart: of sampling images, by the paired bootstrap on the same images, and of training, by
-Welch's test over seeds where both cells have at least three. A quoted score has neither: beside one, the noise is
-that of the measured cell over images alone.
+Every noise there is counts at once: seeds, and images (metrics/crossed.py). Over several columns it is the mean
+advantage, seed by seed and resample by resample, so that what columns have in common is not taken for evidence:
+benchmarks on the same photographs move together. A quoted score has no noise, nor a subject that is not trained any of
+seeds.
 """
 
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
 
-from ovlab.metrics.intervals import Interval, interval_about
-from ovlab.metrics.paired import p_value
-from ovlab.metrics.seeds import SeedDifference, seed_difference
+from ovlab.metrics.crossed import CrossedDifference, Side, difference_of
 from ovlab.report.cells import Cell
 from ovlab.report.samples import Samples
 from ovlab.specs.scores import SCORES
 
 
-@dataclass(frozen=True, slots=True)
-class Advantage:
-    """`value`: first - second as a fraction, or second - first for a score of which less is better. The intervals
-    (95 %) are of `value`; None, as the p-value beside it, where that noise is not known."""
+class Compared(NamedTuple):
+    """Two cells of one column, by its score."""
 
-    value: float
-    image_interval: Interval | None
-    image_p_value: float | None
-    seed_interval: Interval | None
-    seed_p_value: float | None
-
-    @property
-    def p_value(self) -> float | None:
-        """The larger one, because a difference has to stand out from both kinds of noise."""
-        return max((p for p in (self.image_p_value, self.seed_p_value) if p is not None), default=None)
-
-    @property
-    def is_within_noise(self) -> bool:
-        """Whether one of the intervals holds zero; where there is none, whether the two are equal."""
-        intervals = [interval for interval in (self.image_interval, self.seed_interval) if interval is not None]
-        return any(low <= 0 <= high for low, high in intervals) if intervals else self.value == 0
+    first: Cell
+    second: Cell
+    score: str
 
 
-def advantage(first: Cell, second: Cell, score: str, samples: Samples) -> Advantage | None:
-    """Of the first cell over the second, both of one column; None where one of them has no value."""
-    if first.value is None or second.value is None:
+def advantage(columns: Sequence[Compared], samples: Samples) -> CrossedDifference | None:
+    """Of the first cells over the second, as a fraction; turned round for a score of which less is better. None where a
+    cell has no value, or two columns no seed in common."""
+    places = _places(columns, samples)
+    better = _side([(column.first, column.score) for column in columns], places, samples)
+    worse = _side([(column.second, column.score) for column in columns], places, samples)
+    return None if better is None or worse is None else difference_of(worse, better)
+
+
+def is_within_noise(found: CrossedDifference) -> bool:
+    """Whether the interval holds zero; where there is none, whether the two are equal."""
+    return found.difference == 0 if found.interval is None else found.interval.low <= 0 <= found.interval.high
+
+
+def _places(columns: Sequence[Compared], samples: Samples) -> list[Hashable]:
+    """The photographs of each column."""
+    found: list[Hashable] = []
+    for column in columns:
+        runs = column.first.runs or column.second.runs
+        known = [run.evaluation for run in runs if samples.of(run.evaluation) is not None]
+        found.append(samples.photographs(known[0]) if known else None)
+    return found
+
+
+def _side(cells: Sequence[tuple[Cell, str]], places: Sequence[Hashable], samples: Samples) -> Side | None:
+    if any(cell.value is None for cell, _ in cells):
         return None
-    sign = -1 if SCORES[score].lower_is_better else 1
-    value = sign * (first.value - second.value)
-    resampled = _resampled(first, second, score, samples)
-    defined = None if resampled is None else sign * resampled[~np.isnan(resampled)]
-    seeds = _over_seeds(first, second, sign)
-    return Advantage(
-        value=value,
-        image_interval=None if defined is None else interval_about(value, defined),
-        image_p_value=None if defined is None or not len(defined) else p_value(value, defined),
-        seed_interval=seeds.interval,
-        seed_p_value=seeds.p_value,
-    )
-
-
-def _resampled(first: Cell, second: Cell, score: str, samples: Samples) -> Float64[np.ndarray, "B"] | None:
-    """First - second of each resample; None where a measured cell has none, and for two quoted ones."""
-    if not first.runs and not second.runs:
+    values = [_values(cell) for cell, _ in cells]
+    seeds = [seed for seed in values[0] if all(seed in others for others in values)]
+    if not seeds:
         return None
-    sides = [samples.of_cell(cell, score) if cell.runs else cell.value for cell in (first, second)]
-    return None if sides[0] is None or sides[1] is None else np.asarray(sides[0] - sides[1])
+    signs = [-1 if SCORES[score].lower_is_better else 1 for _, score in cells]
+    scores = {seed: float(np.mean([s * found[seed] for s, found in zip(signs, values, strict=True)])) for seed in seeds}
+    moved = {place: np.zeros((len(seeds), 1)) for place in places}
+    for (cell, score), sign, place in zip(cells, signs, places, strict=True):
+        moved[place] = moved[place] + sign * _deviations(cell, score, seeds, samples) / len(cells)
+    is_trained = all(run.training is not None for cell, _ in cells for run in cell.runs) and bool(cells[0][0].runs)
+    return Side(scores, tuple(moved.values()), is_trained)
 
 
-def _over_seeds(first: Cell, second: Cell, sign: int) -> SeedDifference:
-    better, worse = (
-        {run.seed: sign * run.value for run in cell.runs if run.value is not None} for cell in (first, second)
-    )
-    return seed_difference(worse, better) if better and worse else SeedDifference(0.0, None, None)
+def _values(cell: Cell) -> dict[int, float]:
+    """By seed; a quoted score has none and goes by 0."""
+    if not cell.runs:
+        return {} if cell.value is None else {0: cell.value}
+    return {run.seed: run.value for run in cell.runs if run.value is not None}
+
+
+def _deviations(cell: Cell, score: str, seeds: Sequence[int], samples: Samples) -> Float64[np.ndarray, "S _"]:
+    """NaN where they are not known."""
+    if not cell.runs:
+        return np.zeros((1, 1))
+    found = samples.deviations([run for run in cell.runs if run.seed in seeds], score)
+    return np.full((len(seeds), 1), np.nan) if found is None else found

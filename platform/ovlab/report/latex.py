@@ -7,7 +7,15 @@ import re
 from collections.abc import Iterable, Sequence
 
 from ovlab.report.table_view import CellView, Part, RowView, TableView
-from ovlab.report.text import LIMITED, beside, noise_of, percent, published_verdict, verdict_by_column
+from ovlab.report.text import (
+    LIMITED,
+    beside,
+    over_all_columns,
+    percent,
+    published_verdict,
+    to_decide,
+    verdict_by_column,
+)
 
 _ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -41,8 +49,8 @@ _SHRUNK = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
 # LaTeX counts captions, and a table of several parts has several.
 _SAME_NUMBER = r"\addtocounter{table}{-1}"
 
-_CLAIM_COLUMNS = ("Claim", "As published", "Here", "By column, in points", "Held against")
-_CLAIM_FORMAT = r"p{.34\linewidth}llp{.3\linewidth}l"
+_CLAIM_COLUMNS = ("Claim", "As published", "Here", "All columns, in points", "By column", "To decide it")
+_CLAIM_FORMAT = r"p{.24\linewidth}llp{.15\linewidth}p{.26\linewidth}p{.12\linewidth}"
 
 
 def latex(view: TableView) -> str:
@@ -118,7 +126,14 @@ def _cell(cell: CellView) -> str:
 def _claims(view: TableView) -> str:
     lines = [_line(_CLAIM_COLUMNS), r"\midrule"]
     for claim in view.claims:
-        cells = (claim.text, published_verdict(claim), claim.verdict, verdict_by_column(claim), noise_of(claim))
+        cells = (
+            claim.text,
+            published_verdict(claim),
+            claim.verdict,
+            over_all_columns(claim),
+            verdict_by_column(claim),
+            to_decide(claim),
+        )
         lines.append(_line([*map(escape, cells)]))
     return _tabular(_CLAIM_FORMAT, lines)
 

@@ -4,12 +4,20 @@ import re
 from collections.abc import Sequence
 
 from ovlab.report.table_view import CellView, Part, RowView, TableView
-from ovlab.report.text import LIMITED, beside, noise_of, percent, published_verdict, verdict_by_column
+from ovlab.report.text import (
+    LIMITED,
+    beside,
+    over_all_columns,
+    percent,
+    published_verdict,
+    to_decide,
+    verdict_by_column,
+)
 
 # Whatever Markdown or HTML would read as more than the character itself; an underscore within a word is not.
 _SPECIAL = re.compile(r"([\\`*\[\]<>|~&]|(?<!\w)_|_(?!\w))")
 
-_CLAIM_COLUMNS = ("Claim", "Place", "As published", "Here", "By column, in points", "Held against")
+_CLAIM_COLUMNS = ("Claim", "Place", "As published", "Here", "All columns, in points", "By column", "To decide it")
 
 
 def markdown(view: TableView) -> str:
@@ -58,8 +66,9 @@ def _claims(view: TableView) -> str:
             claim.where,
             published_verdict(claim),
             claim.verdict,
+            over_all_columns(claim),
             verdict_by_column(claim),
-            noise_of(claim),
+            to_decide(claim),
         )
         lines.append(_line([_text(cell) for cell in cells]))
     return "\n".join(lines)

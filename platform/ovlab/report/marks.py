@@ -9,10 +9,10 @@ Cells compete when they are of one column and one group of rows, of one origin, 
   on). Those cells compete only when all cells with a value in that group, column and origin carry the same remarks;
   otherwise they have no mark, and the others compete without them.
 
-The best is the highest value, and so is every cell that the noise does not tell from it: whose paired difference has
-an interval (95 %, uncorrected) that holds zero, over images or, with three seeds each, over seeds. Quoted scores tie
-when they are equal. Second is the highest of the rest, with its ties, where at least three compete. One cell alone is
-not marked.
+The best is the highest value, and so is every cell that the noise does not tell from it: whose difference has an
+interval (95 %, uncorrected) that holds zero, over seeds and images, or over images alone with one seed. Quoted scores
+tie when they are equal. Second is the highest of the rest, with its ties, where at least three compete. One cell alone
+is not marked.
 """
 
 from collections.abc import Callable, Hashable, Mapping

@@ -87,8 +87,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    written = (text.percent, text.span, text.beside, text.verdict_by_column, text.published_verdict, text.noise_of)
-    for filter_ in (*written, table_name, thousands, duration, cost, total_cost):
+    written = (text.percent, text.span, text.beside, text.published_verdict)
+    of_claims = (text.over_all_columns, text.verdict_by_column, text.to_decide)
+    for filter_ in (*written, *of_claims, table_name, thousands, duration, cost, total_cost):
         environment.filters[filter_.__name__] = filter_
     environment.globals |= {"NOTHING": text.NOTHING, "LIMITED": text.LIMITED}
     return environment

@@ -6,7 +6,7 @@ evaluations on the same images are resampled with the same draws, so that differ
 
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -15,13 +15,12 @@ from jaxtyping import Float64
 from ovlab.metrics.class_totals import Scores
 from ovlab.metrics.per_image import PerImageCounts
 from ovlab.metrics.resampling import resample
-from ovlab.report.cells import Cell
+from ovlab.report.cells import Cell, CellRun
 from ovlab.store.pairs import SHORT, stored_tables
 from ovlab.store.record import DamagedError, EvaluationRecord
 from ovlab.store.store import Store
 
-# More than the 2000 of a single interval: the smallest p-value is 2 / (B + 1), and Holm's correction multiplies it by
-# the number of comparisons in a table, 54 in Table 4.
+# More than the 2000 of a single interval: verdicts after Holm's correction follow from it.
 NUM_RESAMPLES = 4000
 
 _log = logging.getLogger(__name__)
@@ -52,9 +51,23 @@ class Samples:
 
     def of_cell(self, cell: Cell, score: str) -> Float64[np.ndarray, "B"] | None:
         """The mean over the runs of a measured cell, resample by resample; None where one of them has none."""
-        scores = [self.of(run.evaluation) for run in cell.runs if run.value is not None]
+        known = self._known(cell.runs, score)
+        return None if known is None else np.mean(known, axis=0)
+
+    def deviations(self, runs: Sequence[CellRun], score: str) -> Float64[np.ndarray, "S B"] | None:
+        """How far each resample moves each of `runs`; None where one of them has none."""
+        known = self._known(runs, score)
+        return None if known is None else np.stack(known) - [[run.value] for run in runs if run.value is not None]
+
+    def _known(self, runs: Sequence[CellRun], score: str) -> list[Float64[np.ndarray, "B"]] | None:
+        scores = [self.of(run.evaluation) for run in runs if run.value is not None]
         known = [found[score] for found in scores if found is not None and score in found]
-        return np.mean(known, axis=0) if known and len(known) == len(scores) else None
+        return known if known and len(known) == len(scores) else None
+
+    def photographs(self, record: EvaluationRecord) -> Hashable:
+        """What evaluations on the same photographs share, whatever their labels."""
+        spec = record.evaluation
+        return self._images.get((spec.data_digest, spec.num_images), record.fingerprint)
 
     def _sampled(self, record: EvaluationRecord) -> Scores | None:
         try:

@@ -12,7 +12,16 @@ from rich.table import Table
 from rich.text import Text
 
 from ovlab.report.table_view import CellView, Part, RowView, TableView
-from ovlab.report.text import LIMITED, beside, noise_of, percent, published_verdict, verdict_by_column
+from ovlab.report.text import (
+    LIMITED,
+    NOTHING,
+    beside,
+    over_all_columns,
+    percent,
+    published_verdict,
+    to_decide,
+    verdict_by_column,
+)
 
 _STYLES = {"best": "bold", "second": "underline", None: ""}
 
@@ -34,8 +43,10 @@ def _view(view: TableView) -> Group:
     parts += [Text(remark) for remark in view.remarks]
     for claim in view.claims:
         parts.append(Text(f"\n{claim.text} ({claim.where})"))
-        held = "" if claim.noise is None else f"; held against: {noise_of(claim)}"
-        told = f"as published: {published_verdict(claim)}; here: {claim.verdict}{held}\n{verdict_by_column(claim)}"
+        told = f"as published: {published_verdict(claim)}; here: {claim.verdict}; in points: {over_all_columns(claim)}"
+        told += f"\n{verdict_by_column(claim)}"
+        if to_decide(claim) != NOTHING:
+            told += f"\nto decide it: {to_decide(claim)}"
         parts.append(Padding(Text(told.rstrip()), (0, 0, 0, 4)))
     return Group(*parts, "")
 

@@ -217,8 +217,9 @@ class Note:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Table:
     """details: entries of a row that stand before its scores, by the title of their column: names in
-    `Published.details` and `Row.details`. seeds: of every run of the table. file: by which `load_table` found it.
-    Raises InputError for a name that is not plain, and for rows, columns, claims and notes that do not fit together."""
+    `Published.details` and `Row.details`. seeds: of every run of the table. margin: the difference in points below
+    which nobody cares. file: by which `load_table` found it. Raises InputError for a name that is not plain, and for
+    rows, columns, claims and notes that do not fit together."""
 
     name: str
     title: str
@@ -228,6 +229,7 @@ class Table:
     seeds: tuple[int, ...] = (0,)
     claims: tuple[Claim, ...] = ()
     notes: tuple[Note, ...] = ()
+    margin: float = 0.5
     file: str = ""
 
     def __post_init__(self) -> None:
@@ -236,6 +238,8 @@ class Table:
         _require_unique(f"{self.name}: rows", keys)
         _require_unique(f"{self.name}: columns", titles)
         require_seeds(self.name, self.seeds)
+        if not 0 < self.margin < 100:
+            raise InputError(f"{self.name}: the margin is a difference in points, above 0; got {self.margin}.")
         for column in self.columns:
             place = f"{self.name}, column {column.title!r}"
             _require_known(f"{place}: no such score", (column.score,), tuple(SCORES), "Scores")

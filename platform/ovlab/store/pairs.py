@@ -1,13 +1,13 @@
-"""Which evaluations of two runs can be compared: those on one benchmark, one each."""
+"""Which evaluations of runs can be compared: those on one benchmark, one each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from ovlab.metrics.evaluation_counts import sum_counts
-from ovlab.metrics.per_image import PerImageCounts, class_tables, per_image_counts
+from ovlab.metrics.per_image import PerImageCounts, class_tables, matched, per_image_counts
 from ovlab.metrics.summary import summary
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import EvaluationSpec, meaning_hash, plain
@@ -77,23 +77,26 @@ def cell_of(record: EvaluationRecord) -> Cell:
     return Cell(spec.benchmark, spec.split, spec.num_images)
 
 
-def common_cells(
-    first: dict[Cell, EvaluationRecord], second: dict[Cell, EvaluationRecord], names: tuple[str, str]
-) -> list[Cell]:
-    """The cells of both, in the order of the first. Raises InputError for none, and for two ways of scoring in one."""
-    cells = [cell for cell in first if cell in second]
-    if not cells:
-        one, other = (first_names([str(cell) for cell in cells_of], 5) for cells_of in (first, second))
-        raise InputError(f"{names[0]} and {names[1]} share no benchmark: the one has {one}, the other {other}.")
-    for cell in cells:
-        # What one of them lacks does not change what the other scores mean.
-        one, other = (meaning_hash(side[cell].evaluation.protocol, of_boundary=False) for side in (first, second))
-        if one != other:
-            raise InputError(
-                f"{cell}: {names[0]} and {names[1]} are scored by different rules (scoring hash {one[:SHORT]} and "
-                f"{other[:SHORT]}); evaluate one anew."
-            )
-    return cells
+def common_cells(runs: Sequence[tuple[str, Mapping[Cell, EvaluationRecord]]]) -> list[Cell]:
+    """The cells that all of the named runs have, in the order of the first. Raises InputError for none, and for two
+    ways of scoring in one, naming the runs."""
+    (first, cells), *others = runs
+    common = list(cells)
+    for other, found in others:
+        kept = [cell for cell in common if cell in found]
+        if not kept:
+            one, two = (first_names([str(cell) for cell in cells_of], 5) for cells_of in (common, found))
+            raise InputError(f"{first} and {other} share no benchmark: the one has {one}, the other {two}.")
+        common = kept
+        for cell in common:
+            # Boundaries that one of them lacks do not change what the other scores mean.
+            one, two = (meaning_hash(side[cell].evaluation.protocol, of_boundary=False) for side in (cells, found))
+            if one != two:
+                raise InputError(
+                    f"{cell}: {first} and {other} are scored by different rules (scoring hash {one[:SHORT]} and "
+                    f"{two[:SHORT]}); evaluate one anew."
+                )
+    return common
 
 
 def stored_counts(store: Store, record: EvaluationRecord) -> CountColumns:
@@ -136,19 +139,19 @@ def stored_tables(store: Store, record: EvaluationRecord) -> PerImageCounts:
     return tables(stored_counts(store, record), record.num_classes)
 
 
-def comparable_tables(
-    store: Store, first: EvaluationRecord, second: EvaluationRecord
-) -> tuple[PerImageCounts, PerImageCounts]:
-    """The tables of two evaluations, of what both have counted alike: boundaries of one trim width."""
-    scorings = first.evaluation.protocol.scoring, second.evaluation.protocol.scoring
-    common = scorings[0].kinds & scorings[1].kinds
-    if scorings[0].boundary != scorings[1].boundary:
+def comparable_tables(evaluations: Sequence[tuple[str, Store, EvaluationRecord]]) -> list[PerImageCounts]:
+    """The tables of the named evaluations of one cell, with their images in the order of the first, of what all have
+    counted alike: boundaries of one trim width. Raises InputError, naming two, for other images or labels."""
+    scorings = [record.evaluation.protocol.scoring for _, _, record in evaluations]
+    common = frozenset.intersection(*(frozenset(scoring.kinds) for scoring in scorings))
+    if len({scoring.boundary for scoring in scorings}) > 1:
         common -= {"boundary"}
-    one, other = (
-        replace(counts, beside={kind: found for kind, found in counts.beside.items() if kind in common})
-        for counts in (stored_tables(store, first), stored_tables(store, second))
-    )
-    return one, other
+    found: list[PerImageCounts] = []
+    for name, store, record in evaluations:
+        counts = stored_tables(store, record)
+        counts = replace(counts, beside={kind: told for kind, told in counts.beside.items() if kind in common})
+        found.append(matched(found[0], counts, (evaluations[0][0], name)) if found else counts)
+    return found
 
 
 def tables(counts: CountColumns, num_classes: int) -> PerImageCounts:

@@ -1,6 +1,7 @@
 """`ovlab compare` from the store to the table: which evaluations meet, what is refused, and what is printed."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -9,13 +10,23 @@ import numpy as np
 import pytest
 
 from image_tables import tables_of
+from logoseg.presets import PRESETS
 from ovlab.cli import main
 from ovlab.datasets.catalog import seen_classes
 from ovlab.metrics.counting import ClassCounts, SparseCounts
+from ovlab.metrics.crossed import crossed_difference
 from ovlab.metrics.evaluation_counts import ImageCounts, sum_counts
-from ovlab.metrics.paired import compare_runs
 from ovlab.metrics.summary import summary
-from ovlab.specs.evaluation import EvaluationSpec, Scoring, evaluation_fingerprint, protocol_hash, scoring_hash, whole
+from ovlab.specs.evaluation import (
+    DenseClip,
+    EvaluationSpec,
+    Scoring,
+    evaluation_fingerprint,
+    protocol_hash,
+    scoring_hash,
+    whole,
+)
+from ovlab.specs.fingerprint import fingerprint as fingerprint_of
 from ovlab.specs.scores import Kind
 from ovlab.store.count_shards import commit_shard, plan_shards, stored_shards
 from ovlab.store.counts import counts_digest
@@ -49,6 +60,7 @@ def put(
     scoring: Scoring | None = None,
     seen: tuple[bool, ...] | None = None,
     named: bool = False,
+    untrained: DenseClip | None = None,
 ) -> str:
     protocol = replace(whole(size), scoring=scoring or Scoring())
     spec = EvaluationSpec(
@@ -83,11 +95,15 @@ def put(
             cost=cost_of([attempt]),
             finished=time,
             provenance={},
+            untrained=untrained,
             seen=seen,
             count_digests={name: counts_digest(columns) for name, columns in stored.items()} if named else None,
         )
     )
     return fingerprint
+
+
+RECORDED = Path(__file__).parents[2] / "recorded_store"
 
 
 @pytest.fixture
@@ -107,12 +123,13 @@ def test_compare_gives_the_figures_of_the_stored_counts(store: Store, capsys: py
     assert compare(store, "aaa", "bbb", "--json") == 0
 
     (row,) = json.loads(capsys.readouterr().out)["comparisons"]
-    expected = compare_runs(
-        tables_of(first, NUM_CLASSES), tables_of(second, NUM_CLASSES), seen_classes("pas-20"), num_resamples=500
-    ).scores
+    sides = ({0: tables_of(images, NUM_CLASSES)} for images in (first, second))
+    one, two = sides
     for name, score in row["scores"].items():
-        assert score["difference"] == (None if np.isnan(expected[name].difference) else expected[name].difference)
-        assert score["p_value"] == expected[name].p_value
+        expected = crossed_difference(one, two, name, seen=seen_classes("pas-20"), num_resamples=500)
+        assert score["difference"] == (None if np.isnan(expected.difference) else expected.difference)
+        assert score["p_value"] == expected.p_value
+        assert (score["seed_share"], score["image_share"]) == (None, None)
     assert row["holm_p_value"] == row["scores"]["miou"]["p_value"] < 0.05
     assert row["num_images"] == len(IDS)
 
@@ -140,7 +157,7 @@ def test_compare_prints_a_row_a_benchmark(store: Store, capsys: pytest.CaptureFi
     printed = capsys.readouterr().out
     assert "pixel accuracy in %: B against A = aaa" in printed
     assert "pas-20 val" in printed
-    assert "1.000" in printed  # P(B > A)
+    assert "of one training, without the noise of training" in printed
 
 
 def test_evaluation_can_be_named_where_a_run_has_two(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
@@ -232,7 +249,7 @@ def test_compare_boundaries_where_both_runs_have_them(store: Store, capsys: pyte
         assert row["scores"]["miou"]["difference"] == 0
         assert "boundary_iou" not in row["scores"]
         assert compare(store, "aaa", other, "--score", "boundary_iou") == 2
-        assert "boundary_iou is not known on pas-20: both runs have to be" in capsys.readouterr().err
+        assert "boundary_iou is not known on pas-20: all runs have to be" in capsys.readouterr().err
 
 
 def test_compare_oracle_scores_where_both_runs_asked_the_oracle(
@@ -296,3 +313,57 @@ def test_comparison_of_very_few_images_says_that_they_are_too_few(
 
     assert compare(store, A, B) == 0
     assert ("Too few images to tell, fewer than 10: pas-20 val." in capsys.readouterr().out) == is_said
+
+
+def test_sides_of_several_seeds_know_the_noise_of_seeds(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    place = shutil.copytree(RECORDED / "store", tmp_path / "store")
+    prior, other = (f"{RECORDED / 'study.py'}:{row}" for row in ("prior", "no-prior"))
+    in_store = ("--store", str(place), "--resamples", "50", "--json")
+
+    # The store holds runs of two updates, which are other trainings than the rows of a table.
+    assert main(["compare", prior, other, *in_store]) == 2
+    assert f"no evaluation of {prior}" in capsys.readouterr().err
+    seeds = ("060ff9963878", "93f7cceef0d1", "9070db2abfe7"), ("ff0567b4f9d0", "c8d8485c94a8", "328902e4f18c")
+    assert main(["compare", *(",".join(side) for side in seeds), *in_store]) == 0
+    rows = json.loads(capsys.readouterr().out)["comparisons"]
+    assert {(len(row["first"]), len(row["second"])) for row in rows} == {(3, 3)}
+    for row in rows:
+        score = row["scores"]["miou"]
+        assert score["seed_share"] + score["image_share"] == pytest.approx(1)
+
+    assert main(["compare", "060ff9963878", str(place), *in_store]) == 2  # a store of many runs is no run
+    assert "two runs have the seed" in capsys.readouterr().err
+
+
+def test_clip_alone_is_found_by_its_preset_and_has_no_noise_of_seeds(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = DenseClip(clip=PRESETS["shapes-vit-s"]().clip, weights_digest="f" * 64)
+    put(store, fingerprint_of(clip), images_of(IDS, 0.5, 0), untrained=clip)
+    put(store, A, images_of(IDS, 0.6, 1))
+    put(store, B, images_of(IDS, 0.62, 2))
+
+    assert compare(store, "clip:shapes-vit-s", "aaa,bbbbbbbbb", "--json") == 0
+
+    (row,) = json.loads(capsys.readouterr().out)["comparisons"]
+    assert 0 < row["scores"]["miou"]["seed_share"] < 1
+
+
+@pytest.mark.parametrize(
+    ("side", "message"),
+    [
+        ("table4:zero-66", "table4 has no row 'zero-66'. The nearest is 'zero-6'."),
+        ("table5:cat-seg-coco-stuff", "is quoted; only what was measured here"),
+        ("clip:shapes-vit", "clip:shapes-vit: no such preset. The nearest is 'shapes-vit-s'."),
+        ("table4:zero-6", "no evaluation of table4:zero-6 in"),
+        ("aaa,aaa", "aaa,aaa: aaa is there twice."),
+    ],
+)
+def test_side_that_there_is_not_is_refused_by_name(
+    store: Store, capsys: pytest.CaptureFixture[str], side: str, message: str
+) -> None:
+    put(store, A, images_of(IDS, 0.5, 0))
+
+    assert compare(store, "aaa", side) == 2
+
+    assert message in capsys.readouterr().err

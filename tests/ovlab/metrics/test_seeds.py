@@ -3,9 +3,8 @@
 import math
 
 import pytest
-from scipy import stats
 
-from ovlab.metrics.seeds import seed_difference, summarise_seeds
+from ovlab.metrics.seeds import summarise_seeds
 from ovlab.specs.errors import InputError
 
 
@@ -34,28 +33,6 @@ def test_one_seed_has_a_mark_and_no_spread() -> None:
     summary = summarise_seeds({5: 0.3})
 
     assert (summary.mean, summary.sd, summary.interval, summary.mark) == (0.3, None, None, "1 run")
-
-
-def test_seed_difference_agrees_with_welch() -> None:
-    first, second = {0: 0.30, 1: 0.33, 2: 0.31}, {0: 0.35, 1: 0.36, 2: 0.39, 3: 0.35}
-
-    found = seed_difference(first, second, 0.9)
-
-    expected = stats.ttest_ind(list(second.values()), list(first.values()), equal_var=False)
-    assert found.p_value == pytest.approx(expected.pvalue)
-    assert found.interval == pytest.approx(tuple(expected.confidence_interval(0.9)))
-    assert found.difference == pytest.approx(0.3625 - 0.94 / 3)
-
-
-def test_seed_difference_of_two_runs_a_side_is_not_tested() -> None:
-    found = seed_difference({0: 0.3, 1: 0.31, 2: 0.32}, {0: 0.4, 1: 0.5})
-
-    assert found.difference == pytest.approx(0.14)
-    assert (found.interval, found.p_value) == (None, None)
-
-
-def test_seed_difference_without_any_spread_is_not_tested() -> None:
-    assert seed_difference(dict.fromkeys(range(3), 0.3), dict.fromkeys(range(3), 0.4)).p_value is None
 
 
 def test_no_run_and_run_without_a_score_are_refused() -> None:

@@ -73,12 +73,14 @@ VIEW = TableView(
             better="a",
             worse=("b",),
             verdict="not measured",
+            comparisons=(),
             columns=(
                 ColumnVerdict(column="A-150", verdict="not measured", comparisons=()),
                 ColumnVerdict(column="PC_59", verdict="yes", comparisons=()),
             ),
             published_holds=False,
-            noise="images only",
+            margin=0.005,
+            need=None,
         ),
     ),
 )
@@ -98,7 +100,7 @@ def test_markdown_has_a_line_a_row_with_as_many_cells_as_its_head() -> None:
     text = markdown(VIEW)
 
     lines = [line for line in text.splitlines() if line.startswith("|")]
-    assert [len(re.findall(r"(?<!\\)\|", line)) for line in lines] == [5] * 6 + [7] * 3
+    assert [len(re.findall(r"(?<!\\)\|", line)) for line in lines] == [5] * 6 + [8] * 3
     assert r"| <u>12.6</u><sup>1</sup> | **31.2** ±1.4 (2 runs, s 0.5) Δ+1.2 |" in text
     assert "| — | <u>12.6</u><sup>1</sup> |" in text
     assert r"50% \& \<b\>\_x\_\|{#1}$\~^\\ λ×Δ" in text
@@ -192,7 +194,7 @@ def test_latex_is_well_formed_whatever_the_words_are() -> None:
     text = latex(VIEW)
 
     require_well_formed(text)
-    assert [letters for letters, _ in tabulars(text)] == ["llrr", "pllpl"]
+    assert [letters for letters, _ in tabulars(text)] == ["llrr", "pllppp"]
     assert r"\underline{12.6}\textsuperscript{1} & \textbf{31.2} $\pm$1.4 (2 runs, s 0.5) $\Delta$+1.2 \\" in text
     assert escape(NASTY) in text
     assert not re.search("[λ×Δ±−|]|<b>", text)

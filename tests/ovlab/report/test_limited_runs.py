@@ -76,7 +76,7 @@ def test_limited_run_is_in_caption_footnotes_and_verdicts_of_the_view(views_of: 
         (None, (note.number,), 6, 4)
     }
     (claim,) = view.claims
-    assert (claim.verdict, claim.noise) == ("not decided: limited run", None)
+    assert (claim.verdict, claim.need) == ("not decided: limited run", None)
     assert claim.columns[0].comparisons[0].advantage is None
 
 
