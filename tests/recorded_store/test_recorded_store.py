@@ -17,6 +17,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,8 @@ def store(tmp_path: Path) -> Path:
 @pytest.fixture
 def as_first_version(monkeypatch: pytest.MonkeyPatch) -> None:
     """Today's specs with the versions that made the store: later ones end in other last digits, and are other runs."""
-    monkeypatch.setitem(ResolvedTraining.__init__.__kwdefaults__, "training_version", 1)
+    for module in ("ovlab.runs.identity", "ovlab.sweeps.planner"):
+        monkeypatch.setattr(f"{module}.ResolvedTraining", partial(ResolvedTraining, training_version=1))
     for module in ("identity", "evaluations"):
         monkeypatch.setattr(f"ovlab.runs.{module}.PREDICTION_VERSION", 1)
 
