@@ -193,6 +193,7 @@ class SimilarityRefinement(nn.Module):
         return torch.cat([self._refine(maps) for maps in similarity.split(256)])
 
     def _refine(self, similarity: Float[Tensor, "m h w"]) -> Float[Tensor, "m h w"]:
+        assert self.embed.bias is not None
         maps = one_channel_convolution(similarity.unsqueeze(1), self.embed.weight, self.embed.bias)
         maps = maps.contiguous(memory_format=channels_last)
         maps = F.relu_(self.norm(maps))

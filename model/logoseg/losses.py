@@ -49,7 +49,7 @@ def upsampled_masked_bce(
     labelled = _labelled_pixels(labels, logits.shape[1], ignore_index)
     divisor = _divisor(labelled, logits.shape[1], normalisation)
     if logits.device.type == "cpu" and _sum_dtype(logits) == torch.float32:
-        return upsampled_bce_cpu(logits.float(), labels.where(labelled, UNLABELLED), divisor.item())
+        return upsampled_bce_cpu(logits.float(), labels.where(labelled, UNLABELLED), int(divisor))
     return _UpsampledMaskedBCE.apply(logits, labels, labelled) / divisor
 
 

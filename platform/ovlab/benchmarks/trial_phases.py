@@ -1,12 +1,12 @@
 """`ovlab` with its phases timed: `python -m ovlab.benchmarks.trial_phases FILE run ...` writes CPU seconds to FILE."""
 
 import json
+import runpy
 import sys
 import time
 from pathlib import Path
 
 from ovlab.benchmarks.phase_clock import PhaseClock
-from ovlab.cli import main
 
 PHASES = {
     "painting": ("ovlab.shapes.dataset:ShapesDataset.__getitem__",),
@@ -31,8 +31,10 @@ if __name__ == "__main__":
     clock = PhaseClock()
     clock.watch(PHASES)
     imports = time.process_time()
-    code = main(sys.argv[2:])
-    named = {IMPORTS: imports, **{phase: clock.seconds[phase] for phase in PHASES}}
-    rest = time.process_time() - sum(named.values())
-    Path(sys.argv[1]).write_text(json.dumps({**named, REST: rest}), encoding="utf-8")
-    sys.exit(code)
+    file, sys.argv[1:] = Path(sys.argv[1]), sys.argv[2:]
+    try:
+        runpy.run_module("ovlab", run_name="__main__", alter_sys=True)  # ends by an exit with its code
+    finally:
+        named = {IMPORTS: imports, **{phase: clock.seconds[phase] for phase in PHASES}}
+        rest = time.process_time() - sum(named.values())
+        file.write_text(json.dumps({**named, REST: rest}), encoding="utf-8")
