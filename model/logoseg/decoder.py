@@ -28,6 +28,7 @@ from torch import Tensor, channels_last, nn
 from logoseg.config import GROUP_CHANNELS
 from logoseg.decoder_stage import DecoderStage
 from logoseg.model_error import ModelError
+from logoseg.ops.one_channel_convolution import one_channel_convolution
 
 # The cosines of one image differ by hundredths; CLIP's own temperature brings them to the size of everything else.
 COSINE_SCALE = 1 / 0.07
@@ -194,10 +195,14 @@ class PixelEmbeddingDecoder(nn.Module):
 
         similarity = torch.einsum("bnphw,p->bnhw", cosine, self.cosine_gain * COSINE_SCALE)
         similarity = self.refine_similarity(similarity.flatten(0, 1)).unflatten(0, queries.shape[:2]) + self.bias
-        logits = F.interpolate(similarity.to(fused.dtype), scale_factor=4, mode="bilinear", align_corners=False)
-        # Added where the logits already lie: a second B x N x 4h x 4w tensor would cost more than the product.
-        logits.flatten(2).baddbmm_(class_weights.to(logits.dtype), embedding.to(logits.dtype))
-        return logits
+        similarity = similarity.to(fused.dtype).contiguous(memory_format=channels_last)
+        logits = F.interpolate(similarity, scale_factor=4, mode="bilinear", align_corners=False).permute(0, 2, 3, 1)
+        # Classes last in memory: so the loss reads them, and writes their gradient. Where none is wanted the product is
+        # added in place, since a second B x N x 4h x 4w tensor would cost more than it.
+        add_product = torch.baddbmm if torch.is_grad_enabled() else Tensor.baddbmm_
+        with torch.autocast(fused.device.type, enabled=False):
+            flat = add_product(logits.flatten(1, 2), embedding.to(logits.dtype).mT, class_weights.to(logits.dtype).mT)
+        return flat.unflatten(1, logits.shape[1:3]).permute(0, 3, 1, 2)
 
 
 class SimilarityRefinement(nn.Module):
@@ -219,7 +224,9 @@ class SimilarityRefinement(nn.Module):
         return torch.cat([self._refine(maps) for maps in similarity.split(256)])
 
     def _refine(self, similarity: Float[Tensor, "m h w"]) -> Float[Tensor, "m h w"]:
-        maps = self.embed(similarity.unsqueeze(1)).contiguous(memory_format=channels_last)
+        assert self.embed.bias is not None
+        maps = one_channel_convolution(similarity.unsqueeze(1), self.embed.weight, self.embed.bias)
+        maps = maps.contiguous(memory_format=channels_last)
         maps = F.relu_(self.norm(maps))
         maps = F.relu_(self.mix(maps).add_(maps))
         return similarity + self.to_similarity(maps.movedim(1, -1)).squeeze(-1)

@@ -5,7 +5,8 @@
 
 The second form needs no one-hot tensor. What remains is dear for its memory, not for its arithmetic: a temporary of
 N x H x W floats is 100 MB at N = 171 and 384 x 384, and touching fresh pages costs more than the exponentials. So the
-function walks over the classes in chunks that stay in the cache, and writes its own gradient.
+gradient is made together with the loss: on a CPU pixel by pixel, in compiled loops; elsewhere, and in float64, by
+chunks of classes.
 
 Axes: B images, N classes, H x W pixels of the labels, h x w pixels of the coarse logits, Q = H*W, n classes of a chunk.
 """
@@ -18,6 +19,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from logoseg.ops.upsampled_bce_cpu import UNLABELLED, upsampled_bce_cpu
 
 Normalisation = Literal["pixels", "pixels_and_classes"]
 
@@ -34,8 +37,9 @@ def upsampled_masked_bce(
 ) -> Float[Tensor, ""]:
     """Eq. 13 of the logits brought to the labels' size by eq. 12 (bilinear, align_corners=False).
 
-    The up-sampled logits exist for one chunk of classes at a time, in either direction, so that a training step never
-    holds N x H x W floats. Sums run in float32 or wider; without any labelled pixel the loss and its gradient are 0.
+    The up-sampled logits exist for one pixel or one chunk of classes at a time, in either direction, so that a training
+    step never holds N x H x W floats. Sums run in float32 or wider; without any labelled pixel the loss and its
+    gradient are 0.
 
     "pixels" divides by the number of labelled pixels, as eq. 13 does; "pixels_and_classes" also by N, which makes the
     size of the loss comparable between vocabularies.
@@ -43,7 +47,10 @@ def upsampled_masked_bce(
     Raises ValueError when a label is neither in 0 .. N-1 nor `ignore_index`.
     """
     labelled = _labelled_pixels(labels, logits.shape[1], ignore_index)
-    return _UpsampledMaskedBCE.apply(logits, labels, labelled) / _divisor(labelled, logits.shape[1], normalisation)
+    divisor = _divisor(labelled, logits.shape[1], normalisation)
+    if logits.device.type == "cpu" and _sum_dtype(logits) == torch.float32:
+        return upsampled_bce_cpu(logits.float(), labels.where(labelled, UNLABELLED), int(divisor))
+    return _UpsampledMaskedBCE.apply(logits, labels, labelled) / divisor
 
 
 def _labelled_pixels(labels: Int64[Tensor, "B H W"], num_classes: int, ignore_index: int) -> Bool[Tensor, "B H W"]:

@@ -105,6 +105,98 @@ def test_upsampled_masked_bce_without_gradients_gives_the_same_loss(logits: Tens
     torch.testing.assert_close(found, masked_bce(logits, labels))
 
 
+def loss_and_gradient_by_loops(logits: Tensor, labels: Tensor) -> tuple[float, Tensor]:
+    """Eq. 12 and 13 in float64, a pixel and a class at a time: the loss, and its gradient at the coarse logits."""
+    batch, num_classes, h, w = logits.shape
+    height, width = labels.shape[1:]
+    coarse, gradient, total, num_labelled = logits.double().tolist(), torch.zeros_like(logits.double()), 0.0, 0
+
+    def taps(pixel: int, pixels: int, sources: int) -> list[tuple[int, float]]:
+        place = max(0.0, (pixel + 0.5) * sources / pixels - 0.5)
+        lower = min(int(place), sources - 1)
+        return [(lower, 1 - (place - lower)), (min(lower + 1, sources - 1), place - lower)]
+
+    for b in range(batch):
+        for i in range(height):
+            for j in range(width):
+                label = int(labels[b, i, j])
+                if label == IGNORE:
+                    continue
+                num_labelled += 1
+                corners = [(y, x, u * v) for y, u in taps(i, height, h) for x, v in taps(j, width, w)]
+                for n in range(num_classes):
+                    value = sum(weight * coarse[b][n][y][x] for y, x, weight in corners)
+                    target = float(n == label)
+                    total += max(value, 0) + math.log1p(math.exp(-abs(value))) - target * value
+                    for y, x, weight in corners:
+                        gradient[b, n, y, x] += weight * (1 / (1 + math.exp(-value)) - target)
+    return total / max(1, num_labelled), gradient / max(1, num_labelled)
+
+
+@pytest.mark.parametrize(
+    ("num_classes", "coarse", "fine"),
+    [
+        pytest.param(5, (4, 6), (8, 12), id="twice the size"),
+        pytest.param(3, (3, 5), (7, 11), id="odd sizes"),
+        pytest.param(3, (5, 7), (3, 4), id="smaller than the logits"),
+        pytest.param(4, (5, 3), (5, 3), id="of the same size"),
+        pytest.param(2, (1, 1), (14, 13), id="one logit, more pixels than one logarithm serves"),
+        pytest.param(1, (4, 4), (8, 8), id="one class"),
+        pytest.param(847, (2, 3), (3, 5), id="847 classes"),
+    ],
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_loss_and_gradient_equal_float64_loops(
+    num_classes: int, coarse: tuple[int, int], fine: tuple[int, int], dtype: torch.dtype, channels_last: bool
+) -> None:
+    generator = torch.Generator().manual_seed(num_classes)
+    logits = (4 * torch.randn(2, num_classes, *coarse, generator=generator) - 2).to(dtype)
+    labels = torch.randint(0, num_classes, (2, *fine), generator=generator)
+    labels[labels == IGNORE] = 0
+    labels[torch.rand(labels.shape, generator=generator) < 0.3] = IGNORE
+    labels[1, :, -1] = IGNORE  # padding
+    if channels_last:
+        logits = logits.contiguous(memory_format=torch.channels_last)
+    logits.requires_grad_()
+    expected, expected_gradient = loss_and_gradient_by_loops(logits.detach(), labels)
+
+    found = upsampled_masked_bce(logits, labels, IGNORE)
+    found.backward()
+
+    assert found.dtype == torch.float32
+    assert found.item() == pytest.approx(expected, rel=1e-6)
+    assert logits.grad is not None
+    rounding = {torch.float32: 1e-6, torch.bfloat16: 2**-8}[dtype]
+    largest = expected_gradient.abs().max().item()
+    torch.testing.assert_close(logits.grad.double(), expected_gradient, rtol=rounding, atol=1e-6 * largest)
+
+
+def test_loss_of_confident_logits_keeps_terms_that_float32_cannot_add_to_one() -> None:
+    logits = torch.full((1, 2, 4, 4), -18.0)
+    logits[:, 0] = 18.0
+
+    found = upsampled_masked_bce(logits, torch.zeros(1, 16, 16, dtype=torch.int64), IGNORE)
+
+    assert found.item() == pytest.approx(2 * math.log1p(math.exp(-18)), rel=0.05)  # 3e-8
+
+
+def test_loss_of_a_logit_that_is_no_number_is_none() -> None:
+    logits = torch.zeros(1, 2, 2, 2)
+    logits[0, 1, 0, 0] = math.nan
+
+    assert math.isnan(upsampled_masked_bce(logits, torch.zeros(1, 4, 4, dtype=torch.int64), IGNORE).item())
+
+
+def test_loss_gradient_is_scaled_by_what_comes_back(labels: Tensor) -> None:
+    logits = torch.randn(2, 5, 4, 6, generator=torch.Generator().manual_seed(3), requires_grad=True)
+
+    (once,) = torch.autograd.grad(upsampled_masked_bce(logits, labels, IGNORE), logits)
+    (thrice,) = torch.autograd.grad(3 * upsampled_masked_bce(logits, labels, IGNORE), logits)
+
+    torch.testing.assert_close(thrice, 3 * once)
+
+
 def test_loss_in_float32_keeps_float32_accuracy_on_a_large_map() -> None:
     generator = torch.Generator().manual_seed(2)
     logits = 4 * torch.randn(1, 40, 96, 96, generator=generator) - 6

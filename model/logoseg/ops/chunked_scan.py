@@ -1,4 +1,4 @@
-"""The selective scan in plain torch operations, for any device.
+"""The selective scan in plain torch operations, for any device and dtype.
 
     h_t = exp(delta_t A) h_{t-1} + delta_t B_t u_t        y_t = C_t . h_t        h_0 = 0
 

@@ -7,6 +7,7 @@ Shapes and meaning are those of mamba-ssm's `selective_scan_fn`, for real A and 
 
 import functools
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from logoseg.ops.chunked_scan import chunked_scan
+from logoseg.ops.selective_scan_cpu import compiled_scan
 
 
 def selective_scan(
@@ -41,11 +43,12 @@ def selective_scan(
     return scan(*tensors, delta_softplus).to(u.dtype)
 
 
-def backend_for(device: torch.device, dtype: torch.dtype) -> Literal["mamba_ssm", "chunked"]:
-    """Which code scans tensors of this device and dtype: mamba_ssm's kernel where it can run, else plain torch."""
+def backend_for(device: torch.device, dtype: torch.dtype) -> Literal["mamba_ssm", "compiled", "chunked"]:
+    """Which code scans tensors of this device and dtype: on CUDA mamba_ssm's kernel where it can run, on a CPU the
+    compiled one, both in float32; else plain torch."""
     if device.type == "cuda" and dtype == torch.float32 and mamba_ssm_kernel() is not None:
         return "mamba_ssm"
-    return "chunked"
+    return "compiled" if device.type == "cpu" and dtype == torch.float32 else "chunked"
 
 
 @functools.cache
@@ -73,7 +76,8 @@ def _mamba_ssm_scan(
     return kernel(u, delta, A, B, C, D=D, delta_bias=delta_bias, delta_softplus=delta_softplus)
 
 
-def _chunked_scan(
+def _scan_by_sequence(
+    scan: Callable[..., Tensor],
     u: Tensor,
     delta: Tensor,
     A: Tensor,
@@ -83,13 +87,13 @@ def _chunked_scan(
     delta_bias: Tensor | None,
     delta_softplus: bool,
 ) -> Tensor:
-    """Every group of every image becomes one sequence of `chunked_scan`."""
+    """Every group of every image becomes one sequence of `scan`."""
     batch, groups, _, length = B.shape
     if delta_bias is not None:
         delta = delta + delta_bias[:, None]
     if delta_softplus:
         delta = F.softplus(delta)
-    y = chunked_scan(
+    y = scan(
         u.reshape(batch * groups, -1, length),
         delta.reshape(batch * groups, -1, length),
         A.unflatten(0, (groups, -1)).mT.expand(batch, -1, -1, -1).flatten(0, 1),
@@ -99,7 +103,11 @@ def _chunked_scan(
     return y if D is None else torch.addcmul(y, u, D[:, None])
 
 
-_BACKENDS: dict[str, Callable[..., Tensor]] = {"mamba_ssm": _mamba_ssm_scan, "chunked": _chunked_scan}
+_BACKENDS: dict[str, Callable[..., Tensor]] = {
+    "mamba_ssm": _mamba_ssm_scan,
+    "compiled": partial(_scan_by_sequence, compiled_scan),
+    "chunked": partial(_scan_by_sequence, chunked_scan),
+}
 
 
 def _check_shapes(

@@ -31,14 +31,10 @@ if __name__ == "__main__":
     clock = PhaseClock()
     clock.watch(PHASES)
     imports = time.process_time()
-    file, *arguments = sys.argv[1:]
-    sys.argv = ["ovlab", *arguments]
-    code: str | int | None = None
+    file, sys.argv[1:] = Path(sys.argv[1]), sys.argv[2:]
     try:
-        runpy.run_module("ovlab", run_name="__main__")
-    except SystemExit as end:
-        code = end.code
-    named = {IMPORTS: imports, **{phase: clock.seconds[phase] for phase in PHASES}}
-    rest = time.process_time() - sum(named.values())
-    Path(file).write_text(json.dumps({**named, REST: rest}), encoding="utf-8")
-    sys.exit(code)
+        runpy.run_module("ovlab", run_name="__main__", alter_sys=True)  # ends by an exit with its code
+    finally:
+        named = {IMPORTS: imports, **{phase: clock.seconds[phase] for phase in PHASES}}
+        rest = time.process_time() - sum(named.values())
+        file.write_text(json.dumps({**named, REST: rest}), encoding="utf-8")

@@ -11,7 +11,7 @@ from ovlab.specs.fingerprint import fingerprint
 from ovlab.specs.training import TrainingSpec
 
 # Raised whenever the same spec, data and CLIP weights would be trained to other weights.
-TRAINING_VERSION = 1
+TRAINING_VERSION = 2
 
 _HEXADECIMAL = frozenset("0123456789abcdef")
 

@@ -15,6 +15,12 @@ from logoseg.ops.selective_scan import backend_for, selective_scan
 NAMES = ("u", "delta", "A", "B", "C", "D", "delta_bias")
 
 
+@pytest.fixture(autouse=True, params=["compiled", "chunked"])
+def float32_backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What scans float32 on a CPU: the compiled loops, and what other devices have."""
+    monkeypatch.setitem(module._BACKENDS, "compiled", module._BACKENDS[request.param])
+
+
 def sequential_scan(
     u: Tensor,
     delta: Tensor,
@@ -299,7 +305,8 @@ def test_selective_scan_groups_that_do_not_divide_dim_are_refused() -> None:
         ("cuda", torch.float32, True, "mamba_ssm"),
         ("cuda", torch.float32, False, "chunked"),
         ("cuda", torch.float64, True, "chunked"),
-        ("cpu", torch.float32, True, "chunked"),
+        ("cpu", torch.float32, True, "compiled"),
+        ("cpu", torch.float64, True, "chunked"),
     ],
 )
 def test_backend_for_device_dtype_and_kernel_is_the_one_that_can_run(
