@@ -28,6 +28,11 @@ def print_report(report: Report) -> None:
     for row in report.rows:
         table.add_row(*(_text(value) for value in row.values()))
     Console().print(table)
+    print_json(report)
+
+
+def print_json(report: Report) -> None:
+    """The whole report as one line of JSON."""
     print(
         json.dumps({"benchmark": report.name, "context": dict(report.context), "rows": [dict(r) for r in report.rows]})
     )
