@@ -20,22 +20,22 @@ class Report:
     context: Mapping[str, Value] = field(default_factory=dict)
 
 
-def print_report(report: Report, *, is_for_programs: bool = False) -> None:
-    """Print the table and, as the last line, the whole report as one JSON document; `is_for_programs`: that alone."""
-    if not is_for_programs:
-        Console().print(_table(report))
-    print(
-        json.dumps({"benchmark": report.name, "context": dict(report.context), "rows": [dict(r) for r in report.rows]})
-    )
-
-
-def _table(report: Report) -> Table:
+def print_report(report: Report) -> None:
+    """Print the table and, as the last line, the whole report as one JSON document."""
     table = Table(title=report.title, caption=", ".join(f"{key} {value}" for key, value in report.context.items()))
     for index, column in enumerate(report.rows[0]):
         table.add_column(column, justify="left" if index == 0 else "right")
     for row in report.rows:
         table.add_row(*(_text(value) for value in row.values()))
-    return table
+    Console().print(table)
+    print_json(report)
+
+
+def print_json(report: Report) -> None:
+    """The whole report as one line of JSON."""
+    print(
+        json.dumps({"benchmark": report.name, "context": dict(report.context), "rows": [dict(r) for r in report.rows]})
+    )
 
 
 def _text(value: Value) -> str:

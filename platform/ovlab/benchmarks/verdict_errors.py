@@ -51,7 +51,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--quick", action="store_true", help="a tenth of both")
     parser.add_argument("--store", metavar="PLACE", help="counts of real runs: rows with four seeds or more")
-    parser.add_argument("--json", action="store_true", help="print the document alone")
 
 
 def run(arguments: argparse.Namespace) -> Report:

@@ -11,7 +11,7 @@ _OF_ERRORS = "verdicts"
 BENCHMARKS = {
     "scan": "the selective scan against mamba-ssm's reference and mambapy",
     "postprocess": "up-sampling and argmax in one go against the two steps",
-    "head": "both decoders as a share of the ViT-B/16 image encoder",
+    "head": "our heads against those of CAT-Seg, SED and SAN, and as a share of the ViT-B/16 image encoder",
     "metrics": "counting a confusion matrix against detectron2's way and torchmetrics",
     "intervals": "the image bootstrap as a product of matrices against loops over resamples",
     "tables": "all tables and the site from a store of many runs",
@@ -19,6 +19,7 @@ BENCHMARKS = {
     "evaluation": "one process against Ray with 1 and 2 actors, and what Ray adds",
     "sweep": "the rows of Table 4 in one process against trials of Ray Tune, and what Ray adds",
     "trial": "whole runs of Table 4 against those of another checkout, and by phase",
+    "start": "what a command costs before its work begins against importing torch and open_clip",
     "presets": "size, time and memory of every preset at its real resolution",
     _OF_ERRORS: "false verdicts, coverage and power of the tests behind claims",
 }
@@ -54,7 +55,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    from ovlab.benchmarks.outcome import print_report
+    from ovlab.benchmarks.outcome import print_json, print_report
 
     if not sys.platform.startswith("linux"):
         raise InputError("ovlab bench reads peak memory from /proc, which only Linux has.")
@@ -66,9 +67,10 @@ def execute(arguments: argparse.Namespace) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     module.add_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="print the figures as one JSON document alone")
     options = parser.parse_args(arguments.options)
     _require_counts(f"bench {arguments.benchmark}", options)
-    print_report(module.run(options), is_for_programs=getattr(options, "json", False))
+    (print_json if options.json else print_report)(module.run(options))
     return 0
 
 

@@ -35,7 +35,8 @@ def test_decoder_call_repeats_the_decoder_of_the_head() -> None:
     network = LoGoSeg(config).eval()
 
     with torch.inference_mode():
-        call = head.head_call(network, network.encode_image(torch.rand(1, 3, 96, 96)), 3, None)
+        text = head.random_text(3, len(network.prompt_templates), 128)
+        call = head.head_call(network, network.encode_image(torch.rand(1, 3, 96, 96)), text, class_cap=None)
         found = head.decoder_call(network, call)()
 
         torch.testing.assert_close(found, call())
