@@ -121,11 +121,17 @@ def _ours(image: Tensor, class_cap: int) -> Iterator[Head]:
             "ours": True,
         }
         whole = partial(head_call, network, features, class_cap=cap)
-        yield Head(f"{config.decoder} alone", lambda text, n=network, w=whole: decoder_call(n, w(text)), **sizes)
+        yield Head(f"{config.decoder} alone", partial(_decoder_alone, network, whole), **sizes)
         yield Head(f"whole head, {config.decoder}", whole, **sizes)
         if config.auxiliary_heads:
             rejecting = partial(whole, early_rejection=REJECTION)
             yield Head(f"whole head, {config.decoder} with early rejection", rejecting, **sizes)
+
+
+def _decoder_alone(
+    network: LoGoSeg, whole: Callable[[Tensor], Callable[[], Tensor]], text: Tensor
+) -> Callable[[], Tensor]:
+    return decoder_call(network, whole(text))
 
 
 def _rivals(image: Tensor, class_cap: int) -> Iterator[Head]:

@@ -11,7 +11,7 @@ import os
 import statistics
 import subprocess
 import sys
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> Report:
     peer = statistics.median(seconds["import torch, open_clip"])
     rows = [_row(name, statistics.median(found), peer) for name, found in seconds.items()]
     for name, chain in chains.items():
-        largest = Counter(chain).most_common(arguments.packages)
+        largest = sorted(chain.items(), key=lambda item: -item[1])[: arguments.packages]
         rows += [_row(f"{name}: {package}", ms / 1000, peer) for package, ms in largest]
     context: dict[str, Value] = {"repeats": arguments.repeats, "python": sys.version.split()[0]}
     return Report(name="start", title="Start of a command against its peer", rows=rows, context=context)
@@ -77,7 +77,7 @@ def _row(part: str, seconds: float, peer: float) -> dict[str, Value]:
 
 def by_package(own: Mapping[str, float]) -> dict[str, float]:
     """The sum over the modules of each package."""
-    found: Counter[str] = Counter()
+    found: dict[str, float] = defaultdict(float)
     for module, milliseconds in own.items():
         found[module.partition(".")[0]] += milliseconds
     return dict(found)
