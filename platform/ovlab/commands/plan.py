@@ -2,16 +2,19 @@
 
 import argparse
 import json
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ovlab.commands.count_option import require_at_least_one
 from ovlab.commands.store_option import add_store
 from ovlab.specs.method import method_name
 from ovlab.specs.suite import SUITES, suite_named
-from ovlab.specs.wording import clock
+from ovlab.specs.wording import clock, percent
 
 if TYPE_CHECKING:
+    from ovlab.report.claim_power import ClaimPower
     from ovlab.runs.planned import Estimate, PlannedEvaluation, PlannedRun, PlannedTraining, PlannedUntrained
     from ovlab.runs.sources import Sources
     from ovlab.store.store import Store
@@ -26,6 +29,7 @@ examples:
   ovlab plan table1 table2 table3 --seeds 0 --evaluations runs that tables share are listed once
   ovlab plan table1 --suite paper --data coco-stuff=s3://bucket/coco-stuff --clip vit-b16=ViT-B-16.pt
   ovlab plan experiments/my_table.py
+  ovlab plan table4 --power 0.8                           what its seeds can decide, and what each claim takes
 
 Data sets of the suite `paper` are looked for at --data, else in $OVLAB_DATA/NAME. A column's folder or shards of one's
 own lie where the table says, or at --data NAME=URI.
@@ -42,6 +46,12 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     )
     add_table_arguments(parser)
     parser.add_argument("--evaluations", action="store_true", help="list every evaluation with its fingerprint, too")
+    parser.add_argument(
+        "--power",
+        type=_power,
+        metavar="P",
+        help="for each claim: the difference that its seeds find with this probability, and the seeds that it takes",
+    )
     parser.add_argument("--json", action="store_true", help="print the plan as one JSON document")
     parser.set_defaults(execute=execute)
 
@@ -65,11 +75,15 @@ def add_table_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    plan = planned(arguments)[0]
+    plan, store, sources = planned(arguments)
+    claims = [] if arguments.power is None else _claims(arguments, store, sources)
     if arguments.json:
-        print(json.dumps(plan_json(plan)))
+        power = {} if arguments.power is None else {"claims": [_claim_json(claim) for claim in claims]}
+        print(json.dumps({**plan_json(plan), **power}))
         return 0
     print_plan(plan, evaluations=arguments.evaluations)
+    if claims:
+        _print_claims(claims, arguments.power)
     return 0
 
 
@@ -153,6 +167,57 @@ def plan_json(plan: "Plan") -> dict[str, Any]:
         for run in plan.runs
     ]
     return {"suite": plan.sweep.suite, "tables": plan.sweep.tables, "store": plan.store, "runs": runs}
+
+
+def _claims(arguments: argparse.Namespace, store: "Store", sources: "Sources") -> "list[ClaimPower]":
+    """What the claims of the tables can be told, from what is measured of them."""
+    from ovlab.report.assembly import table_views
+    from ovlab.report.cells import read_records
+    from ovlab.report.claim_power import claim_power
+    from ovlab.specs.table_file import load_table
+    from ovlab.sweeps.planner import make_plan
+
+    suite, records = suite_named(arguments.suite), read_records(store)
+    limits = {"limit_steps": arguments.limit_steps, "limit_images": arguments.limit_images}
+    found = []
+    for name in dict.fromkeys(arguments.tables):
+        table = load_table(name)
+        seeds = arguments.seeds or table.seeds
+        (view,) = table_views([replace(table, seeds=seeds)], suite, records, store, **limits)
+        to_come = make_plan([table], suite, store, sources, seeds=[max(seeds) + 1], **limits)
+        seconds: dict[str, float] = {}
+        for run in to_come.runs:
+            estimates = [part.estimate for part in run.parts if part.status == "missing"]
+            if None not in estimates:
+                seconds |= {row: sum(one.seconds for one in estimates if one is not None) for _, row in run.rows}
+        found += [claim_power(claim, len(seeds), len(view.claims), arguments.power, seconds) for claim in view.claims]
+    return found
+
+
+def _print_claims(claims: "Sequence[ClaimPower]", power: float) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"Claims, over all their columns, with a power of {100 * power:g} %")
+    table.add_column("claim", overflow="fold")
+    for column in ("verdict", "seeds", "points they decide", "seeds it takes", "wall time left"):
+        table.add_column(column, justify="right")
+    for claim in claims:
+        table.add_row(
+            claim.text,
+            claim.verdict,
+            str(claim.num_seeds),
+            percent(claim.margin, 2),
+            "-" if claim.need is None else "images are the limit" if claim.need == math.inf else str(claim.need),
+            "-" if claim.seconds is None else clock(claim.seconds),
+        )
+    Console().print(table)
+
+
+def _claim_json(claim: "ClaimPower") -> dict[str, Any]:
+    # JSON knows no infinity.
+    entry = claim._asdict()
+    return entry | {"need": None if claim.need == math.inf else claim.need, "images_limit": claim.need == math.inf}
 
 
 def _add_run(table: Any, run: "PlannedRun", evaluations: bool) -> None:
@@ -244,6 +309,15 @@ def _estimate_json(estimate: "Estimate | None") -> dict[str, Any] | None:
 
 def _short(fingerprint: str | None) -> str:
     return "-" if fingerprint is None else fingerprint[:_SHORT]
+
+
+def _power(text: str) -> float:
+    try:
+        if 0 < (power := float(text)) < 1:
+            return power
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r}: a probability between 0 and 1, for example 0.8.")
 
 
 def _seeds(text: str) -> tuple[int, ...]:

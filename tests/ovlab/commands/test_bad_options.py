@@ -237,3 +237,12 @@ def test_words_that_the_small_clip_cannot_read_leave_nothing(
     said = refused([*command, "--data", "zoo", "--out", "out"], capsys)
 
     assert reason in said
+
+
+@pytest.mark.parametrize("power", ["0", "1", "80", "much"])
+def test_power_is_a_probability(power: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["plan", "table4", "--power", power])
+
+    assert ended.value.code == 2
+    assert f"'{power}': a probability between 0 and 1, for example 0.8." in capsys.readouterr().err

@@ -87,20 +87,20 @@ def test_several_sets_of_photographs_are_independent() -> None:
     ).error == pytest.approx(0.05)
 
 
-def test_from_five_common_seeds_on_it_is_the_test_of_pairs() -> None:
-    first = [0.30, 0.33, 0.31, 0.36, 0.29]
-    second = [0.31, 0.35, 0.31, 0.38, 0.31]
+def test_from_eight_common_seeds_on_it_is_the_test_of_pairs() -> None:
+    first = [0.30, 0.33, 0.31, 0.36, 0.29, 0.34, 0.32, 0.30]
+    second = [0.31, 0.35, 0.31, 0.38, 0.31, 0.34, 0.35, 0.31]
 
     found = difference_of(side(*first), side(*second))
 
     expected = stats.ttest_rel(second, first)
     assert found.p_value == pytest.approx(expected.pvalue)
-    assert found.freedom == pytest.approx(4)
+    assert found.freedom == pytest.approx(7)
     assert found.interval == pytest.approx(tuple(expected.confidence_interval(0.95)))
 
 
 def test_pairs_are_of_one_seed_whatever_their_order_and_who_else_is_there() -> None:
-    first = {3: 0.30, 1: 0.33, 4: 0.31, 0: 0.36, 2: 0.29, 9: 0.9}
+    first = {3: 0.30, 1: 0.33, 4: 0.31, 0: 0.36, 2: 0.29, 5: 0.34, 6: 0.32, 8: 0.3, 9: 0.9}
     second = {seed: score + 0.01 for seed, score in sorted(first.items()) if seed != 9} | {7: 0.1}
     moved = 0.02 * UP_AND_DOWN
     sides = [Side(scores, (np.outer([seed + 1.0 for seed in scores], moved),)) for scores in (first, second)]
@@ -113,9 +113,9 @@ def test_pairs_are_of_one_seed_whatever_their_order_and_who_else_is_there() -> N
 
 
 def test_noise_of_images_that_a_pair_has_of_its_own_is_counted_once() -> None:
-    own = 0.01 * np.outer([1, -1, 2, -2, 0], UP_AND_DOWN)
+    own = 0.01 * np.outer([1, -1, 2, -2, 3, -3, 4, -4], UP_AND_DOWN)
     pairs = difference_of(
-        Side(dict.fromkeys(range(5), 0.3), (np.zeros_like(own),)), Side(dict.fromkeys(range(5), 0.3), (own,))
+        Side(dict.fromkeys(range(8), 0.3), (np.zeros_like(own),)), Side(dict.fromkeys(range(8), 0.3), (own,))
     )
 
     assert pairs.image_variance == 0.0
