@@ -8,6 +8,7 @@ Axes: B images, N classes, P prompts, C joint CLIP width, D guidance width, H x 
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -64,7 +65,7 @@ class LoGoSeg(nn.Module):
             "class_volume": partial(ClassVolumeDecoder, auxiliary_heads=config.auxiliary_heads),
             "pixel_embedding": partial(PixelEmbeddingDecoder, typical_cosine=config.typical_cosine),
         }
-        self.decoder = decoders[config.decoder](
+        self.decoder: Any = decoders[config.decoder](
             fused_dim=dim,
             num_prompts=len(config.prompt_templates),
             guidance_channels=self.image_encoder.guidance_dims,

@@ -121,7 +121,7 @@ def _ours(image: Tensor, class_cap: int) -> Iterator[Head]:
             "ours": True,
         }
         whole = partial(head_call, network, features, class_cap=cap)
-        yield Head(f"{config.decoder} alone", lambda text, n=network, w=whole: decoder_call(n, w(text)), **sizes)
+        yield Head(f"{config.decoder} alone", partial(_decoder_alone, network, whole), **sizes)
         yield Head(f"whole head, {config.decoder}", whole, **sizes)
         if config.auxiliary_heads:
             rejecting = partial(whole, early_rejection=REJECTION)
@@ -167,6 +167,12 @@ def head_call(
 ) -> Callable[[], Tensor]:
     """Everything after the encoders."""
     return partial(network.head, features, text, class_cap=class_cap, **options)
+
+
+def _decoder_alone(
+    network: LoGoSeg, whole: Callable[[Tensor], Callable[[], Tensor]], text: Tensor
+) -> Callable[[], Tensor]:
+    return decoder_call(network, whole(text))
 
 
 def decoder_call(network: LoGoSeg, head: Callable[[], Tensor]) -> Callable[[], Tensor]:

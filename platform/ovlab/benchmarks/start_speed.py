@@ -85,7 +85,7 @@ def by_package(own: Mapping[str, float]) -> dict[str, float]:
 
 def own_milliseconds(report: str) -> dict[str, float]:
     """Of every module that python -X importtime names, without those that it imports."""
-    found = {}
+    found: dict[str, float] = {}
     for line in report.splitlines():
         own, *rest = line.removeprefix("import time:").split("|")
         if line.startswith("import time:") and own.strip().isdigit() and len(rest) == 2:
