@@ -11,7 +11,7 @@ import os
 import statistics
 import subprocess
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -77,7 +77,7 @@ def _row(part: str, seconds: float, peer: float) -> dict[str, Value]:
 
 def by_package(own: Mapping[str, float]) -> dict[str, float]:
     """The sum over the modules of each package."""
-    found: Counter[str] = Counter()
+    found: dict[str, float] = defaultdict(float)
     for module, milliseconds in own.items():
         found[module.partition(".")[0]] += milliseconds
     return dict(found)
