@@ -11,7 +11,7 @@ import os
 import statistics
 import subprocess
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> Report:
     peer = statistics.median(seconds["import torch, open_clip"])
     rows = [_row(name, statistics.median(found), peer) for name, found in seconds.items()]
     for name, chain in chains.items():
-        largest = sorted(chain.items(), key=lambda item: -item[1])[: arguments.packages]
+        largest = Counter(chain).most_common(arguments.packages)
         rows += [_row(f"{name}: {package}", ms / 1000, peer) for package, ms in largest]
     context: dict[str, Value] = {"repeats": arguments.repeats, "python": sys.version.split()[0]}
     return Report(name="start", title="Start of a command against its peer", rows=rows, context=context)
@@ -85,7 +85,7 @@ def by_package(own: Mapping[str, float]) -> dict[str, float]:
 
 def own_milliseconds(report: str) -> dict[str, float]:
     """Of every module that python -X importtime names, without those that it imports."""
-    found = {}
+    found: dict[str, float] = {}
     for line in report.splitlines():
         own, *rest = line.removeprefix("import time:").split("|")
         if line.startswith("import time:") and own.strip().isdigit() and len(rest) == 2:

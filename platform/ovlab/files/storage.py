@@ -118,6 +118,7 @@ class Folder:
         with self._input_errors(name):
             if self.is_local:
                 return pa.OSFile(self._path(name), "rb")
+            self._path(name)
         return _Ranges(self, name, num_bytes)
 
     def write(self, name: str, content: bytes) -> None:

@@ -273,7 +273,7 @@ def test_compare_oracle_scores_where_both_runs_asked_the_oracle(
     assert row["scores"]["classes_oracle_miou"]["difference"] > 0.05
     assert "confusion_gap" not in row["scores"]
     assert compare(store, "aaa", "bbbbbbbbb", "--score", "confusion_gap") == 2
-    assert "both runs have to be evaluated with --oracle classes regions." in capsys.readouterr().err
+    assert "all runs have to be evaluated with --oracle classes regions." in capsys.readouterr().err
 
 
 def test_missing_shard_is_noticed(store: Store, capsys: pytest.CaptureFixture[str]) -> None:

@@ -235,7 +235,7 @@ def test_fingerprints_of_the_suites_are_those_of_before(tmp_path: Path) -> None:
         )
     )
 
-    assert training.startswith("8ffb810d7198b562")
+    assert training.startswith("5406e7b6a9e7a6bb")
     assert on_shapes.startswith("d3e31667e1234041")
     assert on_voc.startswith("69c61f2bb94d90e7")
 

@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from s3fs.core import S3File
 
 from ovlab.datasets import sharded
 from ovlab.datasets.original import FolderSplit
@@ -176,13 +175,13 @@ def test_sharded_dataset_one_sample_from_a_bucket_reads_its_bytes_and_not_the_sh
 ) -> None:
     prepare(split, f"s3://{s3_bucket}/x", num_samples_per_shard=11)
     ranges: list[int] = []
-    fetch = S3File._fetch_range
+    fetch = Folder._read_range
 
-    def counted(self: S3File, start: int, end: int) -> bytes:
+    def counted(self: Folder, name: str, start: int, end: int) -> bytes:
         ranges.append(end - start)
-        return fetch(self, start, end)
+        return fetch(self, name, start, end)
 
-    monkeypatch.setattr(S3File, "_fetch_range", counted)
+    monkeypatch.setattr(Folder, "_read_range", counted)
     dataset = open_shards(f"s3://{s3_bucket}/x")
     dataset[0]
     ranges.clear()

@@ -32,7 +32,7 @@ def start(**_: object) -> NoReturn:
     "begin",
     [
         lambda context: OnRay(num_processes=1).train(TRAINING, context),
-        lambda context: OnRay(num_at_once=2).make([PlannedRun(training=TRAINING)], context, print),
+        lambda context: OnRay(num_at_once=2).make([PlannedRun(subject=TRAINING)], context, print),
     ],
     ids=["train", "make"],
 )

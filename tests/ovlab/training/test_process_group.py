@@ -71,7 +71,7 @@ def test_no_buffer_of_a_method_changes_in_an_update_so_that_the_state_of_any_ran
 
     text = network.encode_text([(name,) for name in names], network.prompt_templates)
     objective = objective_of(network, ScheduleSpec(steps=1, batch_size=2), names)
-    objective(torch.rand(2, 3, 96, 96), torch.randint(0, 3, (2, 96, 96)), text).backward()
+    objective(torch.rand(2, 3, 96, 96), torch.randint(0, 3, (2, 96, 96)), text).sum().backward()
 
     assert all(torch.equal(buffer, before[name]) for name, buffer in network.named_buffers())
     assert before.keys() == dict(network.named_buffers()).keys()
