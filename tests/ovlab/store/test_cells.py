@@ -264,7 +264,7 @@ def test_cells_of_two_versions_of_the_program_are_refused_by_name(filled: Filled
     full = filled.train("full")
     filled.evaluate(full, {"miou": 0.5})
     filled.evaluate(filled.train("half"), {"miou": 0.5}, prediction_version=3)
-    with pytest.raises(InputError, match=r"'A-150': predicted by different versions: .*version 2.*version 3"):
+    with pytest.raises(InputError, match=r"'A-150': predicted by different versions: .*version 1.*version 3"):
         filled.grid()
 
     filled.evaluations.pop()
