@@ -657,11 +657,14 @@ def test_damaged_cursor_tells_everything_again_and_stops_no_other_run(
 
 
 def test_byte_changed_anywhere_in_a_journal_stops_no_other_run(server: MlflowServer, store: Store, tell: Tell) -> None:
-    whole = store.folder.read(tell("whole", [*run_of(2), FINISHED]))
-    positions = range(0, len(whole), 17)
+    def tell_all(run: str) -> str:
+        return tell(run, [(99.0, started(header(run))), *run_of(2)[1:], FINISHED])
+
+    positions = range(0, len(store.folder.read(tell_all("whole"))), 17)
     for position in positions:
-        content = whole[:position] + bytes([whole[position] ^ 0x11]) + whole[position + 1 :]
-        store.folder.write(f"journals/p{position}/20260102T030405000001Z-00000000.00000000.jsonl", content)
+        name = tell_all(f"p{position}")
+        content = store.folder.read(name)
+        store.folder.write(name, content[:position] + bytes([content[position] ^ 0x11]) + content[position + 1 :])
     tell("z", [(1.0, started(header("z", parent="p0"))), (2.0, step(1)), FINISHED])
 
     report = publish(store, server)
