@@ -22,6 +22,7 @@ from ovlab.datasets.prepare import prepare
 from ovlab.datasets.sample import IGNORE_INDEX, Sample, SegmentationDataset
 from ovlab.datasets.sharded import ShardedDataset, open_shards, stream
 from ovlab.datasets.shards import pack_shard
+from ovlab.files.storage import Folder
 from ovlab.specs.errors import InputError
 
 NUM_SAMPLES = 11
