@@ -13,87 +13,24 @@ Cost, paper: not measured.
 
 from ovlab.specs.table import Column, Row, Table, Variation
 
-SAN, CAT_SEG, CAT_SEG_CONVNEXT, SED = "SAN, ViT-B/16", "CAT-Seg, ViT-B/16", "CAT-Seg, ConvNeXt-B", "SED, ConvNeXt-B"
-LOW = {"learning_rate": 0.3, "steps": 0.5}
-MIDDLE = {"learning_rate": 1.0, "steps": 0.5}
-HIGH = {"learning_rate": 3.0, "steps": 0.5}
+RIVALS = (("san", "vit-b"), ("cat-seg", "vit-b"), ("cat-seg", "convnext-b"), ("sed", "convnext-b"))
+TITLES = {"san": "SAN", "cat-seg": "CAT-Seg", "sed": "SED", "vit-b": "ViT-B/16", "convnext-b": "ConvNeXt-B"}
+RATES = {"low": 0.3, "middle": 1.0, "high": 3.0}
 
 TABLE = Table(
     name="rates",
     title="Learning rates on held-out training images, mIoU (%)",
     columns=(Column(title="Held out", benchmark="coco-stuff", split="train-held-out"),),
-    rows=(
+    rows=tuple(
         Row(
-            key="san-vit-b-low",
-            label="0.3 times the rate",
-            group=SAN,
-            run=Variation(method="san", split="train-fit", scaled=LOW),
-        ),
-        Row(
-            key="san-vit-b-middle",
-            label="1 time the rate",
-            group=SAN,
-            run=Variation(method="san", split="train-fit", scaled=MIDDLE),
-        ),
-        Row(
-            key="san-vit-b-high",
-            label="3 times the rate",
-            group=SAN,
-            run=Variation(method="san", split="train-fit", scaled=HIGH),
-        ),
-        Row(
-            key="cat-seg-vit-b-low",
-            label="0.3 times the rate",
-            group=CAT_SEG,
-            run=Variation(method="cat-seg", split="train-fit", scaled=LOW),
-        ),
-        Row(
-            key="cat-seg-vit-b-middle",
-            label="1 time the rate",
-            group=CAT_SEG,
-            run=Variation(method="cat-seg", split="train-fit", scaled=MIDDLE),
-        ),
-        Row(
-            key="cat-seg-vit-b-high",
-            label="3 times the rate",
-            group=CAT_SEG,
-            run=Variation(method="cat-seg", split="train-fit", scaled=HIGH),
-        ),
-        Row(
-            key="cat-seg-convnext-b-low",
-            label="0.3 times the rate",
-            group=CAT_SEG_CONVNEXT,
-            run=Variation(backbone="convnext-b", method="cat-seg", split="train-fit", scaled=LOW),
-        ),
-        Row(
-            key="cat-seg-convnext-b-middle",
-            label="1 time the rate",
-            group=CAT_SEG_CONVNEXT,
-            run=Variation(backbone="convnext-b", method="cat-seg", split="train-fit", scaled=MIDDLE),
-        ),
-        Row(
-            key="cat-seg-convnext-b-high",
-            label="3 times the rate",
-            group=CAT_SEG_CONVNEXT,
-            run=Variation(backbone="convnext-b", method="cat-seg", split="train-fit", scaled=HIGH),
-        ),
-        Row(
-            key="sed-convnext-b-low",
-            label="0.3 times the rate",
-            group=SED,
-            run=Variation(backbone="convnext-b", method="sed", split="train-fit", scaled=LOW),
-        ),
-        Row(
-            key="sed-convnext-b-middle",
-            label="1 time the rate",
-            group=SED,
-            run=Variation(backbone="convnext-b", method="sed", split="train-fit", scaled=MIDDLE),
-        ),
-        Row(
-            key="sed-convnext-b-high",
-            label="3 times the rate",
-            group=SED,
-            run=Variation(backbone="convnext-b", method="sed", split="train-fit", scaled=HIGH),
-        ),
+            key=f"{method}-{backbone}-{name}",
+            label=f"{rate:g} time{'s' if rate != 1 else ''} the rate",
+            group=f"{TITLES[method]}, {TITLES[backbone]}",
+            run=Variation(
+                backbone=backbone, method=method, split="train-fit", scaled={"learning_rate": rate, "steps": 0.5}
+            ),
+        )
+        for method, backbone in RIVALS
+        for name, rate in RATES.items()
     ),
 )

@@ -175,12 +175,6 @@ def head_call(
     return partial(network.head, features, text, class_cap=class_cap, **options)
 
 
-def _decoder_alone(
-    network: LoGoSeg, whole: Callable[[Tensor], Callable[[], Tensor]], text: Tensor
-) -> Callable[[], Tensor]:
-    return decoder_call(network, whole(text))
-
-
 def decoder_call(network: LoGoSeg, head: Callable[[], Tensor]) -> Callable[[], Tensor]:
     """The decoder alone, on what it is given inside `head`."""
     given: list[tuple[Tensor, ...]] = []

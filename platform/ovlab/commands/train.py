@@ -85,11 +85,7 @@ def training_spec(arguments: argparse.Namespace) -> TrainingSpec:
     """The spec that the options describe, `--set` applied last."""
     from ovlab.specs.overrides import apply_overrides  # pydantic, which --help does not need
 
-    if arguments.config is not None:
-        return _configured(arguments)
-    for name, value in _DEFAULTS.items():
-        if getattr(arguments, name) is None:
-            setattr(arguments, name, value)
+    fields = _fill(arguments)
     if arguments.option and arguments.method is None:
         raise InputError("--option needs --method; fields of LoGoSeg are changed by --set model.NAME=VALUE.")
     model = PRESETS[arguments.preset]()
@@ -111,39 +107,34 @@ def training_spec(arguments: argparse.Namespace) -> TrainingSpec:
 
         method = named_method(arguments.method, arguments.preset, parse_options(arguments.option))
         spec = replace(spec, model=method, augmentation=_augmentation(arguments.data, method.clip.image_size))
-    spec = apply_overrides(spec, arguments.set)
-    require_trainable(spec)
-    return spec
-
-
-def _configured(arguments: argparse.Namespace) -> TrainingSpec:
-    """The spec of --config with --set on top; the file also says which preset, CLIP and method."""
-    from ovlab.commands.training_config import read_config
-    from ovlab.specs.overrides import apply_overrides
-
-    given = [name for name in (*_DEFAULTS, "method") if getattr(arguments, name) is not None]
-    if given or arguments.option:
-        option = (given or ["option"])[0].replace("_", "-")
-        raise InputError(f"--{option}: {arguments.config} says it; change its values with --set NAME=VALUE.")
-    config = read_config(arguments.config)
-    start = argparse.Namespace(**vars(arguments))
-    start.config, start.set, start.data = None, [], config.dataset
-    start.preset, start.method = config.preset, config.method
-    start.option = [f"{name}={json.dumps(value)}" for name, value in config.options.items()]
-    start.clip = arguments.clip or config.clip
     try:
-        spec = apply_overrides(training_spec(start), config.fields)
+        spec = apply_overrides(spec, fields)
     except InputError as error:
         raise InputError(f"{arguments.config}: {str(error).removeprefix('--set ')}") from None
-    arguments.data, arguments.preset, arguments.method, arguments.clip = (
-        start.data,
-        start.preset,
-        start.method,
-        start.clip,
-    )
     spec = apply_overrides(spec, arguments.set)
     require_trainable(spec)
     return spec
+
+
+def _fill(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """Put what --config says, or the default, where the options say nothing; returns the fields of the spec that the
+    file sets, as NAME=VALUE."""
+    said, fields = dict[str, object](_DEFAULTS), tuple[str, ...]()
+    if arguments.config is not None:
+        from ovlab.commands.training_config import read_config
+
+        given = [name for name in (*_DEFAULTS, "method", "option") if getattr(arguments, name)]
+        if given:
+            option = given[0].replace("_", "-")
+            raise InputError(f"--{option}: {arguments.config} says it; change its values with --set NAME=VALUE.")
+        config = read_config(arguments.config)
+        arguments.option = [f"{name}={json.dumps(value)}" for name, value in config.options.items()]
+        said |= {"data": config.dataset, "preset": config.preset, "clip": config.clip, "method": config.method}
+        fields = config.fields
+    for name, value in said.items():
+        if getattr(arguments, name) is None:
+            setattr(arguments, name, value)
+    return fields
 
 
 def _augmentation(data: str, crop_size: int) -> AugmentationSpec:

@@ -1,5 +1,6 @@
 """A training as one file of YAML: what `ovlab train --show-config` prints and `--config` reads."""
 
+import difflib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -8,6 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from logoseg.presets import PRESETS
 from ovlab.specs.errors import InputError
 from ovlab.specs.method import MethodConfig
 from ovlab.specs.training import TrainingSpec
@@ -43,8 +45,8 @@ def config_text(spec: TrainingSpec, preset: str, clip: str | None, method: str |
 
 
 def read_config(path: Path) -> TrainingConfig:
-    """Raises InputError for a file that is not there, is no YAML, or does not name a data set. Whether its fields are
-    those of the spec is for whoever applies them to say."""
+    """Raises InputError for a file that is not there, is no YAML, does not name a data set, or names a preset that there
+    is not. Whether its fields are those of the spec is for whoever applies them to say."""
     import yaml
 
     try:
@@ -58,10 +60,14 @@ def read_config(path: Path) -> TrainingConfig:
     own = {name: values.pop(name) for name in ("preset", "clip", "method", "options") if name in values}
     try:
         adapter = TypeAdapter(TrainingConfig)
-        return adapter.validate_python({"dataset": values["dataset"], "fields": tuple(_flat(values)), **own})
+        config = adapter.validate_python({"dataset": values["dataset"], "fields": tuple(_flat(values)), **own})
     except ValidationError as error:
         first = error.errors()[0]
         raise InputError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from None
+    if config.preset not in PRESETS:
+        nearest = difflib.get_close_matches(config.preset, PRESETS, n=1, cutoff=0.0)[0]
+        raise InputError(f"{path}: no preset {config.preset!r}. The nearest is {nearest!r}.")
+    return config
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

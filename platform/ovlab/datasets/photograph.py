@@ -1,6 +1,7 @@
 """Photographs: read whole and checked, and made smaller where the protocol asks for it.
 
-Every photograph is read here: those of folders, of original downloads, of prepared shards, and those of `predict`. They
+Every photograph of a data set is read here, of folders, original downloads and prepared shards, and those that the
+model in MLflow is given; those of `predict` are read alike by logoseg/photo_pixels.py, which knows no data sets. They
 become 8-bit RGB: grey is repeated, a palette looked up, CMYK converted by Pillow without a colour profile, an alpha
 channel dropped; of 16 bits of colour the higher 8 are taken, and grey of more than 8 bits, of which Pillow makes white,
 is refused.

@@ -20,20 +20,11 @@ from jaxtyping import Float64
 from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
 
-from ovlab.specs.errors import InputError
-
 LOOKS = (3, 5, 8, 12, 20)
 
 _NUM_NODES = 256
 # Beyond it there is no probability to speak of: 2e-15 of it is what ndtr can still tell from 0 with some digits.
 _FARTHEST = 15.0
-
-
-def planned_looks(max_seeds: int) -> tuple[int, ...]:
-    """After how many seeds is looked, the last time after `max_seeds`. Raises InputError for fewer than two seeds."""
-    if max_seeds < 2:
-        raise InputError(f"--max-seeds must be at least 2, got {max_seeds}: one seed tells nothing of their noise.")
-    return (*(look for look in LOOKS if look < max_seeds), max_seeds)
 
 
 def spent(share: float, level: float) -> float:

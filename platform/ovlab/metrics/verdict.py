@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
-from scipy.special import ndtr, ndtri, stdtrit
+from scipy.special import ndtri, stdtrit
 
 from ovlab.metrics.crossed import PAIRED_FROM, CrossedDifference
 
@@ -89,22 +89,6 @@ def seeds_needed(
         return None
     enough = numbers[_quantiles(found, numbers, significance, power) * errors <= room]
     return int(enough[0]) if len(enough) else math.inf
-
-
-def chance(found: CrossedDifference, margin: float, num_seeds: int, *, significance: float) -> float | None:
-    """The probability that `num_seeds` a side decide the claim, from what is known now: seeds to come are like those
-    that were seen, images stay. None where the noise of seeds is not known."""
-    errors = _errors(found, np.array([num_seeds]))
-    if errors is None:
-        return None
-    to_come = math.sqrt(max(0.0, _seed_variance(found) * (1 / found.num_seeds - 1 / num_seeds)))
-    reach = float(_quantiles(found, np.array([num_seeds]), significance, 0.5)[0] * errors[0])
-
-    def below(bound: float) -> float:
-        return float(ndtr((bound - found.difference) / to_come)) if to_come else float(found.difference < bound)
-
-    apart = below(-reach) + 1 - below(reach)
-    return min(1.0, apart + (below(margin - reach) - below(reach - margin) if reach < margin else 0.0))
 
 
 def _seed_variance(found: CrossedDifference) -> float:

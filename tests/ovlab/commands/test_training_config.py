@@ -56,6 +56,7 @@ def test_number_that_yaml_reads_as_text_is_a_number(tmp_path: Path) -> None:
         ("- 1", "write `dataset: NAME`"),
         ("preset: tiny", "write `dataset: NAME`"),
         ("dataset: x\npreset: 3", "preset: "),
+        ("dataset: x\npreset: tinny", "The nearest is 'tiny'"),
         ("dataset: x\nseeed: 3", "The nearest name is seed"),
         ("dataset: x\nschedule:\n  steps: many", "schedule.steps: 'many' is not allowed"),
         ("dataset: x\nschedule: 5", "this is a group of fields"),

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
-from ovlab.metrics.sequential import LOOKS, boundaries, nominal_levels, planned_looks, spent
-from ovlab.specs.errors import InputError
+from ovlab.metrics.sequential import LOOKS, boundaries, nominal_levels, spent
 
 # Reboussin, DeMets, Kim and Lan, Controlled Clinical Trials 21 (2000): two-sided 5 %, O'Brien-Fleming-like spending at
 # equally spaced looks, as their program and SAS's SEQDESIGN print it.
@@ -46,11 +45,3 @@ def test_levels_rise_from_look_to_look_and_stay_below_the_level_of_all() -> None
     assert list(levels) == sorted(levels)
     assert levels[0] == pytest.approx(4 * ndtr(-5.78724), rel=1e-3)  # 2.24140 / sqrt(3 / 20)
     assert 0.04 < levels[-1] < 0.05
-
-
-def test_looks_end_with_the_most_seeds_that_are_allowed() -> None:
-    assert planned_looks(20) == LOOKS
-    assert planned_looks(10) == (3, 5, 8, 10)
-    assert planned_looks(2) == (2,)
-    with pytest.raises(InputError, match="--max-seeds must be at least 2, got 1"):
-        planned_looks(1)

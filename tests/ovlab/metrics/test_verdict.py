@@ -2,14 +2,12 @@
 
 import math
 
-import numpy as np
 import pytest
 from scipy import stats
 
 from ovlab.metrics.crossed import CrossedDifference, Spread
 from ovlab.metrics.verdict import (
     Verdict,
-    chance,
     detectable,
     seeds_needed,
     step_down,
@@ -101,23 +99,3 @@ def test_images_can_be_the_limit_and_a_single_seed_says_nothing() -> None:
     assert seeds_needed(seeds(0.01, 0.001, 3, image_error=0.01), MARGIN, significance=0.05) == math.inf
     single = CrossedDifference(difference=0.1, spreads=(Spread(1, None),) * 2, image_variance=1e-6)
     assert seeds_needed(single, MARGIN, significance=0.05) is None
-    assert chance(single, MARGIN, 20, significance=0.05) is None
-
-
-def test_chance_is_what_comes_of_seeds_drawn_to_the_end() -> None:
-    # Eight paired seeds are there, of 20; the images move the difference by 0.001 for good.
-    found = CrossedDifference(difference=0.004, spreads=(Spread(8, 0.01**2),), image_variance=0.001**2)
-    generator = np.random.default_rng(0)
-    truth = 0.004 + 0.01 / math.sqrt(8) * generator.normal(size=200_000)
-    last = (8 * 0.004 + 12 * (truth + 0.01 / math.sqrt(12) * generator.normal(size=len(truth)))) / 20
-    error = math.hypot(0.01 / math.sqrt(20), 0.001)
-    share = 0.01**2 / 20 / error**2
-    reach = stats.t.ppf(0.975, 19 / share**2) * error
-    decided = (np.abs(last) > reach) | (np.abs(last) < MARGIN - reach)
-
-    assert chance(found, MARGIN, 20, significance=0.05) == pytest.approx(decided.mean(), abs=0.005)
-
-
-def test_chance_is_certain_where_nothing_is_to_come() -> None:
-    assert chance(images(0.01), MARGIN, 20, significance=0.05) == 1.0
-    assert chance(images(0.01, 0.006), MARGIN, 20, significance=0.05) == 0.0
