@@ -45,8 +45,8 @@ def config_text(spec: TrainingSpec, preset: str, clip: str | None, method: str |
 
 
 def read_config(path: Path) -> TrainingConfig:
-    """Raises InputError for a file that is not there, is no YAML, does not name a data set, or names a preset that there
-    is not. Whether its fields are those of the spec is for whoever applies them to say."""
+    """Raises InputError for a file that is not there, is no YAML, does not name a data set, or names an unknown
+    preset. Whether its fields are those of the spec is for whoever applies them to say."""
     import yaml
 
     try:
