@@ -10,12 +10,14 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import IO
 
 import psutil
 import ray
@@ -41,6 +43,8 @@ _AGENT_START_MS = "30000"
 _NUM_STARTS = 3
 # What no other start would change.
 _FINAL = (ValueError, PermissionError, FileNotFoundError, NotADirectoryError, exceptions.AuthenticationError)
+# How a Ray refuses a token, in what its client writes.
+_WRONG_TOKEN = b"InvalidAuthToken"
 # A name of a socket has at most 107 bytes, of which Ray's own folders take these.
 _SOCKET_BYTES = 107 - len("/ray/session_2000-01-01_00-00-00_000000_1234567/sockets/plasma_store.0")
 _SHORT_FOLDER = "/tmp"
@@ -140,26 +144,43 @@ def _join(address: str) -> Cluster:
     known = "" if address == "auto" else address
     # In a job, the sources are those that were uploaded, wherever this process found them.
     wanted = {name: value for name, value in worker_environment(known).items() if value and name not in given}
-    try:
-        ray.init(address, log_to_driver=False, logging_level="warning", runtime_env={"env_vars": wanted})
-    except exceptions.AuthenticationError:
-        raise InputError(f"no Ray at {shown(address)}: RAY_AUTH_MODE asks for a token. {_token_told()}") from None
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        reason = shown(str(error).splitlines()[0])
-        raise InputError(
-            f"no Ray at {shown(address)}: {reason} Start one there, or unset RAY_ADDRESS. {_token_told()}"
-        ) from None
+    with _said_by_client() as said:
+        try:
+            ray.init(address, log_to_driver=False, logging_level="warning", runtime_env={"env_vars": wanted})
+        except exceptions.AuthenticationError:
+            raise InputError(f"no Ray at {shown(address)}: RAY_AUTH_MODE asks for a token. {_token_told()}") from None
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            said.seek(0)
+            if _WRONG_TOKEN in said.read():
+                raise InputError(
+                    f"the Ray at {shown(address)} lets nobody in without its token. {_token_told()}"
+                ) from None
+            reason = shown(str(error).splitlines()[0])
+            raise InputError(f"no Ray at {shown(address)}: {reason} Start one there, or unset RAY_ADDRESS.") from None
     return _cluster(ray.get_runtime_context().gcs_address, started=False)
 
 
 def _token_told() -> str:
-    """Whether a token is there for a Ray that wants one, and where it is looked for; never the token."""
+    """Which token was shown, and where one is looked for; never the token."""
     file = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
     if "RAY_AUTH_TOKEN" in os.environ:
-        return "A Ray with another token answers nothing; that of RAY_AUTH_TOKEN was shown."
+        return "That of RAY_AUTH_TOKEN was shown: put the right one there."
     if file.is_file():
-        return f"A Ray with another token answers nothing; that in {file} was shown."
-    return f"A Ray that wants a token answers nothing without; none is in RAY_AUTH_TOKEN or {file}."
+        return f"That in {file} was shown: put the right one there or in RAY_AUTH_TOKEN."
+    return f"Put it in RAY_AUTH_TOKEN or {file}."
+
+
+@contextmanager
+def _said_by_client() -> Iterator[IO[bytes]]:
+    """What Ray's client writes past Python meanwhile: a line a second as long as nothing lets it in."""
+    with tempfile.TemporaryFile() as file:
+        stderr = os.dup(2)
+        os.dup2(file.fileno(), 2)
+        try:
+            yield file
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
 
 
 def _cluster(address: str, *, started: bool) -> Cluster:
