@@ -38,8 +38,8 @@ _log = logging.getLogger(__name__)
 class TrainingState(NamedTuple):
     """What a run continues from. `step` counts the updates done, `position` the samples drawn from the stream.
 
-    `spec` is the run's spec as JSON, so that a file tells what it is wherever it is copied to, `fingerprint` that of the
-    spec, and `run` the digest of all that the run follows from; None in files of before.
+    `spec` is the run's spec as JSON, so that a file tells what it is wherever it is copied to, and `fingerprint` the
+    spec's; `run` is the digest of all that the run follows from, None in files of before.
     """
 
     step: int
