@@ -124,7 +124,7 @@ BAD_LABELS: dict[str, Content] = {
 }
 GOOD_LISTS: dict[str, bytes] = {
     "byte order mark": b"\xef\xbb\xbf" + json.dumps(CLASSES).encode(),
-    "odd names": json.dumps(["door, double door", "50 % shadow / (bar) " + "x" * 600]).encode(),
+    "odd names": json.dumps(["door, double door", "50 % shadow / (bar) " + "x" * 40]).encode(),
     "escaped letters": rb'["\u5929\u7a7a", "\ud83c\udf33"]',
 }
 BAD_LISTS: dict[str, bytes | str] = {
@@ -304,6 +304,23 @@ def test_class_list_is_read(kind: str, folder: Path, weights: Path, capsys: pyte
     put(folder / "classes.json", GOOD_LISTS[kind])
 
     require_read_everywhere(folder, weights, capsys)
+
+
+def test_class_name_that_a_text_tower_would_cut_is_refused(
+    folder: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "a red door " * 30
+    put(folder / "classes.json", json.dumps(["sky", name]).encode())
+    commands = folder_commands(folder, weights, tmp_path / "out")
+    photograph = folder / "val" / "images" / "0.png"
+    commands["predict"] = ["predict", photograph, "--weights", weights, "--classes", name, "--out", tmp_path / "out"]
+
+    assert Called(capsys, *commands.pop("verify")).code == 0
+    for command in commands.values():
+        called = Called(capsys, *command)
+        called.require_refused()
+        assert "tokens; this text tower reads 77. Shorten it." in called.err
+    assert not [path for path in tmp_path.glob("out/**/*") if path.suffix in (".safetensors", ".parquet", ".png")]
 
 
 @pytest.mark.parametrize("kind", [*READ, *NO_NUMBER])
