@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ovlab.commands.count_option import at_least_one
-from ovlab.commands.executor_option import executor_of_runs
+from ovlab.commands.executor_option import add_processes_per_run, executor_of_runs
 from ovlab.commands.plan import add_table_arguments, plan_json, planned, print_plan, totals
 from ovlab.specs.errors import InputError
 
@@ -25,6 +25,7 @@ examples:
   ovlab run table1 --suite paper --data coco-stuff=s3://bucket/coco-stuff --clip vit-b16=ViT-B-16.pt
   ovlab run experiments/my_table.py --store s3://bucket/store
   ovlab run table4 --runs-at-once 2                       as trials of Ray Tune
+  ovlab run table1 --suite paper --processes-per-run 4    each run by four processes, with a GPU each
   ovlab run experiments/my_search.py --search asha        a free search: what falls behind is stopped early
   ray job submit --working-dir . -- python -m ovlab run table4 --store s3://bucket/store
 
@@ -55,6 +56,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         help="more than one are trials on the Ray of RAY_ADDRESS, or on one that this command starts (default: as many "
         "as there are GPUs, or processors without any)",
     )
+    add_processes_per_run(parser)
     parser.add_argument("--workers", action=_Renamed, nargs="?", dest=argparse.SUPPRESS, help=argparse.SUPPRESS)
     parser.add_argument(
         "--search",

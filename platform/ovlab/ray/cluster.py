@@ -34,6 +34,8 @@ from ovlab.specs.wording import one_line, shown
 OBJECT_STORE_BYTES = 256 * 2**20
 # The start of two workers that import torch takes 20 s on two cores; Ray gives up after 60.
 WORKER_GROUP_START_TIMEOUT = 300
+# Whoever trains and says nothing for so long is replaced. Ray itself waits ten minutes, torch's groups half an hour.
+SILENCE_SECONDS = 300
 
 # Where `ray job submit` leaves the environment of the job, which a driver may add to but not repeat.
 _JOB_CONFIG = "RAY_JOB_CONFIG_JSON_ENV_VAR"
@@ -52,12 +54,29 @@ _SHORT_FOLDER = "/tmp"
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A connection to Ray. `started`: whether this process started it, and so ends it."""
+    """A connection to Ray. `started`: whether this process started it, and so ends it. `computes_on_gpus`: whether a
+    device is behind its GPUs; those of a Ray that was only told a number can be reserved, and the work is done on
+    processors."""
 
     address: str
     num_cpus: float
     num_gpus: float
     started: bool
+    computes_on_gpus: bool = False
+
+    def reserves_gpus(self, device: str) -> bool:
+        """Whether each process that is to compute on `device` gets a GPU of its own."""
+        return device.startswith("cuda") or (device == "auto" and self.num_gpus > 0)
+
+    def require_gpus(self, device: str) -> None:
+        """Raise InputError where `device` is a GPU, and there is none."""
+        if device.startswith("cuda") and not self.num_gpus:
+            raise InputError(f"--device {device}: the Ray at {self.address} has no GPU; use cpu or auto.")
+
+    def device(self, name: str) -> str:
+        """The device called `name` of processes that the Ray has given their share: "auto" is a GPU where it has some,
+        also for whoever only leads the work and has none."""
+        return "cuda" if name == "auto" and self.computes_on_gpus else name
 
 
 @contextmanager
@@ -89,6 +108,7 @@ def worker_environment(address: str) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join(_source_folders()),
         "RAY_ADDRESS": address,
         "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": str(WORKER_GROUP_START_TIMEOUT),
+        "RAY_TRAIN_WORKER_HEALTH_CHECK_TIMEOUT_S": str(SILENCE_SECONDS),
     }
 
 
@@ -185,7 +205,8 @@ def _said_by_client() -> Iterator[IO[bytes]]:
 
 def _cluster(address: str, *, started: bool) -> Cluster:
     resources = ray.cluster_resources()
-    return Cluster(address, resources.get("CPU", 0.0), resources.get("GPU", 0.0), started)
+    computes_on_gpus = "GPU" in resources and any(name.startswith("accelerator_type:") for name in resources)
+    return Cluster(address, resources.get("CPU", 0.0), resources.get("GPU", 0.0), started, computes_on_gpus)
 
 
 def _job_variables() -> Mapping[str, str]:
