@@ -3,12 +3,13 @@
 Axes: H x W pixels, N classes.
 """
 
-import colorsys
 from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Integer, UInt8
 from PIL import Image, ImageDraw, ImageFont
+
+from logoseg.class_colours import class_colours
 
 # How much of a painted pixel is the class colour; the rest is the photograph.
 OPACITY = 0.55
@@ -16,23 +17,17 @@ IGNORED = (128, 128, 128)
 
 # The label of a pixel that has no class.
 _IGNORE_INDEX = 65535
-_GOLDEN_ANGLE = 0.381966
-
-
-def palette(num_classes: int) -> UInt8[np.ndarray, "N 3"]:
-    """Distinct colours: hues a golden angle apart, in three shades."""
-    shades = ((0.75, 0.95), (0.95, 0.70), (0.45, 1.00))
-    colours = [colorsys.hsv_to_rgb(n * _GOLDEN_ANGLE % 1, *shades[n % len(shades)]) for n in range(num_classes)]
-    return np.rint(255 * np.array(colours)).astype(np.uint8)
 
 
 def painted(
-    image: UInt8[np.ndarray, "H W 3"], labels: Integer[np.ndarray, "H W"], num_classes: int, opacity: float = OPACITY
+    image: UInt8[np.ndarray, "H W 3"],
+    labels: Integer[np.ndarray, "H W"],
+    colours: UInt8[np.ndarray, "N 3"],
+    opacity: float = OPACITY,
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """The photograph under the colours of `palette`; what is ignored is grey."""
+    """The photograph under the colours of its classes; what is ignored is grey."""
     ignored = labels == _IGNORE_INDEX
-    colours = palette(num_classes)[np.where(ignored, 0, labels)]
-    mixed = (1 - opacity) * image + opacity * colours
+    mixed = (1 - opacity) * image + opacity * colours[np.where(ignored, 0, labels)]
     return np.where(ignored[..., None], np.array(IGNORED), mixed).astype(np.uint8)
 
 
@@ -43,10 +38,10 @@ def overlay(
     opacity: float = OPACITY,
 ) -> Image.Image:
     """The photograph under the colours of its classes, and a legend of those that occur, largest first."""
-    colours = palette(len(words))
     counts = np.bincount(labels.reshape(-1), minlength=len(words))
-    legend = [index for index in np.argsort(-counts, kind="stable") if counts[index]]
-    picture = Image.fromarray(painted(image, labels, len(words), opacity))
+    legend = [index for index in np.argsort(-counts, kind="stable").tolist() if counts[index]]
+    colours = class_colours(len(words), legend)
+    picture = Image.fromarray(painted(image, labels, colours, opacity))
     return _with_legend(picture, [(words[index], colours[index]) for index in legend])
 
 

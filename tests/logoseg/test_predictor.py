@@ -10,10 +10,11 @@ import torch
 from PIL import Image
 
 import logoseg
+from logoseg.class_colours import COLOURS
 from logoseg.config import SlidingWindow
 from logoseg.dense_clip import DenseClip
 from logoseg.model_error import ModelError
-from logoseg.overlay import OPACITY, palette
+from logoseg.overlay import OPACITY
 from logoseg.predictor import Prediction, Predictor
 from ovlab.evaluation.evaluator import predict_labels
 from ovlab.shapes.dataset import open_shapes
@@ -97,7 +98,7 @@ def test_predictor_reads_the_words_once(model: DenseClip, scenes: list[np.ndarra
 def test_overlay_mixes_photograph_and_colours_by_its_opacity(model: DenseClip, scenes: list[np.ndarray]) -> None:
     answer = model.predict(scenes[0], WORDS)
     height, width = answer.labels.shape
-    colours = palette(len(WORDS))[answer.labels].astype(float)
+    colours = COLOURS[answer.labels].astype(float)
 
     for opacity, picture in ((OPACITY, answer.overlay()), (0.0, answer.overlay(0.0)), (1.0, answer.overlay(1.0))):
         pixels = np.asarray(picture)

@@ -148,9 +148,12 @@ def _predictor(
 
 def _video(path: Path, predictor: "Predictor", arguments: argparse.Namespace, opacity: float) -> dict[str, Any]:
     """Write PATH's overlay as a video; the shares are the means over its frames."""
+    from logoseg.class_colours import class_colours
     from logoseg.overlay import painted
     from ovlab.evaluation.video import frames_of, rate_of, write_video
 
+    # The same in every frame.
+    colours = class_colours(len(predictor.words), range(len(predictor.words)))
     shares: dict[str, float] = dict.fromkeys(predictor.words, 0.0)
     num_frames = 0
 
@@ -160,7 +163,7 @@ def _video(path: Path, predictor: "Predictor", arguments: argparse.Namespace, op
             num_frames += 1
             for word, share in prediction.shares.items():
                 shares[word] += share
-            yield painted(prediction.image, prediction.labels, len(predictor.words), opacity)
+            yield painted(prediction.image, prediction.labels, colours, opacity)
 
     arguments.out.mkdir(parents=True, exist_ok=True)
     overlay = arguments.out / f"{path.stem}-overlay.mp4"

@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Integer, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from logoseg.overlay import painted, palette
+from logoseg.class_colours import class_colours
+from logoseg.overlay import painted
 from ovlab.datasets.sample import IGNORE_INDEX
 from ovlab.evaluation.drawing import difference
 
@@ -31,7 +32,9 @@ def gallery(rows: Sequence[GalleryRow], words: Sequence[str], *, side: int = 240
 
     A class has one colour in the whole gallery. In the last column wrong pixels are red, ignored ones grey.
     """
-    bands = [_band(row, words, side) for row in rows]
+    present = dict.fromkeys(index for row in rows for index in _present(row))
+    colours = class_colours(len(words), present)
+    bands = [_band(row, words, colours, side) for row in rows]
     font = ImageFont.load_default(15)
     header = 28
     page = Image.new("RGB", (bands[0].width, header + sum(band.height for band in bands)), "white")
@@ -45,13 +48,17 @@ def gallery(rows: Sequence[GalleryRow], words: Sequence[str], *, side: int = 240
     return page
 
 
-def _band(row: GalleryRow, words: Sequence[str], side: int) -> Image.Image:
+def _present(row: GalleryRow) -> list[int]:
+    return [index for index in np.union1d(row.truth, row.prediction).tolist() if index != IGNORE_INDEX]
+
+
+def _band(row: GalleryRow, words: Sequence[str], colours: UInt8[np.ndarray, "N 3"], side: int) -> Image.Image:
     """Four pictures beside each other, and their legend."""
-    truth, prediction = (painted(row.image, labels, len(words)) for labels in (row.truth, row.prediction))
+    truth, prediction = (painted(row.image, labels, colours) for labels in (row.truth, row.prediction))
     pictures = (row.image, truth, prediction, difference(row.image, row.truth, row.prediction))
     height = round(side * row.image.shape[0] / row.image.shape[1])
-    present = [index for index in np.union1d(row.truth, row.prediction) if index != IGNORE_INDEX]
-    legend = _legend([(words[index], index in row.truth) for index in present], palette(len(words))[present], 4 * side)
+    present = _present(row)
+    legend = _legend([(words[index], index in row.truth) for index in present], colours[present], 4 * side)
     band = Image.new("RGB", (4 * side + 3 * _GAP, height + legend.height + _GAP), "white")
     for column, pixels in enumerate(pictures):
         picture = Image.fromarray(pixels).resize((side, height), Image.Resampling.LANCZOS)

@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Integer
+from jaxtyping import Integer, UInt8
 from PIL import Image
 from torch import nn
 
-from logoseg.overlay import painted, palette
+from logoseg.class_colours import class_colours
+from logoseg.overlay import painted
 from ovlab.datasets.sample import IGNORE_INDEX, Sample
 from ovlab.evaluation.drawing import difference
 from ovlab.evaluation.evaluator import predict_labels
@@ -111,10 +112,11 @@ def _draw(
     fingerprint: str,
     store: Store,
 ) -> Picture:
+    colours = class_colours(len(words), _by_area(sample.label, prediction, len(words)))
     panels = {
         "image": sample.image,
-        "truth": painted(sample.image, sample.label, len(words)),
-        "prediction": painted(sample.image, prediction, len(words)),
+        "truth": painted(sample.image, sample.label, colours),
+        "prediction": painted(sample.image, prediction, colours),
         "difference": difference(sample.image, sample.label, prediction),
     }
     pictures = {kind: _shrunk(Image.fromarray(pixels)) for kind, pixels in panels.items()}
@@ -125,18 +127,30 @@ def _draw(
         width=pictures["image"].width,
         height=pictures["image"].height,
         files={kind: put_picture(store, fingerprint, _webp(picture)) for kind, picture in pictures.items()},
-        classes=_classes(sample.label, prediction, words),
+        classes=_classes(sample.label, prediction, words, colours),
     )
 
 
+def _by_area(truth: Integer[np.ndarray, "H W"], prediction: Integer[np.ndarray, "H W"], num_classes: int) -> list[int]:
+    """The classes of a picture, the largest first: those of the ground truth, whose picture so is the same whatever is
+    predicted, and then those that are only predicted."""
+    num_gt, num_pred = (
+        np.bincount(labels[labels != IGNORE_INDEX], minlength=num_classes) for labels in (truth, prediction)
+    )
+    areas = np.where(num_gt, num_gt, num_pred)
+    return sorted(np.flatnonzero(areas).tolist(), key=lambda index: (not num_gt[index], -areas[index]))
+
+
 def _classes(
-    truth: Integer[np.ndarray, "H W"], prediction: Integer[np.ndarray, "H W"], words: Sequence[str]
+    truth: Integer[np.ndarray, "H W"],
+    prediction: Integer[np.ndarray, "H W"],
+    words: Sequence[str],
+    colours: UInt8[np.ndarray, "N 3"],
 ) -> tuple[PictureClass, ...]:
     """Those that occur where the image is scored, the largest in the ground truth first."""
     scored = truth != IGNORE_INDEX
     num_gt, num_pred = (np.bincount(labels[scored], minlength=len(words)) for labels in (truth, prediction))
     present = sorted(np.flatnonzero(num_gt + num_pred).tolist(), key=lambda index: (-num_gt[index], -num_pred[index]))
-    colours = palette(len(words))
     return tuple(
         PictureClass(
             name=words[index],

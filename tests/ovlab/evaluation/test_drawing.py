@@ -2,22 +2,19 @@
 
 import numpy as np
 
-from logoseg.overlay import IGNORED, OPACITY, painted, palette
+from logoseg.class_colours import COLOURS
+from logoseg.overlay import IGNORED, OPACITY, painted
 from ovlab.datasets.sample import IGNORE_INDEX
 from ovlab.evaluation.drawing import WRONG, difference
 
 IMAGE = np.full((1, 3, 3), 100, np.uint8)
 
 
-def test_palette_colours_are_distinct() -> None:
-    assert len(np.unique(palette(60), axis=0)) == 60
-
-
 def test_painted_pixels_have_the_colour_of_their_class_and_ignored_ones_none() -> None:
-    picture = painted(IMAGE, np.array([[0, 4, IGNORE_INDEX]], np.uint16), num_classes=5)
+    picture = painted(IMAGE, np.array([[0, 4, IGNORE_INDEX]], np.uint16), COLOURS)
 
-    np.testing.assert_allclose(picture[0, 0], (1 - OPACITY) * 100 + OPACITY * palette(5)[0], atol=1)
-    np.testing.assert_allclose(picture[0, 1], (1 - OPACITY) * 100 + OPACITY * palette(5)[4], atol=1)
+    np.testing.assert_allclose(picture[0, 0], (1 - OPACITY) * 100 + OPACITY * COLOURS[0], atol=1)
+    np.testing.assert_allclose(picture[0, 1], (1 - OPACITY) * 100 + OPACITY * COLOURS[4], atol=1)
     np.testing.assert_array_equal(picture[0, 2], IGNORED)
 
 

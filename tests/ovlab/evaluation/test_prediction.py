@@ -8,8 +8,9 @@ import torch
 from PIL import Image
 
 from logoseg.answer import Answer
+from logoseg.class_colours import COLOURS
 from logoseg.config import WholeImage
-from logoseg.overlay import OPACITY, overlay, palette
+from logoseg.overlay import OPACITY, overlay
 from logoseg.predictor import Prediction
 from ovlab.evaluation.prediction import thumbnail, write_contact_sheet, write_prediction, write_scores
 
@@ -21,9 +22,8 @@ def test_overlay_pixel_is_a_mix_of_photograph_and_class_colour() -> None:
 
     picture = np.asarray(overlay(image, labels, ("a", "b", "c")))
 
-    colours = palette(3)
-    np.testing.assert_allclose(picture[30, 10], (1 - OPACITY) * 100 + OPACITY * colours[0], atol=1)
-    np.testing.assert_allclose(picture[30, 70], (1 - OPACITY) * 100 + OPACITY * colours[2], atol=1)
+    np.testing.assert_allclose(picture[30, 10], (1 - OPACITY) * 100 + OPACITY * COLOURS[0], atol=1)
+    np.testing.assert_allclose(picture[30, 70], (1 - OPACITY) * 100 + OPACITY * COLOURS[2], atol=1)
 
 
 def test_overlay_legend_holds_the_classes_that_occur_and_no_other() -> None:
@@ -32,8 +32,8 @@ def test_overlay_legend_holds_the_classes_that_occur_and_no_other() -> None:
 
     legend = np.asarray(overlay(image, labels, ("a", "b")))[60:].reshape(-1, 3)
 
-    assert (legend == palette(2)[0]).all(axis=1).any()
-    assert not (legend == palette(2)[1]).all(axis=1).any()
+    assert (legend == COLOURS[0]).all(axis=1).any()
+    assert not (legend == COLOURS[1]).all(axis=1).any()
 
 
 def prediction_of(labels: np.ndarray, num_words: int) -> Prediction:
