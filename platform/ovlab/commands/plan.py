@@ -68,7 +68,8 @@ def add_table_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="PRESET=FILE",
-        help="released CLIP weights of a preset, or `none` for random ones; those of the shapes suite come with it",
+        help="released CLIP weights of a preset: a file, open_clip's tag (vit-b16=openai) or hf-hub:OWNER/NAME; `none` "
+        "for random ones. Those of the shapes suite come with it",
     )
     parser.add_argument("--limit-steps", type=int, metavar="N", help="train N updates at most, for a rehearsal")
     parser.add_argument("--limit-images", type=int, metavar="N", help="score the first N images of each set only")
