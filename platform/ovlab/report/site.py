@@ -17,11 +17,10 @@ from ovlab.report.pages import copy_assets, write_page
 from ovlab.report.run_page import Place, RunPage, Sibling, anchor, page_name, run_page
 from ovlab.report.table_view import RowView, TableView
 from ovlab.specs.evaluation import Untrained
-from ovlab.store.journal import journaled_runs
 from ovlab.store.pictures import Pictures, read_pictures
 from ovlab.store.record import Cost, EvaluationRecord, TrainingRecord
 from ovlab.store.store import Store
-from ovlab.sweeps.timeline import Timeline, read_timelines
+from ovlab.sweeps.timeline import read_all_timelines
 
 NUM_TIMELINES = 10
 
@@ -104,19 +103,11 @@ def write_site(views: Sequence[TableView], records: Records, store: Store, folde
         tables=[_shown_table(view, trainings) for view in views],
         runs=runs,
         links=_links(evaluations),
-        timelines=_timelines(store, subjects),
+        timelines=sorted(read_all_timelines(store, subjects), key=lambda one: -one.began)[:NUM_TIMELINES],
         store=str(store),
         root="",
     )
     return index
-
-
-def _timelines(store: Store, subjects: Container[str]) -> list[Timeline]:
-    """The newest NUM_TIMELINES of the sweeps, the last first."""
-    # What has a journal and no record is a sweep, or a run that is not finished.
-    others = [run for run in journaled_runs(store) if run not in subjects]
-    found = [timeline for run in others for timeline in read_timelines(store, run)]
-    return sorted(found, key=lambda timeline: -timeline.began)[:NUM_TIMELINES]
 
 
 def _shown_table(view: TableView, trainings: dict[str, TrainingRecord]) -> ShownTable:

@@ -1,14 +1,14 @@
 """How a sweep went, read from its journals: which run was made when, and how much of the room for runs stood idle."""
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import NamedTuple
 
 from ovlab.specs.events import Begun, Places
-from ovlab.store.journal import AttemptLog, read_journal
+from ovlab.store.journal import AttemptLog, journaled_runs, read_journal
 from ovlab.store.store import Store
 from ovlab.tracking.tags import children_in
 
@@ -102,6 +102,13 @@ def read_timelines(store: Store, sweep: str) -> list[Timeline]:
                 )
             )
     return found
+
+
+def read_all_timelines(store: Store, subjects: Container[str]) -> list[Timeline]:
+    """Those of every sweep of the store, of whose runs `subjects` have records."""
+    # What has a journal and no record is a sweep, or a run that is not finished.
+    others = [run for run in journaled_runs(store) if run not in subjects]
+    return [timeline for run in others for timeline in read_timelines(store, run)]
 
 
 def in_places(bars: Sequence[Bar]) -> Iterator[Bar]:
