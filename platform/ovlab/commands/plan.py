@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ovlab.commands.count_option import require_at_least_one
+from ovlab.commands.forecast_option import add_forecast, forecast_json, forecast_of, print_forecast
 from ovlab.commands.store_option import add_store
 from ovlab.specs.method import method_name
 from ovlab.specs.suite import SUITES, suite_named
@@ -30,6 +31,7 @@ examples:
   ovlab plan table1 --suite paper --data coco-stuff=s3://bucket/coco-stuff --clip vit-b16=ViT-B-16.pt
   ovlab plan experiments/my_table.py
   ovlab plan table4 --power 0.8                           what its seeds can decide, and what each claim takes
+  ovlab plan table1 --suite paper --on "2 x 8 H200" --processes-per-run 4 --price 3.50
 
 Data sets of the suite `paper` are looked for at --data, else in $OVLAB_DATA/NAME. A column's folder or shards of one's
 own lie where the table says, or at --data NAME=URI.
@@ -52,6 +54,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         metavar="P",
         help="for each claim: the difference that its seeds find with this probability, and the seeds that it takes",
     )
+    add_forecast(parser)
     parser.add_argument("--json", action="store_true", help="print the plan as one JSON document")
     parser.set_defaults(execute=execute)
 
@@ -78,11 +81,15 @@ def add_table_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     plan, store, sources = planned(arguments)
     claims = [] if arguments.power is None else _claims(arguments, store, sources)
+    found = forecast_of(arguments, plan, store)
     if arguments.json:
         power = {} if arguments.power is None else {"claims": [_claim_json(claim) for claim in claims]}
-        print(json.dumps({**plan_json(plan), **power}))
+        on = {} if found is None else {"forecast": forecast_json(found, arguments.price)}
+        print(json.dumps({**plan_json(plan), **power, **on}))
         return 0
     print_plan(plan, evaluations=arguments.evaluations)
+    if found is not None:
+        print_forecast(found, arguments.price)
     if claims:
         _print_claims(claims, arguments.power)
     return 0

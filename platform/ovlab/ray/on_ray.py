@@ -12,7 +12,7 @@ from ovlab.runs.failure import Failure
 from ovlab.runs.planned import PlannedRun, PlannedTraining, PlannedUntrained
 from ovlab.specs.errors import InputError
 from ovlab.store.record import TrainingRecord
-from ovlab.sweeps.schedule import Division
+from ovlab.sweeps.schedule import divided
 
 if TYPE_CHECKING:
     from ovlab.ray.cluster import Cluster
@@ -47,16 +47,6 @@ class OnRay:
         """Processes, without which no run begins."""
         return self.num_processes[0] if isinstance(self.num_processes, tuple) else self.num_processes or 1
 
-    @property
-    def _division(self) -> Division:
-        """Raises InputError where a run needs more GPUs than all may take."""
-        num_processes, max_gpus = self.num_processes, self.max_gpus
-        if max_gpus is not None and max_gpus < self._fewest:
-            raise InputError(f"--max-gpus {max_gpus}: a run needs {self._fewest}; see --processes-per-run.")
-        if max_gpus is not None and isinstance(num_processes, tuple):
-            num_processes = (num_processes[0], min(num_processes[1], max_gpus))
-        return Division(num_processes=num_processes, num_at_once=self.num_at_once, max_gpus=max_gpus)
-
     def _require_gpus(self, cluster: "Cluster", context: RunContext, option: str) -> None:
         if cluster.started and cluster.reserves_gpus(context.device) and cluster.num_gpus < self._fewest:
             raise InputError(
@@ -88,7 +78,7 @@ class OnRay:
             raise InputError(
                 f"--device {context.device}: a trial has the GPU that Ray gives it; use cpu, cuda or auto."
             )
-        division = self._division
+        division = divided(self.num_processes, self.num_at_once, self.max_gpus)
         if self.num_processes is not None:
             self._require_shards(runs)
         for run in runs:

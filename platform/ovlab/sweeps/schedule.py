@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ovlab.runs.planned import PlannedRun, PlannedTraining
+from ovlab.specs.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +42,18 @@ class Division:
         if left >= fewest and (self.max_gpus is None or not places):
             places += 1
         return places if self.num_at_once is None else min(places, self.num_at_once)
+
+
+def divided(
+    num_processes: int | tuple[int, int] | None, num_at_once: int | None = None, max_gpus: int | None = None
+) -> Division:
+    """A division whose runs keep to `max_gpus` by themselves. Raises InputError where none of them could begin."""
+    fewest, most = num_processes if isinstance(num_processes, tuple) else (num_processes or 1, num_processes or 1)
+    if max_gpus is not None and max_gpus < fewest:
+        raise InputError(f"--max-gpus {max_gpus}: a run needs {fewest}; see --processes-per-run.")
+    if max_gpus is not None and isinstance(num_processes, tuple):
+        num_processes = (fewest, min(most, max_gpus))
+    return Division(num_processes=num_processes, num_at_once=num_at_once, max_gpus=max_gpus)
 
 
 class Span(NamedTuple):
