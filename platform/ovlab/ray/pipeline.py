@@ -85,10 +85,12 @@ def count_by_actors(work: Work, context: RunContext, num_actors: NumActors = Non
 
 
 def manifest(work: Work, images_per_block: int) -> Iterator[pa.Table]:
-    """A table a block, of one row: which images of which shard."""
+    """A table a block, of one row: which images of which shard. Images that go together are in one block."""
     for number, shard in enumerate(work.shards):
-        for start in range(0, len(shard.ids), images_per_block):
-            place = {"shard": number, "start": start, "stop": min(start + images_per_block, len(shard.ids))}
+        together = work.images_together(shard)
+        size = -(-images_per_block // together) * together
+        for start in range(0, len(shard.ids), size):
+            place = {"shard": number, "start": start, "stop": min(start + size, len(shard.ids))}
             yield pa.table({name: int32_column([value]) for name, value in place.items()})
 
 
