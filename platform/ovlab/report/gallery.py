@@ -49,7 +49,7 @@ def _band(row: GalleryRow, words: Sequence[str], side: int) -> Image.Image:
     """Four pictures beside each other, and their legend."""
     truth, prediction = (painted(row.image, labels, len(words)) for labels in (row.truth, row.prediction))
     pictures = (row.image, truth, prediction, difference(row.image, row.truth, row.prediction))
-    height = round(side * row.image.shape[0] / row.image.shape[1])
+    height = max(1, round(side * row.image.shape[0] / row.image.shape[1]))
     present = [index for index in np.union1d(row.truth, row.prediction) if index != IGNORE_INDEX]
     legend = _legend([(words[index], index in row.truth) for index in present], palette(len(words))[present], 4 * side)
     band = Image.new("RGB", (4 * side + 3 * _GAP, height + legend.height + _GAP), "white")
