@@ -77,8 +77,8 @@ def latex_document(views: Iterable[TableView]) -> str:
 
 
 def escape(text: str) -> str:
-    """`text` as LaTeX prints it, character by character: one that pdfLaTeX does not know is told by its number, [U+5929],
-    white space is a space."""
+    """`text` as LaTeX prints it, character by character: one that pdfLaTeX does not know by its number, [U+5929], and
+    white space as a space."""
     return _SPECIAL.sub(lambda match: _ESCAPES.get(match.group()) or _by_number(match.group()), text)
 
 
