@@ -34,7 +34,12 @@ _ESCAPES = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
 }
-_SPECIAL = re.compile("|".join(map(re.escape, _ESCAPES)))
+# Beside ASCII, the signs and the letters with accents that pdfLaTeX prints in any document.
+_PRINTED = (
+    "¡£§©®°·¿ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿĀāĂăĆćĈĉĊċČčĎďĒēĔĕĖėĚěĜĝĞğĠġĢģĤĥĨĩĪīĬĭİıĴĵĶķĹĺĻļĽľ"
+    "ŁłŃńŅņŇňŌōŎŏŐőŒœŔŕŖŗŘřŚśŜŝŞşŠšŢţŤťŨũŪūŬŭŮůŰűŴŵŶŷŸŹźŻżŽž–—‘’“”†‡•…€"
+)
+_SPECIAL = re.compile(rf"[{re.escape(''.join(_ESCAPES))}]|[^ -~{_PRINTED}]")
 
 _PREAMBLE = r"""\documentclass{article}
 \usepackage[a4paper,landscape,margin=15mm]{geometry}
@@ -72,8 +77,13 @@ def latex_document(views: Iterable[TableView]) -> str:
 
 
 def escape(text: str) -> str:
-    """`text` as LaTeX prints it, character by character."""
-    return _SPECIAL.sub(lambda match: _ESCAPES[match.group()], text)
+    """`text` as LaTeX prints it, character by character: one that pdfLaTeX does not know by its number, [U+5929], and
+    white space as a space."""
+    return _SPECIAL.sub(lambda match: _ESCAPES.get(match.group()) or _by_number(match.group()), text)
+
+
+def _by_number(character: str) -> str:
+    return " " if character.isspace() else f"[U+{ord(character):04X}]"
 
 
 def _number(view: TableView) -> str:
