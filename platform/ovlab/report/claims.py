@@ -113,8 +113,8 @@ def _verdicts(found: Sequence[tuple[ComparisonView, ...]], limited: Sequence[boo
         if len(known[index]) == len(views) and all(one.interval is not None for one in known[index])
     ]
     judges = [partial(verdict_above_all, known[index], margin) for index in tested]
-    for index, verdict in zip(tested, step_down(judges, SIGNIFICANCE), strict=True):
-        verdicts[index] = verdict
+    for index, judged in zip(tested, step_down(judges, SIGNIFICANCE), strict=True):
+        verdicts[index] = judged.verdict
     return verdicts
 
 
