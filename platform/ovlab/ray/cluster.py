@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 import psutil
 import ray
@@ -22,6 +23,8 @@ from ray import exceptions
 from ray._private import ray_constants
 
 import logoseg
+from ovlab.runs.interruption import SIGNALS
+from ovlab.runs.journaling import Terminated
 from ovlab.specs.errors import InputError, WorkError
 from ovlab.specs.wording import one_line, shown
 
@@ -67,7 +70,7 @@ def connect(
         yield _cluster(ray.get_runtime_context().gcs_address, started=False)
         return
     address = address or os.environ.get("RAY_ADDRESS")
-    with _signal_handlers_kept():
+    with _interruptible():
         found = _start_patiently(num_cpus, object_store_bytes) if address in (None, "local") else _join(str(address))
     try:
         yield found
@@ -223,13 +226,21 @@ def _ended_with_its_start() -> Iterator[None]:
 
 
 @contextmanager
-def _signal_handlers_kept() -> Iterator[None]:
-    """ray.init puts a handler of its own in the place of whatever SIGTERM meant before."""
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the start of Ray at once, whatever they mean to the work: nothing is to be saved yet. And
+    ray.init puts a handler of its own in the place of whatever SIGTERM meant before."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.getsignal(signal.SIGTERM)
+
+    def terminate(_number: int, _frame: FrameType | None) -> None:
+        raise Terminated
+
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, terminate)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

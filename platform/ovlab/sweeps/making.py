@@ -1,6 +1,6 @@
 """The missing runs of a plan, made under the eyes of the journal of their sweep."""
 
-from ovlab.files.lock import locked
+from ovlab.runs.alone import alone
 from ovlab.runs.context import RunContext
 from ovlab.runs.executor import Executor
 from ovlab.runs.failure import Failure
@@ -23,7 +23,7 @@ def make_sweep(plan: Plan, context: RunContext, executor: Executor) -> list[Fail
     """
     sweep, header = plan.sweep, plan.header(context.source)
     failures = [Failure(run, " ".join(run.problems)) for run in plan.runs if run.status == "blocked"]
-    with locked(context.lock(sweep.run), sweep.name), sigterm_raises():
+    with alone(context.store, sweep.run, sweep.name), sigterm_raises():
         end_silent(context.store, sweep.run)
         with open_journal(context.store, header) as journal:
             try:

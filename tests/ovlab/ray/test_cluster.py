@@ -1,5 +1,7 @@
 """ovlab.ray.cluster, where no Ray has to start: tests/cluster has those that do."""
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +13,8 @@ from ray._private.utils import validate_socket_filepath
 
 from ovlab.ray import cluster
 from ovlab.ray.cluster import Cluster, connect
+from ovlab.runs.interruption import stop_on_signals
+from ovlab.runs.journaling import Terminated
 from ovlab.specs.errors import InputError, WorkError
 
 STARTED = Cluster("127.0.0.1:1", num_cpus=2.0, num_gpus=0.0, started=True)
@@ -44,6 +48,25 @@ def test_connect_where_no_start_succeeds_says_so_in_one_line(monkeypatch: pytest
         pass
 
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
+def test_signal_while_ray_starts_ends_the_start_at_once_though_the_work_would_be_stopped_gently(
+    monkeypatch: pytest.MonkeyPatch, number: signal.Signals, error: type[BaseException]
+) -> None:
+    def start(num_cpus: int | None, object_store_bytes: int) -> Cluster:
+        os.kill(os.getpid(), number)
+        raise AssertionError("the start goes on")
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(cluster, "_start", start)
+
+    with stop_on_signals() as stop:
+        handler = signal.getsignal(number)
+        with pytest.raises(error), connect():
+            pass
+        assert signal.getsignal(number) == handler
+        assert not stop()
 
 
 def test_connect_after_a_fault_that_no_start_would_change_does_not_start_again(monkeypatch: pytest.MonkeyPatch) -> None:
