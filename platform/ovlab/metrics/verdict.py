@@ -33,7 +33,7 @@ MOST_SEEDS = 1000
 
 def verdict_of(found: CrossedDifference, margin: float, significance: float) -> Verdict:
     """Of one difference, positive where the claim is right."""
-    interval = found.interval_at(1 - significance)
+    interval = found.interval_missing(significance)
     if interval is None:
         return "not measured"
     if not found.knows_seeds:
