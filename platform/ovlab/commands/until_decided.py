@@ -29,11 +29,12 @@ if TYPE_CHECKING:
 Make = Callable[["Plan", "Store", "Sources", Callable[[], bool]], "list[Failure]"]
 
 _WITHOUT = {
-    "--limit-steps": "what is limited decides no claim",
-    "--limit-images": "what is limited decides no claim",
-    "--seeds": "the looks say which seeds are made",
-    "--search": "a claim needs its runs whole",
+    "--limit-steps": "what is limited decides no claim; give it without --until-decided",
+    "--limit-images": "what is limited decides no claim; give it without --until-decided",
+    "--seeds": "--until-decided says itself which seeds are made; leave it out",
+    "--search": "a claim needs its runs whole; give it without --until-decided",
 }
+_WITH = dict.fromkeys(("--max-seeds", "--budget-hours"), "is for --until-decided, which is not there")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,13 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def require_options_that_go_together(arguments: argparse.Namespace) -> None:
     """Raise InputError for what --until-decided goes without, and for its options alone."""
-    given = {option for option in (*_WITHOUT, "--max-seeds", "--budget-hours") if _value(arguments, option) is not None}
-    if arguments.until_decided:
-        for option in [option for option in _WITHOUT if option in given]:
-            raise InputError(f"--until-decided: {_WITHOUT[option]}; leave out {option}.")
-    else:
-        for option in [option for option in ("--max-seeds", "--budget-hours") if option in given]:
-            raise InputError(f"{option}: is for --until-decided, which is not there.")
+    for option, why in (_WITHOUT if arguments.until_decided else _WITH).items():
+        if getattr(arguments, option.removeprefix("--").replace("-", "_")) is not None:
+            raise InputError(f"{option}: {why}.")
 
 
 def run_until_decided(arguments: argparse.Namespace, make: Make) -> int:
@@ -88,23 +85,24 @@ def run_until_decided(arguments: argparse.Namespace, make: Make) -> int:
                 _say(f"{study.table.name}: {_named(look, study)}: {_standing(study)}.")
         _say(totals(plan))
         try:
-            failures |= {failure.run.name: failure for failure in make(plan, store, sources, is_over)}
+            failed = make(plan, store, sources, is_over)
         except Stopped:
             if not is_over():
                 raise
             plan = _plan(studies, ahead, store, sources, failures)
             raise Stopped(_what_is_left(studies, ahead, plan, arguments.budget_hours)) from None
+        for failure in failed:
+            _say(f"failed: {failure.run.name}: {failure.cause}")
+        failures |= {failure.run.name: failure for failure in failed}
         records = read_records(store)
         for index, (study, look) in enumerate(zip(studies, ahead, strict=True)):
             if look.claims:
                 studies[index] = after = take_look(study, look.claims, look.num_seeds, records, store)
                 write_looks(store, after.record)
                 _require_progress(after, look, failures)
-    for failure in failures.values():
-        _say(f"failed: {failure.run.name}: {failure.cause}")
     if arguments.json:
-        failed = [{"run": failure.run.name, "cause": failure.cause} for failure in failures.values()]
-        print(json.dumps({**plan_json(plan), "failures": failed, "claims": _claims_json(studies)}))
+        told = [{"run": failure.run.name, "cause": failure.cause} for failure in failures.values()]
+        print(json.dumps({**plan_json(plan), "failures": told, "claims": _claims_json(studies)}))
     else:
         for study in studies:
             _print_claims(study)
@@ -208,10 +206,6 @@ def _require_progress(study: "Study", look: _Look, failures: "Mapping[str, Failu
             f"{study.table.name}: {study.table.claims[again.claims[0]].text!r} could not be looked at: counts of its "
             f"runs are damaged or missing, as the warnings say. The same command makes them again."
         )
-
-
-def _value(arguments: argparse.Namespace, option: str) -> Any:
-    return getattr(arguments, option.removeprefix("--").replace("-", "_"))
 
 
 def _budget(hours: float | None) -> Callable[[], bool]:

@@ -89,7 +89,7 @@ def claim_views(grid: Grid, samples: Samples) -> tuple[ClaimView, ...]:
             columns=_columns(claim, grid, samples),
             published_holds=holds_as_published(claim, grid),
             margin=margin,
-            need=_need(comparisons, margin, SIGNIFICANCE / len(claims)) if verdict == "undecided" else None,
+            need=need_of(comparisons, margin, SIGNIFICANCE / len(claims)) if verdict == "undecided" else None,
         )
         for claim, comparisons, verdict in zip(claims, pooled, verdicts, strict=True)
     )
@@ -154,8 +154,8 @@ def _is_limited(claim: Claim, columns: Sequence[Column], grid: Grid) -> bool:
     return any(grid.cells[row, column.title].limits.text for row in rows for column in columns)
 
 
-def _need(comparisons: Sequence[ComparisonView], margin: float, significance: float) -> int | float | None:
-    """The most that one of the comparisons needs which are not decided yet."""
+def need_of(comparisons: Sequence[ComparisonView], margin: float, significance: float) -> int | float | None:
+    """The most seeds that one of the comparisons needs which are not decided yet; see `ClaimView.need`."""
     needs = [
         seeds_needed(view.advantage, margin, significance=significance)
         for view in comparisons

@@ -29,6 +29,7 @@ from ovlab.report.claims import (
     claim_columns,
     comparisons_of,
     holds_as_published,
+    need_of,
     tested_of,
 )
 from ovlab.report.samples import Samples
@@ -259,9 +260,11 @@ def _view(study: Study, position: int, grid: Grid, samples: Samples) -> ClaimVie
         verdict, there = looks[-1].verdict, _first(grid, seeds_of(study.table, looks[-1].num_seeds))
         if _digest(claim, there) != looks[-1].runs:
             _log.warning(
-                "%s: %r was looked at with other runs than the store has now; it counts as not measured.",
+                "%s: %r was looked at with other runs than the store has now; it counts as not measured. Take %s out "
+                "of the store and run the table until it is decided anew.",
                 study.table.name,
                 claim.text,
+                place_of_looks(study.suite.name, study.table.name),
             )
             verdict, looks = "not measured", ()
         else:
@@ -284,7 +287,9 @@ def _view(study: Study, position: int, grid: Grid, samples: Samples) -> ClaimVie
         columns=columns,
         published_holds=holds_as_published(claim, grid),
         margin=study.table.margin / 100,
-        need=None,
+        need=need_of(comparisons, study.table.margin / 100, looks[-1].significance)
+        if looks and verdict == "undecided"
+        else None,
         looks=looks,
         next_look=study.next_look(position) if position in study.open_claims else None,
     )

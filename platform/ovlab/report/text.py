@@ -88,15 +88,20 @@ def to_decide(claim: ClaimView) -> str:
         return f"the look at {claim.next_look} seeds of each row"
     if claim.looks:
         last = claim.looks[-1]
-        return futility(last) if last.is_futile else "the last look is taken: it stays undecided"
+        end = futility(last) if last.is_futile else "its last look is taken"
+        return end if claim.need is None else f"{end}; {_needed(claim.need)}"
     if any(not one.knows_seeds for one in claim.tested):
         return "a second seed of each row"
     if claim.need is None:
         return NOTHING
-    if claim.need == math.inf:
+    return _needed(claim.need, min(one.num_seeds for one in claim.tested))
+
+
+def _needed(need: int | float, have: int = 0) -> str:
+    """Seeds beyond those that are there; of a claim that is not looked at again, those of a new study."""
+    if need == math.inf:
         return "images are the limit: no number of seeds decides it"
-    have = min(one.num_seeds for one in claim.tested)
-    return f"{max(1, int(claim.need) - have)} more seeds of each row"
+    return f"{max(1, int(need) - have)} {'more ' if have else ''}seeds of each row{'' if have else ' would'}"
 
 
 LOOK_COLUMNS = ("Claim", "Seeds of each row", "In points", "Tested at", "Verdict")

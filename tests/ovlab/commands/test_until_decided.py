@@ -1,6 +1,7 @@
 """`ovlab run --until-decided` as a person calls it, with runs whose scores are drawn instead of trained."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -69,8 +70,28 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Drawn]]:
     return use
 
 
-def looks(store: str = "ovlab-store") -> dict:
-    return json.loads(Path(store, "looks/shapes/mine.json").read_text())["record"]
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store in which the command has come to its end."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OVLAB_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+        patch.chdir(folder)
+        patch.setattr(run, "executor_of_runs", lambda *_: Drawn(GAINS))
+        (folder / "mine.py").write_text(TABLE)
+        assert main(RUN) == 0
+    return folder / "ovlab-store"
+
+
+@pytest.fixture
+def ended(undisturbed: Path, place: Path, drawn: Callable[..., Drawn]) -> Drawn:
+    """The working directory has such a store; the executor of what comes then."""
+    shutil.copytree(undisturbed, place / "ovlab-store")
+    return drawn()
+
+
+def looks(store: Path = Path("ovlab-store")) -> dict:
+    return json.loads((store / "looks/shapes/mine.json").read_text())["record"]
 
 
 def verdicts() -> list[tuple[int, int, str]]:
@@ -94,25 +115,21 @@ def test_each_claim_gets_the_seeds_that_it_takes(
 
 
 def test_look_takes_the_first_seeds_of_each_row_however_many_there_are(
-    drawn: Callable[..., Drawn], place: Path
+    drawn: Callable[..., Drawn], undisturbed: Path
 ) -> None:
-    drawn()
-    assert main([*RUN, "--store", "plain"]) == 0
     executor = drawn()
     assert main([*PLAIN, "--seeds", "7,0,4,1,3"]) == 0
 
     assert main(RUN) == 0
 
-    assert looks() == looks("plain")
+    assert looks() == looks(undisturbed)
     assert executor.made[25:] == [f"mine {row}, seed 2" for row in ("clear", "base", "loud", "other")]
 
 
-@pytest.mark.parametrize("runs_before", [0, 5, 13, 15])
+@pytest.mark.parametrize("runs_before", [5, 15])
 def test_command_killed_and_given_again_ends_as_if_nothing_had_happened(
-    drawn: Callable[..., Drawn], runs_before: int
+    drawn: Callable[..., Drawn], undisturbed: Path, runs_before: int
 ) -> None:
-    drawn()
-    assert main([*RUN, "--store", "undisturbed"]) == 0
     calls = iter(range(runs_before))
 
     def kill() -> None:
@@ -127,16 +144,15 @@ def test_command_killed_and_given_again_ends_as_if_nothing_had_happened(
     # The plan is kept: what was planned need not be given again.
     assert main([argument for argument in RUN if argument not in ("--max-seeds", "5")]) == 0
 
-    assert looks() == looks("undisturbed")
+    assert looks() == looks(undisturbed)
     assert len(disturbed.made) == runs_before
     assert len(disturbed.made) + len(again.made) == 17
 
 
 def test_command_killed_before_its_look_was_kept_takes_it_again(
-    drawn: Callable[..., Drawn], monkeypatch: pytest.MonkeyPatch
+    drawn: Callable[..., Drawn], undisturbed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn()
-    assert main([*RUN, "--store", "undisturbed"]) == 0
 
     def kill(*_: object) -> None:
         raise Killed
@@ -149,7 +165,7 @@ def test_command_killed_before_its_look_was_kept_takes_it_again(
 
     assert main(RUN) == 0
 
-    assert looks() == looks("undisturbed")
+    assert looks() == looks(undisturbed)
 
 
 def test_budget_that_ends_in_the_middle_says_in_one_line_what_is_undecided_and_what_it_takes(
@@ -194,10 +210,10 @@ def test_claim_of_which_a_run_fails_keeps_no_other_from_its_looks_and_is_looked_
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        (["--until-decided", "--limit-steps", "2"], "leave out --limit-steps"),
-        (["--until-decided", "--limit-images", "2"], "leave out --limit-images"),
-        (["--until-decided", "--seeds", "0,1"], "leave out --seeds"),
-        (["--until-decided", "--search", "asha"], "leave out --search"),
+        (["--until-decided", "--limit-steps", "2"], "--limit-steps: what is limited decides no claim"),
+        (["--until-decided", "--limit-images", "2"], "--limit-images: what is limited decides no claim"),
+        (["--until-decided", "--seeds", "0,1"], "--seeds: --until-decided says itself which seeds"),
+        (["--until-decided", "--search", "asha"], "--search: a claim needs its runs whole"),
         (["--until-decided", "--max-seeds", "1"], "--max-seeds must be in 2 .. 1000, got 1"),
         (["--max-seeds", "5"], "--max-seeds: is for --until-decided"),
         (["--budget-hours", "5"], "--budget-hours: is for --until-decided"),
@@ -224,10 +240,8 @@ def test_budget_that_is_no_number_of_hours_is_refused(hours: str, capsys: pytest
 
 
 def test_other_plan_than_that_of_the_looks_is_refused_and_changes_nothing(
-    drawn: Callable[..., Drawn], capsys: pytest.CaptureFixture[str]
+    ended: Drawn, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    executor = drawn()
-    assert main(RUN) == 0
     before = looks()
 
     for number in ("3", "20"):
@@ -235,14 +249,12 @@ def test_other_plan_than_that_of_the_looks_is_refused_and_changes_nothing(
         assert "mine was looked at after 3 and 5 seeds by a plan for 5" in capsys.readouterr().err
 
     assert looks() == before
-    assert len(executor.made) == 17
+    assert ended.made == []
 
 
 def test_damaged_record_of_looks_is_refused_by_run_and_report(
-    drawn: Callable[..., Drawn], place: Path, capsys: pytest.CaptureFixture[str]
+    ended: Drawn, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    drawn()
-    assert main(RUN) == 0
     file = place / "ovlab-store/looks/shapes/mine.json"
     whole = looks()
     file.write_text(file.read_text().replace('"verdict": "undecided"', '"verdict": "yes"'))
@@ -259,10 +271,8 @@ def test_damaged_record_of_looks_is_refused_by_run_and_report(
 
 
 def test_claims_that_are_changed_after_their_looks_are_refused(
-    drawn: Callable[..., Drawn], place: Path, capsys: pytest.CaptureFixture[str]
+    ended: Drawn, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    drawn()
-    assert main(RUN) == 0
     (place / "mine.py").write_text(TABLE.replace('better="loud", worse=("base",)', 'better="base", worse=("loud",)'))
 
     for command in (RUN, ["report", "./mine.py"]):
@@ -279,29 +289,23 @@ def test_table_without_a_claim_that_can_be_tested_is_refused(place: Path, capsys
 
 
 def test_end_as_json_has_every_look_and_nothing_is_left_to_make(
-    drawn: Callable[..., Drawn], capsys: pytest.CaptureFixture[str]
+    ended: Drawn, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    executor = drawn()
-    assert main([*RUN, "--json"]) == 0
-    first = json.loads(capsys.readouterr().out)
-
     assert main([*RUN, "--json"]) == 0
 
-    assert json.loads(capsys.readouterr().out) == first
-    assert len(executor.made) == 17
-    assert [(claim["state"], len(claim["looks"])) for claim in first["claims"]] == [
+    end = json.loads(capsys.readouterr().out)
+    assert ended.made == []
+    assert [(claim["state"], len(claim["looks"])) for claim in end["claims"]] == [
         ("decided", 1),
         ("futile", 1),
         ("decided", 2),
     ]
-    assert len(first["runs"]) == 17
+    assert len(end["runs"]) == 17
 
 
 def test_report_shows_the_verdicts_and_looks_of_the_record(
-    drawn: Callable[..., Drawn], place: Path, capsys: pytest.CaptureFixture[str]
+    ended: Drawn, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    drawn()
-    assert main(RUN) == 0
     # A plain test of more seeds would find what the looks left undecided.
     assert main([*PLAIN, "--seeds", "0,1,2,3,4,5,6,7,8,9"]) == 0
     capsys.readouterr()
