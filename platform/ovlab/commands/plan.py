@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ovlab.report.claim_power import ClaimPower
     from ovlab.runs.planned import Estimate, PlannedEvaluation, PlannedRun, PlannedTraining, PlannedUntrained
     from ovlab.runs.sources import Sources
+    from ovlab.specs.table import Table
     from ovlab.store.store import Store
     from ovlab.sweeps.sweep import Plan
 
@@ -97,20 +98,10 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def planned(arguments: argparse.Namespace) -> "tuple[Plan, Store, Sources]":
     """The plan that the arguments ask for, with the store it was held against and the places it was made from."""
-    from ovlab.datasets.places import parse_places
-    from ovlab.methods.registry import own_files_of
-    from ovlab.runs.sources import Sources, parse_clip_files
-    from ovlab.specs.table import places_of
-    from ovlab.specs.table_file import load_table
-    from ovlab.store.store import open_store
     from ovlab.sweeps.planner import make_plan
 
     require_at_least_one(arguments, "--limit-steps", "--limit-images")
-    store = open_store(arguments.store)
-    tables = [load_table(name) for name in dict.fromkeys(arguments.tables)]
-    places = places_of(tables) | parse_places(arguments.data)
-    files = own_files_of(tables)
-    sources = Sources(places=places, clip_files=parse_clip_files(arguments.clip), method_files=files)
+    tables, store, sources = opened(arguments)
     plan = make_plan(
         tables,
         suite_named(arguments.suite),
@@ -121,6 +112,22 @@ def planned(arguments: argparse.Namespace) -> "tuple[Plan, Store, Sources]":
         limit_images=arguments.limit_images,
     )
     return plan, store, sources
+
+
+def opened(arguments: argparse.Namespace) -> "tuple[list[Table], Store, Sources]":
+    """The tables that the arguments name, the store, and the places that runs are made from."""
+    from ovlab.datasets.places import parse_places
+    from ovlab.methods.registry import own_files_of
+    from ovlab.runs.sources import Sources, parse_clip_files
+    from ovlab.specs.table import places_of
+    from ovlab.specs.table_file import load_table
+    from ovlab.store.store import open_store
+
+    store = open_store(arguments.store)
+    tables = [load_table(name) for name in dict.fromkeys(arguments.tables)]
+    places = places_of(tables) | parse_places(arguments.data)
+    sources = Sources(places=places, clip_files=parse_clip_files(arguments.clip), method_files=own_files_of(tables))
+    return tables, store, sources
 
 
 def print_plan(plan: "Plan", *, evaluations: bool = False) -> None:

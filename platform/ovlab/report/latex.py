@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from ovlab.report.table_view import CellView, Part, RowView, TableView
 from ovlab.report.text import (
     LIMITED,
+    about_looks,
     beside,
     over_all_columns,
     percent,
@@ -109,6 +110,7 @@ def _below(view: TableView) -> list[str]:
         *([rf"\emph{{{escape(LIMITED)}}}"] if view.limits else []),
         *(f"{_marks([note.number])} {escape(note.text)}" for note in view.notes),
         *map(escape, view.remarks),
+        *([escape(about_looks(view))] if view.planned_looks else []),
     ]
 
 

@@ -107,7 +107,8 @@ class NoteView(NamedTuple):
 class TableView:
     """remarks: sentences on the whole table, in order, without a number: where scores come from, what intervals and
     marks mean, what is not measured. is_measured: whether any cell is. limits: what its limited cells stand on, in
-    words, which the title above them says too; "" where there are none."""
+    words, which the title above them says too; "" where there are none. planned_looks: the seeds after which its claims
+    are looked at, where it was run until decided."""
 
     name: str
     title: str
@@ -118,3 +119,4 @@ class TableView:
     remarks: tuple[str, ...]
     claims: tuple[ClaimView, ...]
     limits: str = ""
+    planned_looks: tuple[int, ...] = ()
