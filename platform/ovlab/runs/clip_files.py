@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from logoseg.clip.bridge_facts import BRIDGES, missing_packages
 from logoseg.clip.known_files import origin
 from logoseg.clip.shipped import RELEASED, is_own, shipped_clip
 from logoseg.config import ClipConfig
@@ -50,6 +51,8 @@ def provenance_of(clip: ClipConfig, file: Path | None) -> str:
 
 def missing(clip: ClipConfig) -> str:
     """That the weights are not here, and which those of the paper are."""
+    if clip.name in BRIDGES:
+        return missing_packages(clip.name)
     tag = RELEASED.get(clip.name)
     named = f'in open_clip "{tag}", by which name they are fetched; see "Released CLIP weights" in model/README.md'
     meant = "" if tag is None else f" ({named})"

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from logoseg.clip.bridge_facts import BRIDGES
 from logoseg.clip.released_weights import load_clip
 from logoseg.clip.shipped import shipped_clip
 from logoseg.dense_clip import DenseClip as DenseClipNetwork
@@ -114,6 +115,8 @@ def weights_file(run: Path) -> Path:
 def _untrained(method: str, preset: str, clip: str | None, method_files: Mapping[str, str]) -> Subject:
     """A method that needs no training, CLIP alone among them, on the CLIP of a preset."""
     name, config = f"{method}:{preset}", PRESETS[preset]()
+    if method == CLIP and config.clip.name in BRIDGES:
+        raise InputError(f"{name}: {preset} stands on no CLIP; write bridge:{preset}.")
     file = shipped_clip(config.clip) if clip is None else given_file(config.clip, clip)
     if file is None:
         raise InputError(f"{name}: {missing(config.clip)}; give --clip FILE.")
