@@ -99,8 +99,8 @@ def predict_labels(
     protocol: Protocol,
     device: torch.device,
 ) -> UInt16[np.ndarray, "H W"]:
-    """The class of every pixel of an RGB photograph, at its own resolution, as `evaluate` counts it but for the last
-    bits of the logits, which a pixel of a thousand photographs may show."""
+    """The class of every pixel of an RGB photograph, at its own resolution, as `evaluate` counts it where no two
+    classes score alike up to the last bits of the logits."""
     parts = _parts(model.to(device).eval())
     (answer,) = _answers(parts, _encode(parts, [image], protocol, device), text.to(device), protocol)
     return _labels(answer, protocol, image.shape[:2])
