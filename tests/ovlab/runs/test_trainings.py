@@ -195,3 +195,9 @@ def test_training_and_evaluations_killed_again_and_again_end_with_the_same_weigh
     first, second = (load_file(path) for path in weights)
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert len(columns_of(store, next(store.evaluations()).fingerprint).ids) == micro_run.NUM_IMAGES
+    # One update behind the first checkpoint was lost in training, images of unfinished shards in evaluation.
+    for cost in (record.cost, *(evaluation.cost for evaluation in store.evaluations())):
+        assert cost.lost_seconds == pytest.approx(sum(attempt.lost_seconds for attempt in cost.attempts))
+        assert 0 < cost.lost_seconds < cost.seconds
+        assert cost.process_seconds is not None
+        assert cost.process_seconds > 0
