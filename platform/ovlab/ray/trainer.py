@@ -110,18 +110,19 @@ def train_on_workers(
     return record
 
 
-def _watch(trainer: TorchTrainer, mailbox: ActorHandle, context: RunContext, missing: Callable[[], str]) -> int:
+def _watch(trainer: TorchTrainer, mailbox: ActorHandle, context: RunContext, missing: Callable[[], str | None]) -> int:
     """Run the trainer to its end and hand its steps over meanwhile; returns the last. `missing` says what workers wait
-    for that have no room."""
+    for that have no room; a wish to stop then does not wait for it."""
     num_done = 0
-    # Since when workers are waited for; None while they are there, and when it was said.
+    # Since when workers are waited for; None while they are there.
     waits_since: float | None = time.monotonic()
+    said: str | None = None
 
     def hand_over(event: Gathered | Begun | Step) -> None:
-        nonlocal num_done, waits_since
+        nonlocal num_done, waits_since, said
         match event:
             case Gathered():
-                waits_since = None if event.num_processes else time.monotonic()
+                waits_since, said = None if event.num_processes else time.monotonic(), None
             case Begun():
                 context.observer.on_begin(event)
             case Step():
@@ -129,20 +130,26 @@ def _watch(trainer: TorchTrainer, mailbox: ActorHandle, context: RunContext, mis
                 context.observer.on_step(event)
 
     def stop() -> bool:
-        nonlocal waits_since
-        if waits_since is not None and time.monotonic() - waits_since > PATIENCE:
-            waits_since = None
-            context.observer.on_wait(missing())
+        nonlocal said
+        if waits_since is not None and said is None and time.monotonic() - waits_since > PATIENCE:
+            said = missing()
+            if said is not None:
+                context.observer.on_wait(said)
+        if said is not None and context.stop():
+            raise Stopped(f"stopped while it waited for room: {said} The same command continues.")
         return context.stop()
 
     # In a thread of its own, because in the main thread `fit` takes Ctrl-C for itself.
-    with ThreadPoolExecutor(1, thread_name_prefix="ray-train") as executor:
-        ended = executor.submit(trainer.fit)
-        try:
-            accompany(ended, mailbox, hand_over, stop)
-        except BaseException:
-            ray.get(mailbox.ask_to_stop.remote())
-            raise
+    executor = ThreadPoolExecutor(1, thread_name_prefix="ray-train")
+    ended = executor.submit(trainer.fit)
+    try:
+        accompany(ended, mailbox, hand_over, stop)
+    except BaseException:
+        ray.get(mailbox.ask_to_stop.remote())
+        raise
+    finally:
+        # Ray Train waits for room as long as it has the patience; it ends with the connection.
+        executor.shutdown(wait=said is None)
     _raise_cause(ended)
     return num_done
 
