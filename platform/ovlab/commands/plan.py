@@ -189,6 +189,7 @@ def _claims(arguments: argparse.Namespace, store: "Store", sources: "Sources") -
     from ovlab.report.assembly import table_views
     from ovlab.report.cells import read_records
     from ovlab.report.claim_power import claim_power
+    from ovlab.report.looks import seeds_of
     from ovlab.specs.table_file import load_table
     from ovlab.sweeps.planner import make_plan
 
@@ -199,13 +200,19 @@ def _claims(arguments: argparse.Namespace, store: "Store", sources: "Sources") -
         table = load_table(name)
         seeds = arguments.seeds or table.seeds
         (view,) = table_views([replace(table, seeds=seeds)], suite, records, store, **limits)
-        to_come = make_plan([table], suite, store, sources, seeds=[max(seeds) + 1], **limits)
+        # A table that was run until decided has other seeds than its own.
+        numbers = [claim.looks[-1].num_seeds if claim.looks else len(seeds) for claim in view.claims]
+        beyond = max((*seeds, *seeds_of(table, max(numbers, default=0)))) + 1
+        to_come = make_plan([table], suite, store, sources, seeds=[beyond], **limits)
         seconds: dict[str, float] = {}
         for run in to_come.runs:
             estimates = [part.estimate for part in run.parts if part.status == "missing"]
             if None not in estimates:
                 seconds |= {row: sum(one.seconds for one in estimates if one is not None) for _, row in run.rows}
-        found += [claim_power(claim, len(seeds), len(view.claims), arguments.power, seconds) for claim in view.claims]
+        found += [
+            claim_power(claim, number, len(view.claims), arguments.power, seconds)
+            for claim, number in zip(view.claims, numbers, strict=True)
+        ]
     return found
 
 

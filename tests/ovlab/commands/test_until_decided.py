@@ -323,3 +323,14 @@ def test_report_shows_the_verdicts_and_looks_of_the_record(
     assert page.count('<figure class="panel looks">') == 3
     for suffix in ("md", "tex"):
         assert "looks planned at 3 and 5 seeds" in (place / f"report/tables/mine.{suffix}").read_text()
+
+
+def test_power_of_a_table_with_looks_is_that_of_the_seeds_that_were_looked_at(
+    ended: Drawn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["plan", "./mine.py", "--clip", "shapes-vit-s=none", "--power", "0.8", "--json"]) == 0
+
+    claims = json.loads(capsys.readouterr().out)["claims"]
+    assert [claim["num_seeds"] for claim in claims] == [3, 3, 5]
+    # With a single seed, the first of the table, no difference is large enough.
+    assert all(0 < claim["margin"] < 1 for claim in claims)
