@@ -43,6 +43,7 @@ from ovlab.store.store import Store, open_store
 
 RECORDED = Path(__file__).parent / "recorded_store"
 NUM_POSITIONS = 40
+NUM_WIDELY = 400
 # Megabytes are hashed at each.
 NUM_OF_WEIGHTS = 12
 
@@ -174,13 +175,14 @@ STORE_FILES = (
 )
 
 
+@pytest.mark.parametrize("num_positions", [NUM_POSITIONS, pytest.param(NUM_WIDELY, marks=pytest.mark.long)])
 @pytest.mark.parametrize("pattern", STORE_FILES)
 def test_byte_of_a_store_never_changes_a_number_in_silence(
-    made: Path, tmp_path: Path, pattern: str, show: Show
+    made: Path, tmp_path: Path, pattern: str, num_positions: int, show: Show
 ) -> None:
     place = shutil.copytree(made / "store", tmp_path / "store")
 
-    found = sweep(pattern, a_file(place, pattern), partial(read_store, open_store(str(place))))
+    found = sweep(pattern, a_file(place, pattern), partial(read_store, open_store(str(place))), num_positions)
 
     show(pattern, found)
     assert found["detected"] > 0
@@ -362,8 +364,11 @@ def test_byte_of_remembered_digests_is_no_digest(tmp_path: Path, cache: Path, sh
     assert found["made anew"] > 0
 
 
+@pytest.mark.parametrize("num_positions", [NUM_POSITIONS, pytest.param(NUM_WIDELY, marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", ["manifest.json", "index.parquet", "shards/00001.parquet"])
-def test_byte_of_prepared_data_is_refused_or_changes_no_sample(tmp_path: Path, name: str, show: Show) -> None:
+def test_byte_of_prepared_data_is_refused_or_changes_no_sample(
+    tmp_path: Path, name: str, num_positions: int, show: Show
+) -> None:
     split = write_download(tmp_path / "download", num_images=8, height=24, width=36, num_classes=5)
     prepare(split, str(tmp_path / "out"), num_samples_per_shard=4)
 
@@ -373,7 +378,7 @@ def test_byte_of_prepared_data_is_refused_or_changes_no_sample(tmp_path: Path, n
         pixels = [(one.id, one.image.tobytes(), one.label.tobytes()) for one in read]
         return pixels, dataset.digest, dataset.class_names, dataset.shapes
 
-    found = sweep(name, tmp_path / "out" / name, samples)
+    found = sweep(name, tmp_path / "out" / name, samples, num_positions)
 
     show(name, found)
     assert found["detected"] > 0
