@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from logoseg.clip.bridge_facts import BRIDGES, missing_packages
+from logoseg.clip.fetching import fetched
 from logoseg.clip.released_weights import first_non_finite, load_clip, load_strictly
 from logoseg.clip.shipped import shipped_clip
 from logoseg.config import ModelConfig, model_config_from_dict, model_config_to_dict
@@ -40,20 +42,33 @@ def save_weights(model: nn.Module, config: ModelConfig, class_names: Sequence[st
 
 
 def load(place: str | Path, clip: str | Path | None = None) -> LoGoSeg | DenseClip:
-    """The network of a run folder or of a weights file, or CLIP alone as "clip:PRESET", ready to predict. `clip`: the
-    file of the CLIP of a preset whose weights do not come with the package. Raises ModelError where there is none."""
+    """The network of a run folder or of a weights file, or CLIP alone as "clip:PRESET" or a bridge as "bridge:PRESET",
+    ready to predict.
+
+    `clip`: the file of a preset's CLIP that does not come with the package, or open_clip's tag, by which it is fetched.
+    Raises ModelError where there is none.
+    """
     name, path = str(place), Path(place)
-    if name.startswith("clip:") and not path.exists():
-        return _clip_alone(name, None if clip is None else Path(clip))
+    if name.startswith(("clip:", "bridge:")) and not path.exists():
+        return _alone(name, clip)
     return load_weights(path / "weights.safetensors" if path.is_dir() else path).model
 
 
-def _clip_alone(name: str, file: Path | None) -> DenseClip:
-    preset = name.removeprefix("clip:")
+def _given(config: ModelConfig, clip: str | Path) -> Path:
+    return Path(clip) if Path(clip).is_file() else fetched(config.clip.name, str(clip))
+
+
+def _alone(name: str, clip: str | Path | None) -> DenseClip:
+    kind, _, preset = name.partition(":")
     if preset not in PRESETS:
         raise ModelError(f"{name}: no such preset. Presets are {', '.join(PRESETS)}.")
     config = PRESETS[preset]()
-    file = shipped_clip(config.clip) if file is None else file
+    fitting = "bridge" if config.clip.name in BRIDGES else "clip"
+    if kind != fitting:
+        raise ModelError(f"{name}: {preset} stands on a {fitting}; write {fitting}:{preset}.")
+    file = shipped_clip(config.clip) if clip is None else _given(config, clip)
+    if file is None and kind == "bridge":
+        raise ModelError(f"{name}: {missing_packages(config.clip.name)}.")
     if file is None:
         raise ModelError(f"{name}: the weights of {config.clip.name} do not come with the package; give clip=FILE.")
     # CLIP alone has no regions.

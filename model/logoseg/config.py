@@ -36,7 +36,7 @@ def require_range(name: str, value: int | float, low: int | float, high: int | f
 class ClipConfig:
     """The vision-language model underneath, and which of its activations are used."""
 
-    # An open_clip model name, or the name of a file in logoseg/clip/clip_configs.
+    # An open_clip model name, the name of a file in logoseg/clip/clip_configs, or that of a bridge, see bridge_facts.
     name: str
     # Side in pixels of the square at which the image tower runs.
     image_size: int
@@ -48,8 +48,8 @@ class ClipConfig:
     # What the value path of a ViT's last block is added to (sheet 5.1): CAT-Seg adds the CLS token, ZegCLIP the token
     # itself, MaskCLIP nothing. Without effect on a ConvNeXt.
     residual: Literal["cls", "token", "none"] = "cls"
-    # Which weights of the image tower learn (A23). "query_value" is defined for a ViT only.
-    tuning: Literal["frozen", "query_value", "all"] = "query_value"
+    # Which weights of the image tower learn (A23). "query_value" is defined for a ViT only, "last_stage" for a bridge.
+    tuning: Literal["frozen", "query_value", "last_stage", "all"] = "query_value"
     # How pixels become tokens: CLIP's one strided convolution, or a stack of 3 x 3 convolutions, which learns from
     # little data. The released weights have "patch".
     stem: Literal["patch", "convolutions"] = "patch"

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from open_clip import CLIP, CustomTextCLIP
 from open_clip.transformer import VisionTransformer
 from timm.models.convnext import ConvNeXt
 from timm.models.eva import Eva
@@ -10,14 +9,15 @@ from timm.models.fastvit import FastVit
 from timm.models.vision_transformer import VisionTransformer as TimmVisionTransformer
 from torch import nn
 
+from logoseg.clip.bridge import BridgeImageEncoder, ClassifierTower
 from logoseg.clip.staged_encoder import ConvNextImageEncoder, FastVitImageEncoder
 from logoseg.clip.timm_vit_encoder import TimmVitImageEncoder
-from logoseg.clip.towers import unsupported
+from logoseg.clip.towers import Clip, unsupported
 from logoseg.clip.vit_encoder import VitImageEncoder
 from logoseg.config import ClipConfig
 from logoseg.model_error import ModelError
 
-ImageEncoder = VitImageEncoder | TimmVitImageEncoder | ConvNextImageEncoder | FastVitImageEncoder
+ImageEncoder = VitImageEncoder | TimmVitImageEncoder | ConvNextImageEncoder | FastVitImageEncoder | BridgeImageEncoder
 
 _OF_TRUNK: dict[type, Any] = {
     ConvNeXt: ConvNextImageEncoder,
@@ -27,8 +27,9 @@ _OF_TRUNK: dict[type, Any] = {
 }
 
 
-def build_image_encoder(clip: CLIP | CustomTextCLIP, config: ClipConfig) -> ImageEncoder:
-    """The encoder that fits the image tower of an open_clip model. The tower's modules are taken over, not copied.
+def build_image_encoder(clip: Clip, config: ClipConfig) -> ImageEncoder:
+    """The encoder that fits the image tower of an open_clip model or of a bridge. The tower's modules are taken over,
+    not copied.
 
     Raises ModelError for a tower that gives no dense tokens, and for layers and a tuning that it does not have.
     """
@@ -38,6 +39,8 @@ def build_image_encoder(clip: CLIP | CustomTextCLIP, config: ClipConfig) -> Imag
 
 
 def _encoder_of(visual: nn.Module, config: ClipConfig) -> Any:
+    if isinstance(visual, ClassifierTower):
+        return BridgeImageEncoder
     if isinstance(visual, VisionTransformer) and visual.attn_pool is None:
         return VitImageEncoder
     tower = getattr(visual, "trunk", visual)
@@ -52,6 +55,11 @@ def _tune(encoder: nn.Module, config: ClipConfig) -> None:
         raise ModelError(
             "ClipConfig.tuning = 'query_value' is defined for a ViT only, of open_clip's own; use 'all' or 'frozen'."
         )
+    if isinstance(encoder, BridgeImageEncoder):
+        last = {id(weight) for weight in encoder.last_stage()}
+        for weight in encoder.parameters():
+            weight.requires_grad_(config.tuning == "all" or (config.tuning == "last_stage" and id(weight) in last))
+        return
     for name, parameter in encoder.named_parameters():
         tuned = config.tuning == "all" or name.endswith(("query_weight", "value_weight"))
         parameter.requires_grad_(config.tuning != "frozen" and tuned)

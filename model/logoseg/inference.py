@@ -18,7 +18,7 @@ from torch import Tensor
 from logoseg.config import Activation, Inference, PaddedImage, SlidingWindow
 from logoseg.model_error import ModelError
 from logoseg.ops.sliding_window import winners_from_score_windows, winners_from_windows
-from logoseg.ops.upsample_argmax import MEMORY_LIMIT_BYTES, Winners, upsample_max
+from logoseg.ops.upsample_argmax import MEMORY_LIMIT_BYTES, Winners, all_finite, upsample_max
 from logoseg.views import views, window_offsets
 
 LogitsOf = Callable[[Float[Tensor, "V 3 height width"]], Float[Tensor, "V N h w"]]
@@ -80,7 +80,7 @@ def winners_from_views(
     """
     if logits.numel() == 0 or min(size) < 1:
         raise ValueError(f"Logits and size must have no empty axis, got {tuple(logits.shape)} and {size}.")
-    if not torch.stack(torch.aminmax(logits)).isfinite().all():
+    if not all_finite(logits):
         raise ModelError(
             "The model's logits must be finite, got NaN or infinity. Mask a class by a low logit, say -100."
         )

@@ -51,6 +51,17 @@ def tiny() -> ModelConfig:
     return ModelConfig(clip=clip, decoder="pixel_embedding", guidance_dim=64, prior_weight=0.0, typical_cosine=0.0)
 
 
+def photo_lite0() -> ModelConfig:
+    """The ImageNet-MiniLM bridge at 384 px, 12 x 12 positions: real words on real photographs, no CLIP.
+
+    Half the paper's tokens a side, so half its regions.
+    """
+    clip = ClipConfig(
+        name="photo-lite0", image_size=384, middle_layer=3, guidance_layers=(3, 2), tuning="frozen", residual="none"
+    )
+    return ModelConfig(clip=clip, decoder="pixel_embedding", guidance_dim=64, region_grid=3, typical_cosine=0.25)
+
+
 def shapes_vit_s() -> ModelConfig:
     """The stand-in for ViT-B/16 in the shapes suite: 96 px, 12 x 12 tokens."""
     return _shapes_vit("shapes-vit-s", middle_layer=2)
@@ -105,6 +116,7 @@ PRESETS: dict[str, Callable[[], ModelConfig]] = {
     "convnext-b": convnext_b,
     "convnext-l": convnext_l,
     "tiny": tiny,
+    "photo-lite0": photo_lite0,
     "shapes-vit-s": shapes_vit_s,
     "shapes-vit-l": shapes_vit_l,
     "shapes-convnext-s": shapes_convnext_s,

@@ -4,6 +4,7 @@ anything runs. No torch here."""
 import re
 from typing import Protocol, runtime_checkable
 
+from logoseg.clip.bridge_facts import BRIDGES
 from logoseg.clip.tower_facts import model_config
 from logoseg.config import SIDE_MULTIPLE, ClipConfig, Inference, PaddedImage, SlidingWindow
 from logoseg.model_error import ModelError
@@ -34,6 +35,8 @@ def patch_size(name: str) -> int | None:
 
 def token_stride(name: str) -> int | None:
     """Pixels from one token to the next; None for a tower that is known by its weights alone."""
+    if name in BRIDGES:
+        return BRIDGES[name].output_stride
     if name.startswith("convnext_"):
         return _CONVNEXT
     return _OWN_CONVNEXT if name.startswith("shapes-convnext") else patch_size(name)

@@ -21,6 +21,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from logoseg.clip.bridge import Bridge
 from logoseg.clip.released_weights import load_strictly
 from logoseg.clip.text_encoder import TextEncoder
 from logoseg.clip.towers import build_clip
@@ -89,7 +90,8 @@ class CatSeg(nn.Module):
         self._before_projection = tuple(filter(None, [getattr(clip.visual, "ln_post", None)]))
         self.image_encoder: Any = build_image_encoder(clip, config.clip)
         self.text_encoder = TextEncoder(clip)
-        _tune_text(self.text_encoder.clip)
+        if not isinstance(clip, Bridge):  # whose images are made of what its text tower says as it is
+            _tune_text(self.text_encoder.clip)
         self.upsample_guidance = nn.ModuleList(
             nn.ConvTranspose2d(channels, out_channels, kernel_size=scale, stride=scale)
             for channels, out_channels, scale in zip(

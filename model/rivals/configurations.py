@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from logoseg import presets
+from logoseg.clip.bridge_facts import BRIDGES
 from logoseg.config import ClipConfig, ModelConfig, require_range
 from logoseg.model_error import ModelError
 from logoseg.prompts import IMAGENET, PAPER, VILD
@@ -81,6 +82,12 @@ def cat_seg_shapes_convnext_l() -> CatSegConfig:
     return replace(_small_cat_seg(presets.shapes_convnext_l().clip), guidance_upsampling=(1, 1))
 
 
+def cat_seg_photo_lite0() -> CatSegConfig:
+    """On the bridge, whose stages have 2 and 4 times the grid already. The words stay as they are: V is made of the
+    same embeddings, and would not follow."""
+    return replace(_small_cat_seg(presets.photo_lite0().clip), guidance_upsampling=(1, 1))
+
+
 def _small_cat_seg(clip: ClipConfig) -> CatSegConfig:
     return CatSegConfig(
         clip=clip, dim=32, window=6, guidance_channels=(64, 32), guidance_dims=(8, 4), decoder_dims=(16, 16)
@@ -139,6 +146,16 @@ def sed_shapes_convnext_s() -> SedConfig:
 def sed_shapes_convnext_l() -> SedConfig:
     """On the stand-in for ConvNeXt-L."""
     return _small_sed(presets.shapes_convnext_l().clip)
+
+
+def sed_photo_lite0() -> SedConfig:
+    """On the bridge, whose stages have 2, 4 and 8 times the grid."""
+    return replace(
+        _small_sed(presets.photo_lite0().clip),
+        guidance_stages=(3, 2, 1),
+        guidance_dims=(8, 4, 4),
+        decoder_dims=(16, 16, 16),
+    )
 
 
 def _small_sed(clip: ClipConfig) -> SedConfig:
@@ -252,6 +269,27 @@ class TrainingFreeConfig:
     prompt_templates: tuple[str, ...] = IMAGENET
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BridgeConfig:
+    """A bridge alone: a position is made of its `top_k` likeliest classes, by a softmax at `temperature`."""
+
+    clip: ClipConfig
+    prompt_templates: tuple[str, ...] = PAPER
+    temperature: float = 1.0
+    top_k: int = 1000
+
+    def __post_init__(self) -> None:
+        require_range("BridgeConfig.temperature", self.temperature, 0.01, 100.0)
+        _require_positive(self, "top_k")
+
+
+def bridge_photo_lite0() -> BridgeConfig:
+    """As it stands under LoGoSeg."""
+    clip = presets.photo_lite0().clip
+    facts = BRIDGES[clip.name]
+    return BridgeConfig(clip=clip, temperature=facts.temperature, top_k=facts.top_k)
+
+
 # MaskCLIP has five templates more than the others.
 MASKCLIP_TEMPLATES = (
     *IMAGENET,
@@ -285,12 +323,14 @@ PRESETS: dict[str, dict[str, Callable[[], Any]]] = {
         "shapes-vit-l": cat_seg_shapes_vit_l,
         "shapes-convnext-s": cat_seg_shapes_convnext_s,
         "shapes-convnext-l": cat_seg_shapes_convnext_l,
+        "photo-lite0": cat_seg_photo_lite0,
     },
     "sed": {
         "convnext-b": sed_convnext_b,
         "convnext-l": sed_convnext_l,
         "shapes-convnext-s": sed_shapes_convnext_s,
         "shapes-convnext-l": sed_shapes_convnext_l,
+        "photo-lite0": sed_photo_lite0,
     },
     "san": {
         "vit-b16": san_vit_b16,
@@ -302,4 +342,5 @@ PRESETS: dict[str, dict[str, Callable[[], Any]]] = {
     "sclip": _training_free(IMAGENET),
     "clearclip": _training_free(IMAGENET),
     "naclip": _training_free(IMAGENET),
+    "bridge": {"photo-lite0": bridge_photo_lite0},
 }

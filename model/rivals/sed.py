@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from logoseg.clip.bridge import Bridge
 from logoseg.clip.released_weights import load_strictly
 from logoseg.clip.text_encoder import TextEncoder
 from logoseg.clip.towers import build_clip
@@ -76,13 +77,16 @@ class Sed(nn.Module):
         super().__init__()
         clip = build_clip(config.clip) if clip is None else clip
         trunk: Any = getattr(clip.visual, "trunk", None)
-        if not hasattr(trunk, "stages") or not hasattr(trunk, "stem"):
+        if not isinstance(clip, Bridge) and not (hasattr(trunk, "stages") and hasattr(trunk, "stem")):
             raise ModelError(f"SED is guided by the stages of a ConvNeXt; {config.clip.name} has none.")
         self.config = config
         self.prompt_templates = config.prompt_templates
         self.input_size = config.clip.image_size
         # A tuple, so that they are not registered a second time.
-        self._guides = tuple(trunk.stem if stage < 0 else trunk.stages[stage] for stage in config.guidance_stages)
+        self._guides = tuple(
+            trunk.stem if stage < 0 else trunk.get_submodule(trunk.feature_info[stage]["module"])
+            for stage in config.guidance_stages
+        )
         channels = [trunk.feature_info[max(stage, 0)]["num_chs"] for stage in config.guidance_stages]
         self.image_encoder: Any = build_image_encoder(clip, config.clip)
         self.text_encoder = TextEncoder(clip)

@@ -21,13 +21,12 @@ from typing import ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Float64
-from open_clip import CLIP, CustomTextCLIP
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from logoseg.clip.patch_grid import as_map, patch_grid
 from logoseg.clip.text_encoder import TextEncoder
-from logoseg.clip.towers import build_clip
+from logoseg.clip.towers import Clip, build_clip
 from logoseg.clip.vit_encoder import VitImageEncoder
 from logoseg.config import Activation
 from logoseg.image_encoder import build_image_encoder
@@ -95,7 +94,7 @@ class TrainingFree(nn.Module):
     # What one method has otherwise than another.
     method: ClassVar[Method]
 
-    def __init__(self, config: TrainingFreeConfig, clip: CLIP | CustomTextCLIP | None = None) -> None:
+    def __init__(self, config: TrainingFreeConfig, clip: Clip | None = None) -> None:
         """It takes over the towers of `clip`, or builds them with random weights. Raises ModelError for a tower other
         than open_clip's own ViT."""
         super().__init__()

@@ -42,6 +42,8 @@ examples:
   ovlab predict photo.jpg --weights runs/first --classes "road, car, tree"
   ovlab try runs/first                                   a page: drop a photograph, type words, point for scores
 
+completion, in bash and zsh: eval "$(register-python-argcomplete ovlab)"
+
 exit codes: 0 done, 1 the work failed, 2 the call was wrong
 """
 
@@ -105,7 +107,12 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    parsed = build_parser().parse_args(arguments)
+    parser = build_parser()
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks how the line may go on
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
+    parsed = parser.parse_args(arguments)
     try:
         broken = next((argument for argument in arguments if not is_unicode(argument)), None)
         if broken is not None:

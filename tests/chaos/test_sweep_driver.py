@@ -14,7 +14,7 @@ import micro_sweep as micro
 
 def kill_the_trial(driver: subprocess.Popen[bytes], folder: Path, run: str) -> None:
     """It is the process below the driver that holds the lock of the run."""
-    lock = str(folder / "runs" / "locks" / f"{run}.lock")
+    lock = str(folder / "store" / "locks" / f"{run}.lock")
     for process in psutil.Process(driver.pid).children(recursive=True):
         with contextlib.suppress(psutil.Error):
             if lock in [file.path for file in process.open_files()]:

@@ -112,6 +112,21 @@ def test_submit_without_a_token_says_how_to_get_one(head: Head, tmp_path: Path) 
     assert "Traceback" not in result.stderr
 
 
+def test_run_on_a_ray_that_wants_a_token_says_so_in_one_line(head: Head, tmp_path: Path) -> None:
+    nobody = {name: value for name, value in head.environment().items() if name != "RAY_AUTH_TOKEN"}
+    (tmp_path / "mine.py").write_text(TABLE)
+    command = ["run", str(tmp_path / "mine.py"), "--clip", "shapes-vit-s=none", "--limit-steps", "1"]
+    places = ["--store", str(tmp_path / "store"), "--workdir", str(tmp_path / "work"), "--no-tracking"]
+
+    result = ovlab(
+        {**nobody, "HOME": str(tmp_path), "RAY_ADDRESS": head.address}, *command, *places, "--runs-at-once", "2"
+    )
+
+    assert result.returncode == 2
+    assert "its token" in result.stderr.splitlines()[-1]
+    assert "gcs_client" not in result.stderr
+
+
 def test_submit_interrupted_leaves_the_job_running(head: Head, tmp_path: Path) -> None:
     endless = ["train", "--data", "shapes-coco", "--steps", "1000000", "--store", str(tmp_path)]
     call = [sys.executable, "-m", "ovlab", "submit", "--address", head.dashboard, "--", *endless]

@@ -10,6 +10,9 @@ import pytest
 from torch import nn
 
 import golden
+from names_alone import NamesAlone
+from ovlab.datasets.sample import Sample
+from ovlab.evaluation.evaluator import Question, evaluate, images_together, predict_labels, read_ahead
 from ovlab.specs.evaluation import PREDICTION_VERSION
 
 PINS = golden.pins()["predictions"]
@@ -65,3 +68,38 @@ def test_logits_and_label_maps_are_those_pinned_to_the_bit(case: tuple[golden.Pr
     golden.require_environment(PINS["environment"])
 
     assert {part: golden.sha256(getattr(made, part)) for part in pin["sha256"]} == pin["sha256"], RENEW
+
+
+class Shifted(NamesAlone):
+    """The picture, rolled by a few columns from one image to the next; `labels` are what it is to be called."""
+
+    name, class_names = "shifted", golden.WORDS
+    sample_ids = tuple(map(str, range(4)))
+
+    def __init__(self) -> None:
+        self.labels = [np.zeros((96, 132), np.uint16)] * len(self)
+
+    def __len__(self) -> int:
+        return len(self.sample_ids)
+
+    def __getitem__(self, index: int) -> Sample:
+        return Sample(str(index), np.roll(golden.picture(), 11 * index, axis=1), self.labels[index])
+
+
+@pytest.mark.parametrize(("view", "num_networks"), [("whole, aspect kept", None), ("windows, five classes each", 2)])
+def test_images_that_go_together_are_called_as_alone_but_for_a_pixel_of_ten_thousand(
+    networks: dict[str, nn.Module], view: str, num_networks: int | None
+) -> None:
+    protocol = golden.VIEWS[view]
+    assert images_together(protocol.inference) > 1
+    for name, network in list(networks.items())[:num_networks]:
+        images = Shifted()
+        with golden.one_thread():
+            text = network.text_encoder([(word,) for word in golden.WORDS], golden.TEMPLATES)
+            images.labels = [
+                predict_labels(network, text, one.image, protocol, golden.CPU) for one in read_ahead(images)
+            ]
+            asked = Question(text, protocol, len(golden.WORDS))
+            counted = [image.counts for (image,) in evaluate(network, [asked], [images], device=golden.CPU)]
+        other = sum(int(counts.count[counts.gt != counts.pred].sum()) for counts in counted)
+        assert other <= 1e-4 * len(images) * 96 * 132, name

@@ -5,36 +5,14 @@ from collections.abc import Callable, Iterator
 from itertools import count, product
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
+import small_study
 from fault_proxy import FAULTS, Fault, FaultProxy
 from forking_commands import Commands, Outcome, forking_commands
-from ovlab.files.storage import Folder
-from ovlab.store.store import open_store
+from small_study import prepared, recorded, write_study, written
 
 Command = Callable[[str], list[str]]
-CPU = ["--device", "cpu"]
-WORKERS = ["--loader-workers", "0"]
-SMALL = [
-    *("--preset", "tiny", "--set", "model.clip.image_size=64", "--set", "augmentation.crop_size=64"),
-    *("--set", "model.guidance_dim=16", "--set", "model.state_dim=4", "--set", "model.region_grid=2"),
-    *("--steps", "2", "--batch-size", "1", "--checkpoint-every", "1", *CPU, *WORKERS),
-]
-TABLE = """\
-from ovlab.specs.table import Column, Row, Table, Variation
-
-SMALL = {"guidance_dim": 16, "attention_heads": 2, "state_dim": 4, "fusion_depth": 1, "decoder_dims": [16, 16]}
-
-TABLE = Table(
-    name="mine",
-    title="Mine",
-    columns=(Column(title="PAS-20", benchmark="pas-20"),),
-    rows=(Row(key="full", label="", run=Variation(training_set="pc-59", model=SMALL, schedule={"batch_size": 1})),),
-)
-"""
-LIMITS = ["--limit-steps", "1", "--limit-images", "1"]
 
 
 class World:
@@ -60,16 +38,7 @@ class World:
 
 @pytest.fixture
 def world(s3_bucket: str, s3_server: str, tmp_path: Path) -> Iterator[World]:
-    random = np.random.default_rng(0)
-    for split, number in (("training", 3), ("validation", 2)):
-        for part in ("images", "annotations"):
-            (tmp_path / "download" / part / split).mkdir(parents=True)
-        for index in range(number):
-            blocks = random.integers(0, 5, (4, 5), np.uint8).repeat(20, 0).repeat(20, 1)
-            pixels = np.stack([blocks * 50] * 3, -1)
-            Image.fromarray(pixels).save(tmp_path / "download" / "images" / split / f"{index}.jpg")
-            Image.fromarray(blocks).save(tmp_path / "download" / "annotations" / split / f"{index}.png")
-    (tmp_path / "mine.py").write_text(TABLE)
+    write_study(tmp_path)
     proxy = FaultProxy(s3_server)
     proxy.delay = 0.2
     with forking_commands() as commands:
@@ -77,39 +46,24 @@ def world(s3_bucket: str, s3_server: str, tmp_path: Path) -> Iterator[World]:
     proxy.close()
 
 
-def made(place: str) -> dict[str, object]:
-    """What the records in a store say, and which weights lie there."""
-    store = open_store(place)
-    trainings = {record.fingerprint: record.weights for record in store.trainings()}
-    for fingerprint, weights in trainings.items():
-        assert store.folder.sizes(f"trainings/{fingerprint}")[weights.name] == weights.num_bytes
-    return trainings | {record.fingerprint: record.figures for record in store.evaluations()}
-
-
-def prepared(place: str) -> dict[str, object]:
-    folder = Folder(place)
-    return {"manifest": folder.read("manifest.json"), "shards": folder.sizes("shards")}
-
-
 def prepare(place: str) -> list[str]:
-    return ["data", "prepare", "a-150", "--source", "download", "--split", "train", "--workers", "1", "--out", place]
+    return small_study.prepare(place)
 
 
 def train(place: str) -> list[str]:
-    return ["train", "--data", beside(place, "data"), *SMALL, "--store", place, "--out", number_of(place)]
+    return small_study.train(beside(place, "data"), "--store", place, "--out", number_of(place))
 
 
 def evaluate(place: str) -> list[str]:
-    return ["evaluate", "first", "--data", beside(place, "data"), "--split", "train", *CPU, "--store", place]
+    return small_study.evaluate("first", beside(place, "data"), "--store", place)
 
 
 def run(place: str) -> list[str]:
-    work = ["--clip", "shapes-vit-s=none", "--runs-at-once", "1", "--no-tracking", *CPU, *WORKERS]
-    return ["run", "./mine.py", *LIMITS, *work, "--store", place, "--workdir", number_of(place)]
+    return small_study.run(place, number_of(place))
 
 
 def report(place: str) -> list[str]:
-    return ["report", "./mine.py", *LIMITS, "--store", beside(place, "results"), "--out", number_of(place)]
+    return small_study.report(beside(place, "results"), number_of(place))
 
 
 def beside(place: str, name: str) -> str:
@@ -125,7 +79,7 @@ def before(command: Command, place: str) -> list[list[str]]:
     data = beside(place, "data")
     return {
         train: [prepare(data)],
-        evaluate: [prepare(data), ["train", "--data", data, *SMALL, "--out", "first"]],
+        evaluate: [prepare(data), small_study.train(data, "--out", "first")],
         report: [run(beside(place, "results"))],
     }.get(command, [])
 
@@ -135,9 +89,8 @@ def sweep(world: World, command: Command, fault: Fault, stride: int) -> Counter[
 
     def result(place: str) -> dict[str, object]:
         if command is report:
-            folder = world.folder / number_of(place)
-            return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.*")}
-        return prepared(place) if command is prepare else made(place)
+            return written(world.folder / number_of(place))
+        return prepared(place) if command is prepare else recorded(place)
 
     undisturbed = world.place()
     for arguments in before(command, undisturbed):

@@ -1,6 +1,7 @@
 """The commands as a person calls them: a whole run, and one clear line for every wrong call."""
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -56,6 +57,20 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def train(folder: Path, out: Path, *options: str) -> list[str]:
     return ["train", "--data", str(folder), "--out", str(out), "--steps", "2", "--batch-size", "2", *MICRO, *options]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [("ovlab ev", {"evaluate"}), ("ovlab run --su", {"--suite"}), ("ovlab run table4 --suite sh", {"shapes"})],
+)
+def test_shell_asking_how_a_line_may_go_on_is_told(tmp_path: Path, line: str, words: set[str]) -> None:
+    told = tmp_path / "told"
+    asking = {"_ARGCOMPLETE": "1", "_ARGCOMPLETE_STDOUT_FILENAME": str(told), "_ARGCOMPLETE_IFS": "\n"}
+    asking |= {"COMP_LINE": line, "COMP_POINT": str(len(line))}
+
+    subprocess.run([sys.executable, "-m", "ovlab"], env=os.environ | asking, check=True, capture_output=True)
+
+    assert {word.strip() for word in told.read_text().splitlines()} == words
 
 
 def test_train_evaluate_predict_from_folder_to_overlay(

@@ -6,6 +6,7 @@ from dataclasses import asdict
 import pytest
 import torch
 
+from rivals.bridge_alone import BridgeAlone
 from rivals.cat_seg import CatSeg
 from rivals.configurations import PRESETS
 from rivals.san import San
@@ -13,7 +14,7 @@ from rivals.sed import Sed
 from rivals.training_free import ClearClip, MaskClip, NaClip, Sclip
 
 TRAINING_FREE = {"maskclip": MaskClip, "sclip": Sclip, "clearclip": ClearClip, "naclip": NaClip}
-METHODS = {"cat-seg": CatSeg, "sed": Sed, "san": San, **TRAINING_FREE}
+METHODS = {"cat-seg": CatSeg, "sed": Sed, "san": San, "bridge": BridgeAlone, **TRAINING_FREE}
 NAMES = [(method, preset) for method, presets in PRESETS.items() for preset in presets]
 
 
@@ -44,7 +45,7 @@ def test_a_head_has_as_many_weights_as_in_the_released_code(method: str, preset:
     assert sum(weight.numel() for weight in weights) / 1e6 == pytest.approx(millions, abs=0.005)
 
 
-@pytest.mark.parametrize(("method", "preset"), [name for name in NAMES if not name[1].startswith("shapes")])
+@pytest.mark.parametrize(("method", "preset"), [name for name in NAMES if not name[1].startswith(("shapes", "photo"))])
 def test_logits_of_the_papers_sizes_have_the_papers_resolution(method: str, preset: str) -> None:
     with torch.device("meta"):
         network = METHODS[method](PRESETS[method][preset]()).eval()
@@ -57,3 +58,13 @@ def test_logits_of_the_papers_sizes_have_the_papers_resolution(method: str, pres
 
     trained = {"cat-seg": (1, 5, 96, 96), "sed": (1, 5, 192, 192), "san": (1, 100, 40, 40)}
     assert tuple(shape) == trained.get(method, (1, 5, 24, 24))
+
+
+@pytest.mark.parametrize(("method", "resolution"), [("bridge", 12), ("cat-seg", 48), ("sed", 96)])
+def test_on_the_bridge_logits_are_on_its_grid_or_finer(method: str, resolution: int) -> None:
+    with torch.device("meta"):
+        network = METHODS[method](PRESETS[method]["photo-lite0"]()).eval()
+        text = torch.empty(5, len(network.prompt_templates), 384)
+        logits = network.head(network.encode_image(torch.empty(1, 3, 384, 384)), text)
+
+    assert tuple(logits.shape) == (1, 5, resolution, resolution)

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from logoseg.clip.bridge_facts import BRIDGES
 from logoseg.clip.shipped import is_own
 from logoseg.clip.tower_facts import model_config
 from logoseg.config import ClipConfig
@@ -36,6 +37,11 @@ OPENAI = {
     "5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f": Released("OpenAI's ViT-B-16.pt", True),
     "b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836": Released("OpenAI's ViT-L-14.pt", True),
     "3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02": Released("OpenAI's ViT-L-14-336px.pt", True),
+}
+# Of the bridges: no CLIP, but a classifier.
+CLASSIFIERS = {
+    facts.classifier.sha256: Released(f"{facts.trunk} of {facts.classifier.distribution}", False)
+    for facts in BRIDGES.values()
 }
 # By repository of the hub; see `RELEASED` of logoseg.clip.shipped.
 LAION = {
@@ -75,8 +81,9 @@ def require_origin(config: ClipConfig, path: Path) -> None:
 
 
 def _released(file: Path, digest: str) -> Released | None:
-    if digest in OPENAI:
-        return OPENAI[digest]
+    known = OPENAI | CLASSIFIERS
+    if digest in known:
+        return known[digest]
     # .../models--OWNER--NAME/blobs/SHA256, to which the file that has a name is a link.
     if file.name == digest and file.parent.name == "blobs":
         return LAION.get(file.parent.parent.name.removeprefix("models--").replace("--", "/", 1))

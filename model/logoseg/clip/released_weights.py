@@ -9,16 +9,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from open_clip import CLIP, CustomTextCLIP
+from open_clip import CustomTextCLIP
 from open_clip.convert import convert_state_dict
 from open_clip.factory import convert_to_custom_text_state_dict, resize_pos_embed, resize_text_pos_embed
 from torch import Tensor, nn
 
+from logoseg.clip.bridge import load_bridge
+from logoseg.clip.bridge_facts import BRIDGES
 from logoseg.clip.known_files import require_origin
 from logoseg.clip.pretrained_tag import tags
 from logoseg.clip.shipped import RELEASED, is_own
 from logoseg.clip.torchscript_archive import is_torchscript, read_torchscript
-from logoseg.clip.towers import build_clip
+from logoseg.clip.towers import Clip, build_clip
 from logoseg.config import ClipConfig
 from logoseg.model_error import ModelError
 from logoseg.weights_file import file_kind, first_line, kind_of, read_safetensors
@@ -40,14 +42,17 @@ _POSITIONS = "visual.positional_embedding"
 _UNKNOWN_TYPE = re.compile(r"GLOBAL ([\w.]+)")
 
 
-def load_clip(config: ClipConfig, path: Path) -> CLIP | CustomTextCLIP:
-    """A CLIP model with released weights: OpenAI's archive or state dict, or open_clip's.
+def load_clip(config: ClipConfig, path: Path) -> Clip:
+    """A CLIP model with released weights: OpenAI's archive or state dict, or open_clip's; or a bridge, whose classifier
+    the file holds.
 
     The positional grid stays as it was trained where `config.pretrained` names the weights: the image encoder resizes
     it, once, for each input. That of a CLIP of the package is resized to `config.image_size` here. What is assumed of
     an unknown file is said, see `known_files`. Raises ModelError naming a key that does not fit, and for released
     weights that need a tag and have none.
     """
+    if config.name in BRIDGES:
+        return load_bridge(config, BRIDGES[config.name], path)
     clip = build_clip(config)
     state = convert_state_dict(clip, read_clip_state(path))
     if isinstance(clip, CustomTextCLIP) and "positional_embedding" in state:  # a file of open_clip's first years

@@ -5,6 +5,7 @@ clip_weights/README.md is the model card of the former. No torch here.
 
 from pathlib import Path
 
+from logoseg.clip.bridge_facts import BRIDGES
 from logoseg.config import ClipConfig
 
 CLIP_WEIGHTS = Path(__file__).parent / "clip_weights"
@@ -20,7 +21,10 @@ RELEASED = {
 
 
 def shipped_clip(config: ClipConfig) -> Path | None:
-    """The file of weights in open_clip's format that comes with the package for `config.name`, if there is one."""
+    """The file of weights that comes with the package for `config.name`, in open_clip's format, if there is one; of a
+    bridge that of its classifier, where its packages are installed."""
+    if config.name in BRIDGES:
+        return None if BRIDGES[config.name].missing else BRIDGES[config.name].classifier.path
     path = CLIP_WEIGHTS / f"{config.name}.safetensors"
     return path if path.is_file() else None
 

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import open_clip
 import torch
 from jaxtyping import Float
 from safetensors import SafetensorError
@@ -18,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from logoseg.clip.towers import Clip
 from logoseg.model_error import ModelError
 from logoseg.weights_file import read_safetensors, tensors_digest
 
@@ -27,9 +27,9 @@ _PROMPTS_AT_ONCE = 256
 
 
 class TextEncoder(nn.Module):
-    """The text tower of an open_clip model. It never learns."""
+    """The text tower of an open_clip model or of a bridge. It never learns."""
 
-    def __init__(self, clip: open_clip.CLIP | open_clip.CustomTextCLIP) -> None:
+    def __init__(self, clip: Clip) -> None:
         super().__init__()
         self.clip: Any = clip
         self.clip.visual = nn.Identity()

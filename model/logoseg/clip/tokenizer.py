@@ -1,5 +1,7 @@
 """Words to the numbers a text tower reads: open_clip's byte-pair tokenizer, whole or reduced to a short list of words.
 
+A text that is longer than the tower reads is refused: open_clip cuts it, and two names with one beginning would be one.
+
 The embedding of the whole table would be nine tenths of a small model's weights. A reduced tokenizer keeps the token of
 each listed word and gives it a small number; the end of a text stays the largest number, since open_clip pools there.
 """
@@ -29,7 +31,21 @@ def build_tokenizer(text_config: dict[str, Any]) -> Tokenizer:
         return DownloadedTokenizer(text_config["hf_tokenizer_name"], context_length, options)
     if "words" in options:
         return ReducedTokenizer(known_words(options["words"]), context_length)
-    return open_clip.SimpleTokenizer(context_length=context_length, **options)
+    return WholeTokenizer(context_length, options)
+
+
+class WholeTokenizer:
+    """All of CLIP's byte pairs."""
+
+    def __init__(self, context_length: int, options: dict[str, Any]) -> None:
+        self._tokenizer = open_clip.SimpleTokenizer(context_length=context_length, **options)
+        self._context_length = context_length
+
+    def __call__(self, texts: Sequence[str]) -> Int64[Tensor, "prompts length"]:
+        """Raises ModelError for a text longer than the context."""
+        for text in texts:
+            require_length(text, len(self._tokenizer.encode(text)) + 2, self._context_length)
+        return self._tokenizer(list(texts))
 
 
 class DownloadedTokenizer:
@@ -41,11 +57,15 @@ class DownloadedTokenizer:
         self._options = options
 
     def __call__(self, texts: Sequence[str]) -> Int64[Tensor, "prompts length"]:
-        """Raises ModelError where transformers is not installed, or the tokenizer neither cached nor to be reached."""
+        """Raises ModelError where transformers is not installed, or the tokenizer neither cached nor to be reached, and
+        for a text longer than the context."""
+        whole = self._tokenizer.tokenizer([self._tokenizer.clean_fn(text) for text in texts])["input_ids"]
+        for text, numbers in zip(texts, whole, strict=True):
+            require_length(text, len(numbers), self._context_length)
         return self._tokenizer(list(texts))
 
     @cached_property
-    def _tokenizer(self) -> Tokenizer:
+    def _tokenizer(self) -> HFTokenizer:
         try:
             return HFTokenizer(self._name, context_length=self._context_length, **self._options)
         except ImportError as error:

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from logoseg.clip.bridge_facts import BRIDGES, BridgeFacts
 from logoseg.clip.shipped import CLIP_CONFIGS
 from logoseg.config import ClipConfig
 from logoseg.model_error import ModelError
@@ -31,10 +32,14 @@ def model_config(name: str) -> dict[str, Any] | None:
 def require_tower(config: ClipConfig) -> None:
     """Raises ModelError for a tower that there is not, and for layers, stem or tuning that a ViT or a ConvNeXt of that
     name cannot have."""
+    if config.name in BRIDGES:
+        _require_bridge(config, BRIDGES[config.name])
+        return
     known = model_config(config.name)
     if known is None:
-        own = ", ".join(sorted(path.stem for path in CLIP_CONFIGS.glob("*.json")))
-        raise ModelError(f"ClipConfig.name is {config.name!r}: neither an open_clip model nor one of {own}.")
+        raise ModelError(f"ClipConfig.name is {config.name!r}: neither an open_clip model nor one of {own_names()}.")
+    if config.tuning == "last_stage":
+        raise ModelError(f"ClipConfig.tuning = 'last_stage' is defined for a bridge ({', '.join(BRIDGES)}) only.")
     vision = known["vision_cfg"]
     is_vit, is_convnext = isinstance(vision.get("layers"), int), _is_convnext(vision)
     if config.stem == "convolutions" and not is_vit:
@@ -52,6 +57,23 @@ def require_tower(config: ClipConfig) -> None:
         if not low <= layer <= last:
             what = "block" if is_vit else "stage"
             raise ModelError(f"ClipConfig names {what} {layer}; this tower has {low} .. {last}.")
+
+
+def own_names() -> str:
+    """The models that the package defines, for a message."""
+    return ", ".join([*sorted(path.stem for path in CLIP_CONFIGS.glob("*.json")), *BRIDGES])
+
+
+def _require_bridge(config: ClipConfig, facts: BridgeFacts) -> None:
+    if config.stem == "convolutions":
+        raise ModelError(f"ClipConfig.stem = 'convolutions' is defined for a ViT only, and {config.name} is none.")
+    if config.tuning == "query_value":
+        raise ModelError(
+            "ClipConfig.tuning = 'query_value' is defined for a ViT only; use 'last_stage', 'all' or 'frozen'."
+        )
+    for layer in (config.middle_layer, *config.guidance_layers):
+        if layer not in range(facts.num_stages):
+            raise ModelError(f"ClipConfig names stage {layer}; this tower has 0 .. {facts.num_stages - 1}.")
 
 
 def _is_convnext(vision: dict[str, Any]) -> bool:

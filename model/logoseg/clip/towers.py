@@ -4,14 +4,19 @@ Names are those of open_clip and of the files in clip_configs/, which are in ope
 are read by logoseg.checkpoint.
 """
 
+from typing import TypeAlias
+
 import open_clip
 from jaxtyping import Float
 from torch import Tensor, nn
 
 import logoseg.clip.small_convnext  # noqa: F401  timm knows them by name from here on
+from logoseg.clip.bridge import Bridge
+from logoseg.clip.bridge_facts import BRIDGES
 from logoseg.clip.pretrained_tag import pretrained_tag
 from logoseg.clip.shipped import CLIP_CONFIGS
 from logoseg.clip.tokenizer import build_tokenizer
+from logoseg.clip.tower_facts import own_names
 from logoseg.config import ClipConfig
 from logoseg.model_error import ModelError
 
@@ -21,18 +26,22 @@ SUPPORTED = (
 )
 
 
-def build_clip(config: ClipConfig) -> open_clip.CLIP | open_clip.CustomTextCLIP:
-    """An open_clip model in float32 with random weights. Its positional grid is the one that was trained where
-    `config.pretrained` names weights, otherwise sized for `config.image_size`.
+Clip: TypeAlias = open_clip.CLIP | open_clip.CustomTextCLIP | Bridge
+
+
+def build_clip(config: ClipConfig) -> Clip:
+    """An open_clip model, or a bridge, in float32 with random weights. Its positional grid is the one that was trained
+    where `config.pretrained` names weights, otherwise sized for `config.image_size`.
 
     Its attribute `tokenize` is the tokenizer that its text tower was made for.
 
     Raises ModelError when the name or the tag is unknown, and for a model that is more than an image and a text tower.
     """
+    if config.name in BRIDGES:
+        return Bridge(config.name, BRIDGES[config.name])
     open_clip.add_model_config(CLIP_CONFIGS)
     if config.name not in open_clip.list_models():
-        own = ", ".join(sorted(path.stem for path in CLIP_CONFIGS.glob("*.json")))
-        raise ModelError(f"ClipConfig.name is {config.name!r}: neither an open_clip model nor one of {own}.")
+        raise ModelError(f"ClipConfig.name is {config.name!r}: neither an open_clip model nor one of {own_names()}.")
     model_config = open_clip.get_model_config(config.name)
     if "multimodal_cfg" in model_config:
         raise unsupported(config.name, "a CoCa: it pools by queries of its own")

@@ -29,13 +29,13 @@ def spoken_words(text: str, known: Collection[str]) -> list[str]:
 def require_length(text: str, num_tokens: int, context_length: int) -> None:
     """Raises ModelError for a text of more tokens than a text tower reads."""
     if num_tokens > context_length:
-        raise ModelError(f"{text!r:.60} has {num_tokens} tokens; this text tower reads {context_length}.")
+        raise ModelError(f"{text!r:.60} has {num_tokens} tokens; this text tower reads {context_length}. Shorten it.")
 
 
 def require_words(clip: str, names: Iterable[Iterable[str]], templates: Iterable[str], what: str) -> None:
     """Raises ModelError, which begins with `what`, for a word of the templates or of the names of any class that the
     CLIP called `clip` does not know, and for a name that is longer than its text tower reads. A CLIP with a whole
-    tokenizer knows every word."""
+    tokenizer knows every word, and refuses what is too long when it reads it."""
     text_config = (model_config(clip) or {}).get("text_cfg", {})
     word_list = (text_config.get("tokenizer_kwargs") or {}).get("words")
     if word_list is None:

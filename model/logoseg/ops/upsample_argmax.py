@@ -51,7 +51,7 @@ def upsample_max(
     """
     if scores.numel() == 0 or min(size) < 1:
         raise ValueError(f"upsample_max needs scores and a size without empty axes, got {tuple(scores.shape)}, {size}.")
-    if not torch.stack(torch.aminmax(scores)).isfinite().all():
+    if not all_finite(scores):
         raise ValueError(
             "upsample_max needs finite scores, got NaN or infinity. Mask a class by a low score, say -100."
         )
@@ -60,6 +60,15 @@ def upsample_max(
         labels, best = upsample_max_cpu(scores.numpy(), size)
         return Winners(torch.from_numpy(labels), torch.from_numpy(best))
     return upsample_max_in_chunks(scores, size, memory_limit_bytes=memory_limit_bytes)
+
+
+def all_finite(values: Float[Tensor, "*axes"]) -> bool:
+    """Whether none is NaN or infinite.
+
+    Read in the order of memory: along the axes of a tensor whose classes lie last, aminmax takes 16 times as long.
+    """
+    in_memory = values.permute(sorted(range(values.dim()), key=values.stride, reverse=True))
+    return bool(torch.stack(torch.aminmax(in_memory)).isfinite().all())
 
 
 def upsample_max_in_chunks(

@@ -90,7 +90,7 @@ class Actors(OnRay):
     """However small the work is."""
 
     def count(self, work: Work, context: RunContext) -> Iterator[Counted]:
-        return count_by_actors(work, context, self.num_actors)
+        return count_by_actors(work, context, self.num_processes)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

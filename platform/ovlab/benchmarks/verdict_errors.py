@@ -8,6 +8,9 @@ difference of three standard errors. `alike`: how far two runs of one seed corre
 looks: a null effect that is tested after 3, 5, 8, 12 and 20 seeds at levels that are spent in advance; beside it what
 comes of testing by the old rule at 5 % each time. The image part is so many times that of the seeds at the last look.
 
+claims looked at: four claims as `ovlab run --until-decided` tests them, from look to look and with Holm's steps; two
+are of no difference, two of three standard errors at the last look. An error is a yes or a no on one of the first two.
+
 seeds apart: two disjoint groups of the seeds of one row, on images drawn with replacement, from counts: of runs that
 never were, or of every row in --store that has enough seeds.
 
@@ -17,6 +20,7 @@ images swapped: two runs of one row, with the results of half of the images give
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from jaxtyping import Bool, Float64, Integer
@@ -24,9 +28,10 @@ from scipy.special import ndtr, stdtr
 
 from ovlab.benchmarks.outcome import Report, Value
 from ovlab.benchmarks.synthetic_counts import seeds_of_one_row
-from ovlab.metrics.crossed import PAIRED_FROM, crossed_difference, satterthwaite
+from ovlab.metrics.crossed import PAIRED_FROM, CrossedDifference, Spread, crossed_difference, satterthwaite
 from ovlab.metrics.per_image import PerImageCounts
 from ovlab.metrics.sequential import LOOKS, nominal_levels
+from ovlab.metrics.verdict import Verdict, step_down, verdict_above_all
 from ovlab.specs.evaluation import EvaluationSpec
 from ovlab.specs.training import TrainingSpec
 from ovlab.store.pairs import stored_tables
@@ -59,6 +64,7 @@ def run(arguments: argparse.Namespace) -> Report:
     num_cases, num_sets = max(1, arguments.cases // share), max(1, arguments.sets // share)
     rows = [normal_case(n, ratio, alike, num_cases) for alike in ALIKE for n in SEEDS for ratio in RATIOS]
     rows += [looks_case(ratio, alike, num_cases) for alike in ALIKE for ratio in RATIOS]
+    rows += [claims_case(ratio, alike, max(1, num_cases // 10)) for alike in ALIKE for ratio in RATIOS]
     if arguments.store is None:
         populations: dict[str, Row] = {"runs that never were": seeds_of_one_row(12, 1000, 12)}
     else:
@@ -115,6 +121,38 @@ def looks_case(ratio: float, alike: float, num_cases: int) -> dict[str, Value]:
     return _row("looks", LOOKS[-1], ratio, alike, error=float(found.mean()), old_error=float(old.mean()))
 
 
+def claims_case(ratio: float, alike: float, num_cases: int) -> dict[str, Value]:
+    """Four claims under all looks; what is decided is not looked at again, and leaves its share to the others."""
+    generator = np.random.default_rng([4, round(10 * ratio)])
+    image_variance = ratio**2 * 2 * (1 - alike) / LOOKS[-1]
+    effect = _EFFECT * np.sqrt(2 * (1 - alike) / LOOKS[-1] + image_variance)
+    scores = [_scores(num_cases, LOOKS[-1], alike, generator) for _ in range(4)]
+    images = np.sqrt(image_variance) * generator.normal(size=(4, num_cases))
+    num_false = num_found = 0
+    for case in range(num_cases):
+        decided: dict[int, Verdict] = {}
+        for number, look in enumerate(LOOKS):
+            claims = [claim for claim in range(4) if claim not in decided]
+            judges = []
+            for claim in claims:
+                first, second = (side[case, :look] for side in scores[claim])
+                shift = images[claim, case] + (effect if claim >= 2 else 0.0)
+                found = [simulated_difference(first, second + shift, image_variance)]
+                judges.append(partial(verdict_above_all, found, effect / 6, nominal=partial(_nominal, number)))
+            judged = zip(claims, step_down(judges, LEVEL), strict=True)
+            decided |= {claim: one.verdict for claim, one in judged if one.verdict != "undecided"}
+        num_false += any(decided.get(claim) in ("yes", "no") for claim in (0, 1))
+        num_found += sum(decided.get(claim) == "yes" for claim in (2, 3))
+    return _row(
+        "claims looked at",
+        LOOKS[-1],
+        ratio,
+        alike,
+        error=num_false / num_cases,
+        power=num_found / (2 * num_cases),
+    )
+
+
 def apart_case(row: Row, num_seeds: int, num_sets: int) -> dict[str, Value]:
     """Two groups of seeds of one row."""
     generator = np.random.default_rng(num_seeds)
@@ -168,6 +206,20 @@ def crossed_p(
     sides = [second - first] if num_seeds >= PAIRED_FROM else [first, second]
     parts = [side.var(axis=1, ddof=1) / num_seeds for side in sides]
     return _p_value(first, second, parts, image_variance)
+
+
+def simulated_difference(
+    first: Float64[np.ndarray, "S"], second: Float64[np.ndarray, "S"], image_variance: float
+) -> CrossedDifference:
+    """That of `ovlab.metrics.crossed`, from scores instead of counts."""
+    sides = [second - first] if len(first) >= PAIRED_FROM else [first, second]
+    spreads = tuple(Spread(len(side), float(side.var(ddof=1))) for side in sides)
+    difference = float(second.mean() - first.mean())
+    return CrossedDifference(difference=difference, spreads=spreads, image_variance=image_variance)
+
+
+def _nominal(look: int, error: float) -> float:
+    return nominal_levels(LOOKS, error)[look]
 
 
 def _larger_p(

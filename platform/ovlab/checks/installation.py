@@ -3,6 +3,7 @@
 The checks that need a running Ray are in ovlab.ray.node_checks.
 """
 
+import importlib.util
 import os
 import shlex
 import stat
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit
 
 from packaging.requirements import Requirement
 
+from logoseg.clip.bridge_facts import BRIDGES, EXTRA, INSTALL
 from ovlab.checks.torch_probe import TorchProbe
 from ovlab.datasets.catalog import DATASETS
 from ovlab.datasets.places import VARIABLE, open_named
@@ -63,6 +65,17 @@ def packages(requirements: Iterable[str]) -> Finding:
         mend = "uv pip install --constraint constraints.txt --editable . in the checkout."
         return Finding("packages", "failed", "; ".join(wrong), mend)
     return Finding("packages", "ok", ", ".join(installed) or "the sources are not installed; nothing is declared")
+
+
+def photographs() -> Finding:
+    """The bridges have their weights."""
+    missing = sorted({package for facts in BRIDGES.values() for package in facts.missing})
+    if importlib.util.find_spec("tokenizers") is None:
+        missing.append("tokenizers")
+    if missing:
+        found = f"not installed: {', '.join(missing)}; needed by the suite `photographs` alone"
+        return Finding(EXTRA, "ok", found, f"{INSTALL} in the checkout.")
+    return Finding(EXTRA, "ok", f"the weights of {', '.join(BRIDGES)} are here")
 
 
 def torch_pair(probe: TorchProbe) -> Finding:

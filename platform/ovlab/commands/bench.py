@@ -20,6 +20,7 @@ BENCHMARKS = {
     "sweep": "the rows of Table 4 in one process against trials of Ray Tune, and what Ray adds",
     "trial": "whole runs of Table 4 against those of another checkout, and by phase",
     "start": "what a command costs before its work begins against importing torch and open_clip",
+    "gpu": "images/s of training and evaluation on a CUDA device, and its scan against mamba-ssm's kernel",
     "presets": "size, time and memory of every preset at its real resolution",
     _OF_ERRORS: "false verdicts, coverage and power of the tests behind claims",
 }

@@ -75,6 +75,7 @@ def _machine() -> "list[Finding]":
         doctor.torch_pair(probe),
         doctor.gpu(probe, driver_gpus),
         doctor.mamba(probe),
+        doctor.photographs(),
         doctor.shared_memory(),
         doctor.token(os.environ, Path.home()),
     ]

@@ -47,7 +47,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         help="folder of a run, a weights.safetensors, or clip:PRESET for CLIP alone without any training",
     )
     add_method_files(parser)
-    parser.add_argument("--clip", type=Path, metavar="FILE", help="released CLIP weights, for clip:PRESET")
+    parser.add_argument("--clip", metavar="FILE", help="CLIP weights for clip:PRESET: a file or open_clip's tag")
     data = parser.add_mutually_exclusive_group(required=True)
     data.add_argument("--data", nargs="+", help="folders, prepared shards, or shapes sets; see `ovlab data list`")
     data.add_argument("--suite", choices=("shapes",), help="all six benchmarks of the suite")

@@ -26,6 +26,20 @@ def _add(parser: argparse.ArgumentParser, kind: Callable[[str], Any], what: str)
     parser.add_argument("--workers", type=kind, default=1, metavar="N", help=f"{what}; {place}")
 
 
+def add_processes_per_run(parser: argparse.ArgumentParser) -> None:
+    """--processes-per-run and --max-gpus: what each run of several has; `executor_of_runs` reads them."""
+    parser.add_argument(
+        "--processes-per-run",
+        type=_elastic,
+        metavar="N",
+        help="processes that divide each batch, and the images of evaluations, each with a GPU where there are any; "
+        "FEWEST:MOST for as many as there is room for (default: one)",
+    )
+    parser.add_argument(
+        "--max-gpus", type=at_least_one("GPUs"), metavar="N", help="GPUs that all runs together may take (default: all)"
+    )
+
+
 def executor_of(arguments: argparse.Namespace) -> "Executor":
     """For a command that has --workers. Raises InputError as `executor_of_runs`."""
     if arguments.workers == 1:
@@ -41,7 +55,8 @@ def executor_of(arguments: argparse.Namespace) -> "Executor":
 def executor_of_runs(arguments: argparse.Namespace, num_runs: int) -> "Executor":
     """For a command that makes `num_runs` runs, --runs-at-once of them at a time. Raises InputError for a device that
     is not here, where this process, or a Ray that it starts, is to make them."""
-    if arguments.search is None and _is_for_one_process(arguments, num_runs):
+    num_processes = None if arguments.processes_per_run == 1 else arguments.processes_per_run
+    if arguments.search is None and num_processes is None and _is_for_one_process(arguments, num_runs):
         from ovlab.runs.device import pick_device
         from ovlab.runs.here import Here
 
@@ -50,7 +65,12 @@ def executor_of_runs(arguments: argparse.Namespace, num_runs: int) -> "Executor"
     _require_device(arguments.device)
     from ovlab.ray.on_ray import OnRay
 
-    return OnRay(num_at_once=arguments.runs_at_once, search=arguments.search)
+    return OnRay(
+        num_processes=num_processes,
+        num_at_once=arguments.runs_at_once,
+        max_gpus=arguments.max_gpus,
+        search=arguments.search,
+    )
 
 
 def _require_device(name: str) -> None:

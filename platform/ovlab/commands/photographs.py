@@ -24,7 +24,7 @@ def photographs_in(places: Sequence[str]) -> list[Path]:
         elif path.is_dir():
             found += _inside(path)
         else:
-            raise InputError(f"{place}: no such file; give a photograph.")
+            raise InputError(f"{place}: {'not a file' if path.exists() else 'no such file'}; give a photograph.")
     twice = [name for name, count in Counter(path.stem for path in found).items() if count > 1]
     if twice:
         names = first_names([str(path) for path in found if path.stem == twice[0]])

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ovlab.commands.count_option import require_at_least_one
+from ovlab.commands.forecast_option import add_forecast, forecast_json, forecast_of, print_forecast
 from ovlab.commands.store_option import add_store
 from ovlab.specs.method import method_name
 from ovlab.specs.suite import SUITES, suite_named
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from ovlab.report.claim_power import ClaimPower
     from ovlab.runs.planned import Estimate, PlannedEvaluation, PlannedRun, PlannedTraining, PlannedUntrained
     from ovlab.runs.sources import Sources
+    from ovlab.specs.table import Table
     from ovlab.store.store import Store
     from ovlab.sweeps.sweep import Plan
 
@@ -30,6 +32,7 @@ examples:
   ovlab plan table1 --suite paper --data coco-stuff=s3://bucket/coco-stuff --clip vit-b16=ViT-B-16.pt
   ovlab plan experiments/my_table.py
   ovlab plan table4 --power 0.8                           what its seeds can decide, and what each claim takes
+  ovlab plan table1 --suite paper --on "2 x 8 H200" --processes-per-run 4 --price 3.50
 
 Data sets of the suite `paper` are looked for at --data, else in $OVLAB_DATA/NAME. A column's folder or shards of one's
 own lie where the table says, or at --data NAME=URI.
@@ -52,6 +55,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         metavar="P",
         help="for each claim: the difference that its seeds find with this probability, and the seeds that it takes",
     )
+    add_forecast(parser)
     parser.add_argument("--json", action="store_true", help="print the plan as one JSON document")
     parser.set_defaults(execute=execute)
 
@@ -68,7 +72,8 @@ def add_table_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="PRESET=FILE",
-        help="released CLIP weights of a preset, or `none` for random ones; those of the shapes suite come with it",
+        help="released CLIP weights of a preset: a file, open_clip's tag (vit-b16=openai) or hf-hub:OWNER/NAME; `none` "
+        "for random ones. Those of the shapes suite come with it",
     )
     parser.add_argument("--limit-steps", type=int, metavar="N", help="train N updates at most, for a rehearsal")
     parser.add_argument("--limit-images", type=int, metavar="N", help="score the first N images of each set only")
@@ -77,11 +82,15 @@ def add_table_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     plan, store, sources = planned(arguments)
     claims = [] if arguments.power is None else _claims(arguments, store, sources)
+    found = forecast_of(arguments, plan, store)
     if arguments.json:
         power = {} if arguments.power is None else {"claims": [_claim_json(claim) for claim in claims]}
-        print(json.dumps({**plan_json(plan), **power}))
+        on = {} if found is None else {"forecast": forecast_json(found, arguments.price)}
+        print(json.dumps({**plan_json(plan), **power, **on}))
         return 0
     print_plan(plan, evaluations=arguments.evaluations)
+    if found is not None:
+        print_forecast(found, arguments.price)
     if claims:
         _print_claims(claims, arguments.power)
     return 0
@@ -89,20 +98,10 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def planned(arguments: argparse.Namespace) -> "tuple[Plan, Store, Sources]":
     """The plan that the arguments ask for, with the store it was held against and the places it was made from."""
-    from ovlab.datasets.places import parse_places
-    from ovlab.methods.registry import own_files_of
-    from ovlab.runs.sources import Sources, parse_clip_files
-    from ovlab.specs.table import places_of
-    from ovlab.specs.table_file import load_table
-    from ovlab.store.store import open_store
     from ovlab.sweeps.planner import make_plan
 
     require_at_least_one(arguments, "--limit-steps", "--limit-images")
-    store = open_store(arguments.store)
-    tables = [load_table(name) for name in dict.fromkeys(arguments.tables)]
-    places = places_of(tables) | parse_places(arguments.data)
-    files = own_files_of(tables)
-    sources = Sources(places=places, clip_files=parse_clip_files(arguments.clip), method_files=files)
+    tables, store, sources = opened(arguments)
     plan = make_plan(
         tables,
         suite_named(arguments.suite),
@@ -113,6 +112,22 @@ def planned(arguments: argparse.Namespace) -> "tuple[Plan, Store, Sources]":
         limit_images=arguments.limit_images,
     )
     return plan, store, sources
+
+
+def opened(arguments: argparse.Namespace) -> "tuple[list[Table], Store, Sources]":
+    """The tables that the arguments name, the store, and the places that runs are made from."""
+    from ovlab.datasets.places import parse_places
+    from ovlab.methods.registry import own_files_of
+    from ovlab.runs.sources import Sources, parse_clip_files
+    from ovlab.specs.table import places_of
+    from ovlab.specs.table_file import load_table
+    from ovlab.store.store import open_store
+
+    store = open_store(arguments.store)
+    tables = [load_table(name) for name in dict.fromkeys(arguments.tables)]
+    places = places_of(tables) | parse_places(arguments.data)
+    sources = Sources(places=places, clip_files=parse_clip_files(arguments.clip), method_files=own_files_of(tables))
+    return tables, store, sources
 
 
 def print_plan(plan: "Plan", *, evaluations: bool = False) -> None:

@@ -43,7 +43,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser.add_argument(
         "--weights", required=True, metavar="RUN", help="folder of a run, its weights file, or clip:PRESET"
     )
-    parser.add_argument("--clip", type=Path, metavar="FILE", help="weights of CLIP, for clip:PRESET")
+    parser.add_argument("--clip", metavar="FILE", help="CLIP weights for clip:PRESET: a file or open_clip's tag")
     add_method_files(parser)
     parser.add_argument("--classes", required=True, help='the words, with commas: "road, car, tree"')
     parser.add_argument(

@@ -54,8 +54,9 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser.add_argument(
         "--clip",
         metavar="FILE",
-        help="released CLIP weights (OpenAI's or open_clip's file), or `none` for random ones; the presets of the "
-        "shapes suite come with theirs, tiny has none",
+        help="released CLIP weights: OpenAI's or open_clip's file, open_clip's tag, by which it is fetched "
+        "(openai), or hf-hub:OWNER/NAME; `none` for random ones. The presets of the shapes suite come with theirs, "
+        "tiny has none",
     )
     add_method(parser)
     parser.add_argument("--steps", type=int, help="optimiser updates (default: 1000)")

@@ -9,9 +9,10 @@ Opening compares names only; sizes and values are checked when a pair is read. I
 A photograph is turned as its EXIF orientation says only where the label has the size of the turned one (photograph.py).
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ from ovlab.datasets.label_map import MISSING_LABEL, read_index_map
 from ovlab.datasets.label_pixels import LabelPixels, names_of
 from ovlab.datasets.label_space import LabelSpace
 from ovlab.datasets.manifest import names_digest
+from ovlab.datasets.original import left_out
 from ovlab.datasets.photograph import read_photograph
 from ovlab.datasets.picture_file import file_bytes
 from ovlab.datasets.sample import IGNORE_INDEX, Sample
@@ -39,6 +41,8 @@ CLASS_LIST = "classes.json"
 _IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 _LABEL_SUFFIXES = (".png",)
 _LAYOUT = "<split>/images/<stem>.jpg and <split>/labels/<stem>.png beside classes.json"
+
+_log = logging.getLogger(__name__)
 
 
 class _Pair(NamedTuple):
@@ -147,7 +151,8 @@ class FolderDataset:
 
 
 def open_folder(root: Path, split: str) -> FolderDataset:
-    """Open a split. Raises InputError for a folder, split, class list or partner file that is missing."""
+    """Open a split. Raises InputError for a folder, split, class list or partner file that is missing. What lies beside
+    the pairs is counted and named in a warning; hidden files are not."""
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; give one that holds {_LAYOUT}.")
     if not is_unicode(str(root.resolve())):
@@ -163,7 +168,23 @@ def open_folder(root: Path, split: str) -> FolderDataset:
     _refuse_unpaired(images, labels, "image", f"{root / split / 'labels'}/{{stem}}.png")
     _refuse_unpaired(labels, images, "label", f"{root / split / 'images'}/{{stem}}.jpg")
     pairs = tuple(_Pair(images[stem], labels[stem]) for stem in sorted(images))
+    for note in left_out(root / split, _beside(root / split, {path for pair in pairs for path in pair})):
+        _warn_once(note)
     return FolderDataset(root.resolve().name, classes, pairs)
+
+
+def _beside(split: Path, pairs: set[Path]) -> list[str]:
+    return [
+        f"{kind}/{path.name}"
+        for kind in ("images", "labels")
+        for path in (split / kind).iterdir()
+        if path not in pairs and not path.name.startswith(".")
+    ]
+
+
+@cache
+def _warn_once(note: str) -> None:
+    _log.warning(note)
 
 
 def _by_stem(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:

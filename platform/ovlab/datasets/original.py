@@ -124,6 +124,23 @@ def find_file(source: Path, candidates: Sequence[str], what: str) -> Path:
     raise InputError(f"{source}: expected {what} at {' or '.join(candidates)}, found {_contents(source)}.")
 
 
+def lines_of(path: Path) -> list[str]:
+    """The lines of a text file that hold anything, without white space around. Raises InputError for other files."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: no text in UTF-8; replace the file.") from None
+    return [stripped for line in text.splitlines() if (stripped := line.strip())]
+
+
+def listed_ids(path: Path) -> tuple[str, ...]:
+    """The ids that a file lists, one a line, sorted. Raises InputError for a file that is none, or lists nothing."""
+    ids = tuple(sorted(set(lines_of(path))))
+    if not ids:
+        raise InputError(f"{path}: lists no image; replace the file.")
+    return ids
+
+
 def is_kind(name: str, suffix: str) -> bool:
     """Whether a file of this name is one of those that end in `suffix`. macOS leaves a ._NAME beside each file on a
     disk of another kind, which is none of them."""

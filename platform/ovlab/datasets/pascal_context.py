@@ -13,7 +13,16 @@ from jaxtyping import Integer, UInt16
 
 from ovlab.datasets.context_regions import MergedRegions, load_merged_regions, paint
 from ovlab.datasets.label_map import MISSING_LABEL, lookup_table, refuse_other_size, to_train_ids
-from ovlab.datasets.original import Listing, OriginalPair, OriginalSplit, find_file, find_folder, refuse_other_split
+from ovlab.datasets.original import (
+    Listing,
+    OriginalPair,
+    OriginalSplit,
+    find_file,
+    find_folder,
+    lines_of,
+    listed_ids,
+    refuse_other_split,
+)
 from ovlab.datasets.photograph import read_photograph
 from ovlab.datasets.picture_file import file_bytes
 from ovlab.datasets.vocabulary import load_raw_ids, load_vocabulary
@@ -136,14 +145,14 @@ def _val_list(root: Path) -> Listing:
     if path.name == MERGED:
         merged = load_merged_regions(path, "val")
         return Listing(tuple(sorted(merged.shapes)), merged.notes)
-    return Listing(tuple(sorted({line.strip() for line in path.read_text().splitlines() if line.strip()})), ())
+    return Listing(listed_ids(path), ())
 
 
 def _check_names(path: Path, class_names: tuple[str, ...]) -> tuple[str, ...]:
     """The notes on labels.txt, lines "number: name": it need not be there, but must not name other classes."""
     if not path.is_file():
         return (f"{path} is not there: the names are those of the published list, not checked against it",)
-    lines = [line.split(":", 1) for line in path.read_text().splitlines() if ":" in line]
+    lines = [line.split(":", 1) for line in lines_of(path) if ":" in line]
     found = [(number.strip(), name.strip()) for number, name in lines]
     expected = [(str(number), name) for number, name in enumerate(class_names, start=1)]
     for one, other in zip(found, expected, strict=False):

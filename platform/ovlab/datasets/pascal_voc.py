@@ -8,7 +8,7 @@ the vocabulary "pas-20b": every prediction >= BACKGROUND is background.
 from pathlib import Path
 
 from ovlab.datasets.label_map import lookup_table
-from ovlab.datasets.original import FolderSplit, OriginalSplit, find_file, find_folder, refuse_other_split
+from ovlab.datasets.original import FolderSplit, OriginalSplit, find_file, find_folder, listed_ids, refuse_other_split
 from ovlab.datasets.vocabulary import load_raw_ids, load_vocabulary
 
 NUM_IMAGES = {"val": 1_449}
@@ -50,13 +50,12 @@ def _open(
     )
     root = listing.parents[2]
     labels = find_folder(root, ("SegmentationClassAug", "SegmentationClass"), "label maps", ".png")
-    ids = sorted({line.strip() for line in listing.read_text().splitlines() if line.strip()})
     notes = (f"labels from {labels.name}/, as SegmentationClassAug/ is not there",)
     return FolderSplit(
         name=name,
         split=split,
         class_names=class_names,
-        sample_ids=tuple(ids),
+        sample_ids=listed_ids(listing),
         expected_count=NUM_IMAGES[split],
         image_folder=find_folder(root, ("JPEGImages",), "the photographs", ".jpg"),
         label_folder=labels,

@@ -1,14 +1,16 @@
 """Photographs in, counts out: every photograph through the network, every pixel into the counts.
 
 Images come back as sparse counts (which pairs of true and predicted class, how often), whose sum does not depend on
-their order, so that any number of processes gives the same scores to the bit.
+their order, so that any number of processes gives the same scores to the bit. Small photographs go through the network
+together; a logit depends on its companions in the last bits, so who they are follows from the data set and the protocol
+alone: neighbours by `images_together`.
 
 Axes: N classes asked for, P prompts, C joint CLIP width, H x W pixels.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from itertools import groupby, islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,9 +19,9 @@ from jaxtyping import Float, Integer, UInt8, UInt16
 from torch import Tensor, nn
 
 from logoseg.answer import Answer
-from logoseg.config import Activation
+from logoseg.config import Activation, Inference, PaddedImage, SlidingWindow
 from logoseg.ops.mask_classification import MaskClassification
-from logoseg.views import views
+from logoseg.views import views, window_offsets
 from ovlab.datasets.sample import Sample, SegmentationDataset
 from ovlab.methods.segmenter import require_logits
 from ovlab.metrics.boundary import boundary_counts
@@ -30,7 +32,10 @@ from ovlab.specs.evaluation import Protocol
 from ovlab.specs.scores import Kind
 
 # Photographs that are decoded ahead of the network.
-_READ_AHEAD = 4
+_READ_AHEAD = 8
+# Small photographs cost a network more in calls than in arithmetic: so many at most, and so many pixels of their views.
+MAX_IMAGES_TOGETHER = 8
+_PIXELS_TOGETHER = 8 * 96 * 96
 
 
 class Question(NamedTuple):
@@ -42,28 +47,49 @@ class Question(NamedTuple):
     num_label_classes: int
 
 
+def images_together(inference: Inference) -> int:
+    """How many photographs are shown to the network at once, where their views are of one size: 1 of large views.
+
+    Whoever divides the images of a shard does it at multiples of this, or their counts could differ in a pixel.
+    """
+    if isinstance(inference, SlidingWindow):
+        num_views, side = len(window_offsets(inference)) ** 2 + inference.global_view, inference.input_size
+    else:
+        num_views, side = 1, inference.loader.size if isinstance(inference, PaddedImage) else inference.size
+    return min(MAX_IMAGES_TOGETHER, max(1, _PIXELS_TOGETHER // (num_views * side**2)))
+
+
 def evaluate(
     model: nn.Module, questions: Sequence[Question], datasets: Sequence[SegmentationDataset], *, device: torch.device
 ) -> Iterator[tuple[ImageCounts, ...]]:
     """One vocabulary or several in one pass: the counts of the i-th images of all `datasets`, each with its own
     question, at a time.
 
-    `model` maps views (V 3 S S) and text to logits. All questions see an image through the same views. Where the i-th
-    photographs are equal pixel for pixel, as those of PC-59 and PC-459 are, a model with encode_image and head encodes
-    them once; the counts are those of each question alone to the bit. Raises InputError for a label out of range.
+    `model` maps views (V 3 S S) and text to logits. All questions see an image through the same views. Where the
+    photographs that go together are equal pixel for pixel, as those of PC-59 and PC-459 are, a model with encode_image
+    and head encodes them once; the counts are those of each question alone to the bit. Raises InputError for a label
+    out of range.
     """
     model = model.to(device).eval()
     parts = _parts(model)
     questions = [question._replace(text=question.text.to(device)) for question in questions]
-    for samples in zip(*map(read_ahead, datasets), strict=True):
-        encoded: np.ndarray | None = None
+    together = images_together(questions[0].protocol.inference)
+    left = zip(*map(read_ahead, datasets), strict=True)
+    while batch := list(islice(left, together)):
+        encoded: list[np.ndarray] = []
         counted = []
-        for question, sample in zip(questions, samples, strict=True):
-            if encoded is None or not np.array_equal(sample.image, encoded):
-                features, encoded = _encode(parts, sample.image, question.protocol, device), sample.image
-            answer = _answer(parts, features, question.text, question.protocol)
-            counted.append(ImageCounts(sample.id, _counts(answer, sample.label, question)))
-        yield tuple(counted)
+        for question, samples in zip(questions, zip(*batch, strict=True), strict=True):
+            images = [sample.image for sample in samples]
+            if not encoded or not all(map(np.array_equal, images, encoded)):
+                features, encoded = _encode(parts, images, question.protocol, device), images
+            answers = _answers(parts, features, question.text, question.protocol)
+            counted.append(
+                [
+                    ImageCounts(sample.id, _counts(answer, sample.label, question))
+                    for sample, answer in zip(samples, answers, strict=True)
+                ]
+            )
+        yield from zip(*counted, strict=True)
 
 
 def predict_labels(
@@ -73,9 +99,10 @@ def predict_labels(
     protocol: Protocol,
     device: torch.device,
 ) -> UInt16[np.ndarray, "H W"]:
-    """The class of every pixel of an RGB photograph, at its own resolution, as `evaluate` counts it."""
+    """The class of every pixel of an RGB photograph, at its own resolution, as `evaluate` counts it but for the last
+    bits of the logits, which a pixel of a thousand photographs may show."""
     parts = _parts(model.to(device).eval())
-    answer = _answer(parts, _encode(parts, image, protocol, device), text.to(device), protocol)
+    (answer,) = _answers(parts, _encode(parts, [image], protocol, device), text.to(device), protocol)
     return _labels(answer, protocol, image.shape[:2])
 
 
@@ -105,18 +132,38 @@ def _parts(model: Any) -> _Parts:
     return _Parts(lambda images: images, model, "sigmoid")
 
 
-def _encode(parts: _Parts, image: np.ndarray, protocol: Protocol, device: torch.device) -> Any:
-    pixels = torch.tensor(image, device=device).permute(2, 0, 1).float().div_(255)
-    with torch.inference_mode():
-        return parts.encode(views(pixels, protocol.inference))
+class _Encoded(NamedTuple):
+    """The features of neighbours that went through the image encoder together, each in so many views."""
+
+    features: Any
+    num_images: int
+    num_views: int
 
 
-def _answer(parts: _Parts, features: Any, text: Tensor, protocol: Protocol) -> Answer:
+def _encode(parts: _Parts, images: Sequence[np.ndarray], protocol: Protocol, device: torch.device) -> list[_Encoded]:
+    encoded = []
     with torch.inference_mode():
-        scores = parts.head(features, text, class_cap=protocol.class_cap, **_rejection(protocol))
-    if not isinstance(scores, MaskClassification):
-        require_logits(scores, len(text))
-    return Answer(scores, parts.activation)
+        pixels = [torch.tensor(image, device=device).permute(2, 0, 1).float().div_(255) for image in images]
+        shown = [views(image, protocol.inference) for image in pixels]
+        for _, neighbours in groupby(shown, key=lambda seen: seen.shape):
+            alike = list(neighbours)
+            step = max(1, _PIXELS_TOGETHER // alike[0][:, 0].numel())
+            for first in range(0, len(alike), step):
+                part = alike[first : first + step]
+                encoded.append(_Encoded(parts.encode(torch.cat(part)), len(part), len(part[0])))
+    return encoded
+
+
+def _answers(parts: _Parts, encoded: Sequence[_Encoded], text: Tensor, protocol: Protocol) -> Iterator[Answer]:
+    """That of one image after the other."""
+    for features, num_images, num_views in encoded:
+        with torch.inference_mode():
+            scores = parts.head(features, text, class_cap=protocol.class_cap, **_rejection(protocol))
+        if not isinstance(scores, MaskClassification):
+            require_logits(scores, len(text))
+        answer = Answer(scores, parts.activation)
+        for number in range(num_images):
+            yield answer.of_image(number, num_views)
 
 
 def _labels(answer: Answer, protocol: Protocol, size: tuple[int, ...]) -> UInt16[np.ndarray, "H W"]:

@@ -33,6 +33,7 @@ BUILT_IN: Mapping[str, str] = {
     "sclip": "rivals.training_free:Sclip",
     "clearclip": "rivals.training_free:ClearClip",
     "naclip": "rivals.training_free:NaClip",
+    "bridge": "rivals.bridge_alone:BridgeAlone",
 }
 # Where nothing is one's own.
 NO_FILES: Mapping[str, str] = {}

@@ -142,9 +142,13 @@ class CrossedDifference:
 
     def interval_at(self, level: float) -> Interval | None:
         """None where the noise is not known."""
+        return self.interval_missing(1 - level)
+
+    def interval_missing(self, probability: float) -> Interval | None:
+        """The interval that misses the truth with this probability, which may be too small to be told from 1."""
         if self.error is None:
             return None
-        reach = -float(stdtrit(self.freedom, (1 - level) / 2)) * self.error
+        reach = -float(stdtrit(self.freedom, probability / 2)) * self.error
         return Interval(self.difference - reach, self.difference + reach)
 
     @property

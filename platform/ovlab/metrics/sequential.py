@@ -20,11 +20,25 @@ from jaxtyping import Float64
 from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
 
+from ovlab.specs.errors import InputError
+
 LOOKS = (3, 5, 8, 12, 20)
+# Of one row. What is above is a slip of the keyboard.
+_MOST_SEEDS = 1000
 
 _NUM_NODES = 256
 # Beyond it there is no probability to speak of: 2e-15 of it is what ndtr can still tell from 0 with some digits.
 _FARTHEST = 15.0
+
+
+def planned_looks(max_seeds: int) -> tuple[int, ...]:
+    """After how many seeds is looked, the last time after `max_seeds`. Raises InputError for fewer than two seeds, or
+    more than anybody trains."""
+    if not 2 <= max_seeds <= _MOST_SEEDS:
+        raise InputError(
+            f"--max-seeds must be in 2 .. {_MOST_SEEDS}, got {max_seeds}; one seed tells nothing of their noise."
+        )
+    return (*(look for look in LOOKS if look < max_seeds), max_seeds)
 
 
 def spent(share: float, level: float) -> float:
@@ -58,7 +72,8 @@ def _bound(places: Float64[np.ndarray, "J"], masses: Float64[np.ndarray, "J"], s
     def excess(bound: float) -> float:
         return float(masses @ (ndtr(places - bound * scale) + ndtr(-places - bound * scale))) - error
 
-    return float(brentq(excess, 0.0, _FARTHEST, xtol=1e-10))
+    # Where next to nothing is to be spent, as after 3 of 200 seeds, nothing is found.
+    return _FARTHEST if excess(_FARTHEST) > 0 else float(brentq(excess, 0.0, _FARTHEST, xtol=1e-10))
 
 
 def nominal_levels(looks: Sequence[int], level: float) -> tuple[float, ...]:

@@ -12,24 +12,28 @@ verdicts is false with probability 1 - level at most.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
-from scipy.special import ndtri, stdtrit
+from scipy.special import ndtr, ndtri, stdtrit
 
 from ovlab.metrics.crossed import PAIRED_FROM, CrossedDifference
 
 Verdict = Literal["yes", "no", "no relevant difference", "undecided", "not measured", "not decided: limited run"]
 
+DECIDED: tuple[Verdict, ...] = ("yes", "no", "no relevant difference")
+
 SIGNIFICANCE = 0.05
 POWER = 0.8
+# A claim that all planned seeds decide with a smaller chance is given up.
+FUTILE = 0.1
 # Whoever needs more will not train them.
 MOST_SEEDS = 1000
 
 
 def verdict_of(found: CrossedDifference, margin: float, significance: float) -> Verdict:
     """Of one difference, positive where the claim is right."""
-    interval = found.interval_at(1 - significance)
+    interval = found.interval_missing(significance)
     if interval is None:
         return "not measured"
     if not found.knows_seeds:
@@ -39,34 +43,52 @@ def verdict_of(found: CrossedDifference, margin: float, significance: float) -> 
     return "yes" if interval.low > 0 else "no" if interval.high < 0 else "undecided"
 
 
-def verdict_above_all(found: Sequence[CrossedDifference], margin: float, significance: float) -> Verdict:
+class Judged(NamedTuple):
+    """The verdict on one claim of several, and the significance at which it was reached, or missed."""
+
+    verdict: Verdict
+    significance: float
+
+
+def verdict_above_all(
+    found: Sequence[CrossedDifference],
+    margin: float,
+    significance: float,
+    *,
+    nominal: Callable[[float], float] = lambda error: error,
+) -> Verdict:
     """Of the claim that one is above each of several: it takes all of them to be a yes. One that is not above is
-    enough against it, for which each is tested at its share of the significance."""
-    verdicts = [verdict_of(one, margin, significance) for one in found]
+    enough against it, for which each is tested at its share of the significance.
+
+    nominal: the level at which this look is tested, of all error that its test may make over all looks."""
+    verdicts = [verdict_of(one, margin, nominal(significance)) for one in found]
     if "not measured" in verdicts:
         return "not measured"
     if set(verdicts) == {"yes"}:
         return "yes"
-    against = [verdict_of(one, margin, significance / len(found)) for one in found]
+    against = [verdict_of(one, margin, nominal(significance / len(found))) for one in found]
     decisive: tuple[Verdict, ...] = ("no", "no relevant difference")
     return next((verdict for verdict in decisive if verdict in against), "undecided")
 
 
-def step_down(judges: Sequence[Callable[[float], Verdict]], significance: float) -> list[Verdict]:
+def step_down(
+    judges: Sequence[Callable[[float], Verdict]], significance: float, *, num_others: int = 0
+) -> list[Judged]:
     """The verdicts of several claims, each a function of its significance, after Holm: all are held against their
-    share; as soon as some are decided, the others have larger shares. One that is false comes with probability
-    `significance` at most, whatever the claims have in common."""
-    verdicts: list[Verdict] = ["undecided"] * len(judges)
-    undecided = list(range(len(judges)))
-    while undecided:
-        found = {index: judges[index](significance / len(undecided)) for index in undecided}
-        decided = [index for index in undecided if found[index] != "undecided"]
-        if not decided:
-            break
-        for index in decided:
-            verdicts[index] = found[index]
-        undecided = [index for index in undecided if index not in decided]
-    return verdicts
+    share; as soon as some are decided, the others have larger shares. `num_others` claims beside them keep a share.
+
+    A true null hypothesis that is found false comes with probability `significance` at most, whatever the claims have
+    in common: what is passed on comes from claims of which none was true. Where "no relevant difference" may be false,
+    too, as of a difference that is the margin itself, its half of a share adds to that.
+    """
+    judged: dict[int, Judged] = {}
+    while len(judged) < len(judges):
+        open_ones = [index for index in range(len(judges)) if index not in judged]
+        share = significance / (len(open_ones) + num_others)
+        found = {index: Judged(judges[index](share), share) for index in open_ones}
+        decided = {index: one for index, one in found.items() if one.verdict != "undecided"}
+        judged |= decided or found
+    return [judged[index] for index in range(len(judges))]
 
 
 def detectable(found: CrossedDifference, num_seeds: int, *, significance: float, power: float = POWER) -> float | None:
@@ -89,6 +111,34 @@ def seeds_needed(
         return None
     enough = numbers[_quantiles(found, numbers, significance, power) * errors <= room]
     return int(enough[0]) if len(enough) else math.inf
+
+
+def chance(found: Sequence[CrossedDifference], margin: float, num_seeds: int, *, significance: float) -> float | None:
+    """At most so likely do `num_seeds` a side decide the claim that one is above each of several, from what is known
+    now: seeds to come are like those that were seen, images stay. None where the noise of seeds is not known."""
+    chances = [_chances(one, margin, num_seeds, significance) for one in found]
+    known = [one for one in chances if one is not None]
+    if len(known) < len(chances):
+        return None
+    return min(1.0, min(above for above, _ in known) + max(against for _, against in known))
+
+
+def _chances(
+    found: CrossedDifference, margin: float, num_seeds: int, significance: float
+) -> tuple[float, float] | None:
+    """Of a yes, and of one of the others."""
+    numbers = np.array([num_seeds])
+    errors = _errors(found, numbers)
+    if errors is None:
+        return None
+    to_come = math.sqrt(max(0.0, _seed_variance(found) * (1 / found.num_seeds - 1 / num_seeds)))
+    reach = float(_quantiles(found, numbers, significance, 0.5)[0] * errors[0])
+
+    def below(bound: float) -> float:
+        return float(ndtr((bound - found.difference) / to_come)) if to_come else float(found.difference < bound)
+
+    inside = below(margin - reach) - below(reach - margin) if reach < margin else 0.0
+    return 1 - below(max(reach, margin - reach)), below(min(-reach, reach - margin)) + inside
 
 
 def _seed_variance(found: CrossedDifference) -> float:

@@ -10,11 +10,14 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
+from typing import IO
 
 import psutil
 import ray
@@ -22,6 +25,8 @@ from ray import exceptions
 from ray._private import ray_constants
 
 import logoseg
+from ovlab.runs.interruption import SIGNALS
+from ovlab.runs.journaling import Terminated
 from ovlab.specs.errors import InputError, WorkError
 from ovlab.specs.wording import one_line, shown
 
@@ -29,6 +34,8 @@ from ovlab.specs.wording import one_line, shown
 OBJECT_STORE_BYTES = 256 * 2**20
 # The start of two workers that import torch takes 20 s on two cores; Ray gives up after 60.
 WORKER_GROUP_START_TIMEOUT = 300
+# Whoever trains and says nothing for so long is replaced. Ray itself waits ten minutes, torch's groups half an hour.
+SILENCE_SECONDS = 300
 
 # Where `ray job submit` leaves the environment of the job, which a driver may add to but not repeat.
 _JOB_CONFIG = "RAY_JOB_CONFIG_JSON_ENV_VAR"
@@ -38,6 +45,8 @@ _AGENT_START_MS = "30000"
 _NUM_STARTS = 3
 # What no other start would change.
 _FINAL = (ValueError, PermissionError, FileNotFoundError, NotADirectoryError, exceptions.AuthenticationError)
+# How a Ray refuses a token, in what its client writes.
+_WRONG_TOKEN = b"InvalidAuthToken"
 # A name of a socket has at most 107 bytes, of which Ray's own folders take these.
 _SOCKET_BYTES = 107 - len("/ray/session_2000-01-01_00-00-00_000000_1234567/sockets/plasma_store.0")
 _SHORT_FOLDER = "/tmp"
@@ -45,12 +54,29 @@ _SHORT_FOLDER = "/tmp"
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A connection to Ray. `started`: whether this process started it, and so ends it."""
+    """A connection to Ray. `started`: whether this process started it, and so ends it. `computes_on_gpus`: whether a
+    device is behind its GPUs; those of a Ray that was only told a number can be reserved, and the work is done on
+    processors."""
 
     address: str
     num_cpus: float
     num_gpus: float
     started: bool
+    computes_on_gpus: bool = False
+
+    def reserves_gpus(self, device: str) -> bool:
+        """Whether each process that is to compute on `device` gets a GPU of its own."""
+        return device.startswith("cuda") or (device == "auto" and self.num_gpus > 0)
+
+    def require_gpus(self, device: str) -> None:
+        """Raise InputError where `device` is a GPU, and there is none."""
+        if device.startswith("cuda") and not self.num_gpus:
+            raise InputError(f"--device {device}: the Ray at {self.address} has no GPU; use cpu or auto.")
+
+    def device(self, name: str) -> str:
+        """The device called `name` of processes that the Ray has given their share: "auto" is a GPU where it has some,
+        also for whoever only leads the work and has none."""
+        return "cuda" if name == "auto" and self.computes_on_gpus else name
 
 
 @contextmanager
@@ -67,7 +93,7 @@ def connect(
         yield _cluster(ray.get_runtime_context().gcs_address, started=False)
         return
     address = address or os.environ.get("RAY_ADDRESS")
-    with _signal_handlers_kept():
+    with _interruptible():
         found = _start_patiently(num_cpus, object_store_bytes) if address in (None, "local") else _join(str(address))
     try:
         yield found
@@ -82,6 +108,7 @@ def worker_environment(address: str) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join(_source_folders()),
         "RAY_ADDRESS": address,
         "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": str(WORKER_GROUP_START_TIMEOUT),
+        "RAY_TRAIN_WORKER_HEALTH_CHECK_TIMEOUT_S": str(SILENCE_SECONDS),
     }
 
 
@@ -137,31 +164,49 @@ def _join(address: str) -> Cluster:
     known = "" if address == "auto" else address
     # In a job, the sources are those that were uploaded, wherever this process found them.
     wanted = {name: value for name, value in worker_environment(known).items() if value and name not in given}
-    try:
-        ray.init(address, log_to_driver=False, logging_level="warning", runtime_env={"env_vars": wanted})
-    except exceptions.AuthenticationError:
-        raise InputError(f"no Ray at {shown(address)}: RAY_AUTH_MODE asks for a token. {_token_told()}") from None
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        reason = shown(str(error).splitlines()[0])
-        raise InputError(
-            f"no Ray at {shown(address)}: {reason} Start one there, or unset RAY_ADDRESS. {_token_told()}"
-        ) from None
+    with _said_by_client() as said:
+        try:
+            ray.init(address, log_to_driver=False, logging_level="warning", runtime_env={"env_vars": wanted})
+        except exceptions.AuthenticationError:
+            raise InputError(f"no Ray at {shown(address)}: RAY_AUTH_MODE asks for a token. {_token_told()}") from None
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            said.seek(0)
+            if _WRONG_TOKEN in said.read():
+                raise InputError(
+                    f"the Ray at {shown(address)} lets nobody in without its token. {_token_told()}"
+                ) from None
+            reason = shown(str(error).splitlines()[0])
+            raise InputError(f"no Ray at {shown(address)}: {reason} Start one there, or unset RAY_ADDRESS.") from None
     return _cluster(ray.get_runtime_context().gcs_address, started=False)
 
 
 def _token_told() -> str:
-    """Whether a token is there for a Ray that wants one, and where it is looked for; never the token."""
+    """Which token was shown, and where one is looked for; never the token."""
     file = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
     if "RAY_AUTH_TOKEN" in os.environ:
-        return "A Ray with another token answers nothing; that of RAY_AUTH_TOKEN was shown."
+        return "That of RAY_AUTH_TOKEN was shown: put the right one there."
     if file.is_file():
-        return f"A Ray with another token answers nothing; that in {file} was shown."
-    return f"A Ray that wants a token answers nothing without; none is in RAY_AUTH_TOKEN or {file}."
+        return f"That in {file} was shown: put the right one there or in RAY_AUTH_TOKEN."
+    return f"Put it in RAY_AUTH_TOKEN or {file}."
+
+
+@contextmanager
+def _said_by_client() -> Iterator[IO[bytes]]:
+    """What Ray's client writes past Python meanwhile: a line a second as long as nothing lets it in."""
+    with tempfile.TemporaryFile() as file:
+        stderr = os.dup(2)
+        os.dup2(file.fileno(), 2)
+        try:
+            yield file
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
 
 
 def _cluster(address: str, *, started: bool) -> Cluster:
     resources = ray.cluster_resources()
-    return Cluster(address, resources.get("CPU", 0.0), resources.get("GPU", 0.0), started)
+    computes_on_gpus = "GPU" in resources and any(name.startswith("accelerator_type:") for name in resources)
+    return Cluster(address, resources.get("CPU", 0.0), resources.get("GPU", 0.0), started, computes_on_gpus)
 
 
 def _job_variables() -> Mapping[str, str]:
@@ -223,13 +268,21 @@ def _ended_with_its_start() -> Iterator[None]:
 
 
 @contextmanager
-def _signal_handlers_kept() -> Iterator[None]:
-    """ray.init puts a handler of its own in the place of whatever SIGTERM meant before."""
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the start of Ray at once, whatever they mean to the work: nothing is to be saved yet. And
+    ray.init puts a handler of its own in the place of whatever SIGTERM meant before."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.getsignal(signal.SIGTERM)
+
+    def terminate(_number: int, _frame: FrameType | None) -> None:
+        raise Terminated
+
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, terminate)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -12,8 +12,10 @@ from ovlab.runs.failure import Failure
 from ovlab.runs.planned import PlannedRun, PlannedTraining, PlannedUntrained
 from ovlab.specs.errors import InputError
 from ovlab.store.record import TrainingRecord
+from ovlab.sweeps.schedule import divided
 
 if TYPE_CHECKING:
+    from ovlab.ray.cluster import Cluster
     from ovlab.runs.work import Counted, Work
 
 
@@ -29,19 +31,28 @@ def _say_what_is_assumed(training: PlannedTraining | PlannedUntrained, context: 
 class OnRay:
     """See `ovlab.runs.executor.Executor`.
 
-    num_processes: that divide the batches of a training, or the images of an evaluation, among them; (fewest, most) for
-    as many as there is room for. num_at_once: runs that are made at a time, each in a process of its own. None: as many
-    as there are GPUs, or processors where there are none. search: "asha" stops early what falls behind.
+    num_processes: that divide the batches of a training, and the images of an evaluation, among them; (fewest, most)
+    for as many as there is room for; None for one, where it is for the cluster to say how many divide images.
+    num_at_once: runs that are made at a time; None: as many as there is room for, on GPUs, or on processors where there
+    are none. max_gpus: that they reserve together. search: "asha" stops early what falls behind.
     """
 
     num_processes: int | tuple[int, int] | None = None
     num_at_once: int | None = None
+    max_gpus: int | None = None
     search: Literal["asha"] | None = None
 
     @property
-    def num_actors(self) -> int | None:
-        """The processes among which images are divided; None where that is for the cluster to say."""
-        return self.num_processes if isinstance(self.num_processes, int) else None
+    def _fewest(self) -> int:
+        """Processes, without which no run begins."""
+        return self.num_processes[0] if isinstance(self.num_processes, tuple) else self.num_processes or 1
+
+    def _require_gpus(self, cluster: "Cluster", context: RunContext, option: str) -> None:
+        if cluster.started and cluster.reserves_gpus(context.device) and cluster.num_gpus < self._fewest:
+            raise InputError(
+                f"{option}: {self._fewest} need a GPU each, and this machine has {cluster.num_gpus:g}; give fewer, or "
+                f"--device cpu."
+            )
 
     def train(self, training: PlannedTraining, context: RunContext) -> TrainingRecord:
         from ovlab.ray.trainer import train_on_workers
@@ -49,21 +60,15 @@ class OnRay:
 
         num_processes = self.num_processes or 1
         require_shards(training.spec.schedule.batch_size, num_processes)
-        fewest = num_processes if isinstance(num_processes, int) else num_processes[0]
         _say_what_is_assumed(training, context)
-        with connect(num_cpus=max(fewest, os.cpu_count() or 1)) as cluster:
-            use_gpu = context.device.startswith("cuda") or (context.device == "auto" and cluster.num_gpus > 0)
-            if use_gpu and cluster.started and cluster.num_gpus < fewest:
-                raise InputError(
-                    f"--workers: {fewest} need a GPU each, and this machine has {cluster.num_gpus:g}; give fewer, or "
-                    f"--device cpu."
-                )
-            return train_on_workers(training, context, num_workers=num_processes, use_gpu=use_gpu)
+        with connect(num_cpus=max(self._fewest, os.cpu_count() or 1)) as cluster:
+            self._require_gpus(cluster, context, "--workers")
+            return train_on_workers(training, context, num_workers=num_processes, cluster=cluster)
 
     def count(self, work: "Work", context: RunContext) -> "Iterator[Counted]":
         from ovlab.ray.pipeline import count_on_ray
 
-        return count_on_ray(work, context, self.num_actors)
+        return count_on_ray(work, context, self.num_processes)
 
     def make(self, runs: Sequence[PlannedRun], context: RunContext, on_failure: Callable[[Failure], object]) -> None:
         from ovlab.ray.asha import asha, to_the_end
@@ -73,14 +78,30 @@ class OnRay:
             raise InputError(
                 f"--device {context.device}: a trial has the GPU that Ray gives it; use cpu, cuda or auto."
             )
+        division = divided(self.num_processes, self.num_at_once, self.max_gpus)
+        if self.num_processes is not None:
+            self._require_shards(runs)
         for run in runs:
             _say_what_is_assumed(run.subject, context)
-        with connect() as cluster:
+        num_cpus = None if self.num_processes is None else max(self._fewest, os.cpu_count() or 1)
+        with connect(num_cpus=num_cpus) as cluster:
+            self._require_gpus(cluster, context, "--processes-per-run")
             make_on_ray(
                 runs,
                 context,
                 on_failure,
                 cluster=cluster,
-                num_at_once=self.num_at_once,
+                division=division,
                 search=to_the_end if self.search is None else asha,
             )
+
+    def _require_shards(self, runs: Sequence[PlannedRun]) -> None:
+        """Raise InputError naming the first run whose batch the processes cannot share."""
+        from ovlab.training.process_group import require_shards
+
+        for run in runs:
+            if isinstance(run.subject, PlannedTraining):
+                try:
+                    require_shards(run.subject.spec.schedule.batch_size, self.num_processes or 1)
+                except InputError as error:
+                    raise InputError(f"{run.name}: {error}") from None

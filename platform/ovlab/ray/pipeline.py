@@ -10,6 +10,7 @@ import math
 import sys
 from collections.abc import Iterator
 from itertools import groupby
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -35,7 +36,11 @@ MIN_IMAGES_PER_BLOCK = 8
 _BLOCKS_PER_ACTOR = 4
 
 
-def count_on_ray(work: Work, context: RunContext, num_actors: int | None = None) -> Iterator[Counted]:
+# A number, or (fewest, most) for as many as there is room for.
+NumActors = int | tuple[int, int] | None
+
+
+def count_on_ray(work: Work, context: RunContext, num_actors: NumActors = None) -> Iterator[Counted]:
     """`count_by_actors`; but small work is done in this process, where it has such a device, and said.
 
     Small is what takes less than SMALL_WORK_SECONDS, by the records of the store or else by its first images.
@@ -52,22 +57,21 @@ def count_on_ray(work: Work, context: RunContext, num_actors: int | None = None)
     yield from count_by_actors(work, context, num_actors)
 
 
-def count_by_actors(work: Work, context: RunContext, num_actors: int | None = None) -> Iterator[Counted]:
+def count_by_actors(work: Work, context: RunContext, num_actors: NumActors = None) -> Iterator[Counted]:
     """The counts of `work` from the actors of the connected Ray, of that of RAY_ADDRESS or of one that is started.
 
-    `context.device` is that of an actor, "cuda" for one GPU each; `num_actors` is by default as many as there are GPUs,
-    or CPUs but one. Raises InputError for damaged images, naming them, when all others are counted, and Stopped when
-    `context.stop`, asked as counts come in, says so.
+    `context.device` is that of an actor, each of which has a GPU, if it is one; `num_actors` is by default as many as
+    there are GPUs, or CPUs but one. Raises InputError for damaged images, naming them, when all others are counted, and
+    Stopped when `context.stop`, asked as counts come in, says so.
     """
-    device = named_device(context.device)
     with connect() as cluster:
-        num_actors = num_actors or _default_actors(device, cluster)
-        size = -(-work.num_images // (_BLOCKS_PER_ACTOR * num_actors))
+        pool = _pool(num_actors, context.device, cluster)
+        size = -(-work.num_images // (_BLOCKS_PER_ACTOR * pool.most))
         blocks = list(manifest(work, min(max(size, MIN_IMAGES_PER_BLOCK), MAX_IMAGES_PER_BLOCK)))
         problems: list[str] = []
         num_left = work.num_images
         try:
-            for table in _pipeline(work, blocks, device, num_actors, cluster):
+            for table in _pipeline(work, blocks, context.device, pool):
                 for counted in read_counts(table, problems):
                     num_left -= len(next(iter(counted.counts.values())))
                     yield counted
@@ -81,10 +85,12 @@ def count_by_actors(work: Work, context: RunContext, num_actors: int | None = No
 
 
 def manifest(work: Work, images_per_block: int) -> Iterator[pa.Table]:
-    """A table a block, of one row: which images of which shard."""
+    """A table a block, of one row: which images of which shard. Images that go together are in one block."""
     for number, shard in enumerate(work.shards):
-        for start in range(0, len(shard.ids), images_per_block):
-            place = {"shard": number, "start": start, "stop": min(start + images_per_block, len(shard.ids))}
+        together = work.images_together(shard)
+        size = -(-images_per_block // together) * together
+        for start in range(0, len(shard.ids), size):
+            place = {"shard": number, "start": start, "stop": min(start + size, len(shard.ids))}
             yield pa.table({name: int32_column([value]) for name, value in place.items()})
 
 
@@ -113,7 +119,8 @@ class CountingActor:
 
     def __init__(self, work: Work, device: str) -> None:
         torch.set_num_threads(1)
-        self.work, self.counter = work, ImageCounter(work, torch.device(device))
+        # Ray shows it none but its own GPU.
+        self.work, self.counter = work, ImageCounter(work, named_device(device.partition(":")[0]))
 
     def __call__(self, block: pa.Table) -> pa.Table:
         """A row a job, with the counts as one small file, whose checksum is read on arrival; an image that cannot be
@@ -161,9 +168,29 @@ class CountingActor:
                 problems.append(f"{benchmark}: image {name!r} cannot be counted: {one_line(error)}")
 
 
-def _pipeline(
-    work: Work, blocks: list[pa.Table], device: torch.device, num_actors: int, cluster: Cluster
-) -> Iterator[pa.Table]:
+class _Pool(NamedTuple):
+    """Of actors; each reserves `num_gpus` and `num_cpus`."""
+
+    fewest: int
+    most: int
+    num_gpus: int
+    num_cpus: float
+
+
+def _pool(num_actors: NumActors, device: str, cluster: Cluster) -> _Pool:
+    cluster.require_gpus(device)
+    on_gpus = cluster.reserves_gpus(device)
+    # By default one a GPU; without GPUs one a CPU, but for the one that reads and collects.
+    num_actors = num_actors or max(1, int(cluster.num_gpus if on_gpus else cluster.num_cpus - 1))
+    fewest, most = (num_actors, num_actors) if isinstance(num_actors, int) else num_actors
+    # Logical CPUs: of as many as there are actors, less than all, since beside others who do the same the rest of the
+    # pipeline would find none, and hang.
+    num_cpus = min(cluster.num_cpus, most)
+    share = max(num_cpus - 1, 0.5 * num_cpus) / most
+    return _Pool(fewest, most, int(on_gpus), math.floor(100 * share) / 100)
+
+
+def _pipeline(work: Work, blocks: list[pa.Table], device: str, pool: _Pool) -> Iterator[pa.Table]:
     logging.getLogger("ray.data").setLevel(logging.WARNING)
     # It warns that its bars are switched off.
     logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)
@@ -175,26 +202,12 @@ def _pipeline(
         batch_size=None,
         batch_format="pyarrow",
         # One block at work and one behind it: more would be queued at an actor while another is idle.
-        compute=ray.data.ActorPoolStrategy(size=num_actors, max_tasks_in_flight_per_actor=2),
-        fn_constructor_kwargs={"work": work, "device": device.type},
-        num_gpus=1 if device.type == "cuda" else 0,
-        num_cpus=_cpus_per_actor(num_actors, cluster),
+        compute=ray.data.ActorPoolStrategy(min_size=pool.fewest, max_size=pool.most, max_tasks_in_flight_per_actor=2),
+        fn_constructor_kwargs={"work": work, "device": device},
+        num_gpus=pool.num_gpus,
+        num_cpus=pool.num_cpus,
     )
     yield from dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
-
-
-def _default_actors(device: torch.device, cluster: Cluster) -> int:
-    """One a GPU; without GPUs one a CPU, but for the one that reads and collects."""
-    num_actors = int(cluster.num_gpus if device.type == "cuda" else cluster.num_cpus - 1)
-    if device.type == "cuda" and num_actors < 1:
-        raise InputError(f"--device cuda: the Ray at {cluster.address} has no GPU; use --device cpu.")
-    return max(1, num_actors)
-
-
-def _cpus_per_actor(num_actors: int, cluster: Cluster) -> float:
-    """Logical CPUs: one each, less where all of them would leave none to the rest of the pipeline, which would hang."""
-    share = max(cluster.num_cpus - 1, 0.5 * cluster.num_cpus) / num_actors
-    return min(1.0, math.floor(100 * share) / 100)
 
 
 def _last_line(error: BaseException) -> str:

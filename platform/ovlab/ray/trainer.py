@@ -9,7 +9,10 @@ would meet again, ends it at once.
 """
 
 import tempfile
+import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import ray
@@ -17,10 +20,12 @@ import ray.train
 from ray import cloudpickle
 from ray.actor import ActorHandle
 from ray.train import FailureConfig, LoggingConfig, RunConfig, ScalingConfig, UserCallback
-from ray.train.torch import TorchTrainer
+from ray.train.torch import TorchConfig, TorchTrainer
 
+from ovlab.ray.cluster import SILENCE_SECONDS, Cluster
 from ovlab.ray.mailbox import accompany, open_mailbox
-from ovlab.ray.worker import Order, TrainingError, work
+from ovlab.ray.room import PATIENCE, shortage
+from ovlab.ray.worker import Gathered, Order, TrainingError, work
 from ovlab.runs.context import RunContext
 from ovlab.runs.planned import PlannedTraining, require_training
 from ovlab.specs.errors import Stopped, WorkError
@@ -34,24 +39,30 @@ MAX_LOST_WORKERS = 10
 MAX_FAILED_STARTS = 12
 
 
-class _NoRetry(UserCallback):
-    """Ray Train retries whatever a worker raises; what its callback raises, it does not."""
+class _Losses(UserCallback):
+    """Ray Train retries whatever a worker raises; what its callback raises, it does not. The driver is told that the
+    others are to be replaced."""
+
+    def __init__(self, mailbox: ActorHandle) -> None:
+        self.mailbox = mailbox
 
     def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
         for error in worker_exceptions.values():
             if isinstance(error, TrainingError):
                 raise error
+        self.mailbox.post.remote([Gathered(0)])
 
 
 def train_on_workers(
-    training: PlannedTraining, context: RunContext, *, num_workers: int | tuple[int, int], use_gpu: bool
+    training: PlannedTraining, context: RunContext, *, num_workers: int | tuple[int, int], cluster: Cluster
 ) -> TrainingRecord:
-    """The record of the training, after training it on the connected Ray cluster. `context` has a journal.
+    """The record of the training, after training it on `cluster`, which is connected. `context` has a journal.
 
     `num_workers`: a number that divides the batch size, or for an elastic run the (fewest, most), where the batch is
     divided among as many as there is room for. Every worker opens the data and the CLIP weights at the places of
     `context.sources` and holds them against the plan. `context.stop` is asked twice a second; its observer is called
-    here, not in a worker, and again for updates that were lost with one.
+    here, not in a worker, and again for updates that were lost with one, and told when there is no room for a minute.
+    A worker that says nothing for SILENCE_SECONDS is taken for lost.
 
     Raises InputError where the workers cannot divide the batch or the data are not those that were planned with,
     Stopped when `context.stop` says so, WorkError when workers were lost again and again or the cluster has no room for
@@ -69,45 +80,66 @@ def train_on_workers(
         header=context.journal.header,
         attempt=context.journal.open().attempt,
         mailbox=mailbox,
+        patience=timedelta(seconds=SILENCE_SECONDS),
     )
+    use_gpu = cluster.reserves_gpus(context.device)
     # Checkpoints go into the run folder and the store; Ray Train only wants a place where it could put some.
     with tempfile.TemporaryDirectory() as unused:
         trainer = TorchTrainer(
             work,
             train_loop_config={"order": order},
+            torch_config=TorchConfig(
+                # By itself Ray Train takes NCCL wherever a GPU is reserved.
+                backend="nccl" if use_gpu and cluster.computes_on_gpus else "gloo",
+                timeout_s=SILENCE_SECONDS,
+            ),
             scaling_config=ScalingConfig(num_workers=num_workers, use_gpu=use_gpu),
             run_config=RunConfig(
                 name=f"train-{fingerprint}",
                 storage_path=unused,
                 failure_config=FailureConfig(max_failures=MAX_LOST_WORKERS, controller_failure_limit=MAX_FAILED_STARTS),
-                callbacks=[_NoRetry()],
+                callbacks=[_Losses(mailbox)],
                 # Of an error, Ray Train prints the traceback several times; it is raised here, once.
                 logging_config=LoggingConfig(log_level="CRITICAL"),
             ),
         )
-        num_done = _watch(trainer, mailbox, context)
+        fewest = num_workers if isinstance(num_workers, int) else num_workers[0]
+        num_done = _watch(trainer, mailbox, context, lambda: shortage(fewest, use_gpu=use_gpu))
     if (record := context.store.training(fingerprint)) is None:
         raise Stopped(f"stopped after {num_done} steps; the same command continues.")
     return record
 
 
-def _watch(trainer: TorchTrainer, mailbox: ActorHandle, context: RunContext) -> int:
-    """Run the trainer to its end and hand its steps over meanwhile; returns the last."""
+def _watch(trainer: TorchTrainer, mailbox: ActorHandle, context: RunContext, missing: Callable[[], str]) -> int:
+    """Run the trainer to its end and hand its steps over meanwhile; returns the last. `missing` says what workers wait
+    for that have no room."""
     num_done = 0
+    # Since when workers are waited for; None while they are there, and when it was said.
+    waits_since: float | None = time.monotonic()
 
-    def hand_over(event: Begun | Step) -> None:
-        nonlocal num_done
-        if isinstance(event, Begun):
-            context.observer.on_begin(event)
-        else:
-            num_done = event.step
-            context.observer.on_step(event)
+    def hand_over(event: Gathered | Begun | Step) -> None:
+        nonlocal num_done, waits_since
+        match event:
+            case Gathered():
+                waits_since = None if event.num_processes else time.monotonic()
+            case Begun():
+                context.observer.on_begin(event)
+            case Step():
+                num_done = event.step
+                context.observer.on_step(event)
+
+    def stop() -> bool:
+        nonlocal waits_since
+        if waits_since is not None and time.monotonic() - waits_since > PATIENCE:
+            waits_since = None
+            context.observer.on_wait(missing())
+        return context.stop()
 
     # In a thread of its own, because in the main thread `fit` takes Ctrl-C for itself.
     with ThreadPoolExecutor(1, thread_name_prefix="ray-train") as executor:
         ended = executor.submit(trainer.fit)
         try:
-            accompany(ended, mailbox, hand_over, context.stop)
+            accompany(ended, mailbox, hand_over, stop)
         except BaseException:
             ray.get(mailbox.ask_to_stop.remote())
             raise

@@ -1,6 +1,7 @@
 """One run of a sweep as a trial of Ray Tune, in a process of its own: a training and then its evaluations.
 
-It writes the store and the journal of its run itself.
+Where several processes are to make a run, the trial only leads them: it reserves nothing, and they have their place on
+the cluster, first those that train, then those that evaluate. It writes the store and the journal of its run itself.
 """
 
 import os
@@ -13,6 +14,7 @@ from ray.actor import ActorHandle
 
 from ovlab.datasets.places import VARIABLE
 from ovlab.ray.mailbox import Correspondent
+from ovlab.ray.on_ray import OnRay
 from ovlab.ray.prometheus import Prometheus, RaySink
 from ovlab.runs.context import RunContext
 from ovlab.runs.failure import explained
@@ -23,13 +25,15 @@ from ovlab.specs.errors import Stopped
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Order:
-    """What every trial is told. data_root is $OVLAB_DATA of the driver; observer as in a Search."""
+    """What every trial is told. data_root is $OVLAB_DATA of the driver; observer as in a Search; num_processes as in
+    OnRay: None for the trial's own."""
 
     runs: Sequence[PlannedRun]
     context: RunContext
     mailbox: ActorHandle
     data_root: str | None
     observer: Callable[[int, int], Observer]
+    num_processes: int | tuple[int, int] | None
 
 
 class Relay(Observer):
@@ -42,7 +46,7 @@ class Relay(Observer):
         self.correspondent.tell((self.number, name, event))
 
 
-for _name in ("on_begin", "on_step", "on_counts", "on_record", "on_end"):
+for _name in ("on_wait", "on_begin", "on_step", "on_counts", "on_record", "on_end"):
     setattr(Relay, _name, partialmethod(Relay._tell, _name))
 
 
@@ -60,7 +64,7 @@ def trial(config: dict[str, Any], *, order: Order) -> dict[str, Any]:
     try:
         if correspondent.flush():
             return {"cause": None, "stopped": True}
-        make_run(run, context, Here())
+        make_run(run, context, Here() if order.num_processes is None else OnRay(num_processes=order.num_processes))
     except Stopped:
         # Or given up by a search, which is an end.
         return {"cause": None, "stopped": correspondent.is_to_stop}

@@ -1,6 +1,7 @@
-"""Runs as trials of Ray Tune, several at once.
+"""Runs as trials of Ray Tune, several at once, the longest first.
 
-A trial is a training and then its evaluations, in the trial's own process. The store says what is missing, and an
+A trial is a training and then its evaluations, in the trial's own process or in several that it leads. How many are
+made at a time follows the nodes of the cluster as they come and go. The store says what is missing, and an
 interrupted run goes on from its run folder or the store; what Tune itself writes down is thrown away at the end.
 
 A trial that fails stops no other and is not tried again, since it would fail again; a process that is lost is replaced,
@@ -12,13 +13,16 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, NamedTuple
 
+import ray
 from ray import tune
 from ray.actor import ActorHandle
 from ray.tune.logger import JsonLoggerCallback
 from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import TrialScheduler
+from ray.tune.search.basic_variant import BasicVariantGenerator
 
 from ovlab.datasets.places import VARIABLE
 from ovlab.ray.asha import Search, to_the_end
@@ -27,12 +31,17 @@ from ovlab.ray.mailbox import accompany, open_mailbox
 from ovlab.ray.trial import Order, trial
 from ovlab.runs.context import RunContext
 from ovlab.runs.failure import Failure
+from ovlab.runs.observer import Observer
 from ovlab.runs.planned import PlannedRun
 from ovlab.runs.progress import ProgressLine, open_display
 from ovlab.specs.errors import InputError, Stopped
+from ovlab.specs.events import Places
 from ovlab.store.journal import end_silent
+from ovlab.sweeps.schedule import Division, longest_first, run_seconds
 
 MAX_LOST = 3
+# Ray's name of a resource that only the head node has.
+_HEAD = "node:__internal_head__"
 
 _SETTINGS = {
     # Of its files of results, those that it reads itself are enough.
@@ -51,28 +60,42 @@ def make_on_ray(
     on_failure: Callable[[Failure], object],
     *,
     cluster: Cluster,
-    num_at_once: int | None = None,
+    division: Division,
     search: Callable[[Sequence[PlannedRun]], Search] = to_the_end,
 ) -> None:
-    """Make the runs on the connected cluster, `num_at_once` at a time; None: one on each GPU, or on each processor
-    where there is none.
+    """Make the runs on the connected cluster, divided as `division` says.
 
     A trial that `search` stops early leaves no record. `on_failure` is told of every run that failed, at the end.
-    Raises InputError for a device that the cluster has not, and Stopped when `context.stop` said so, after each trial
-    under way has saved its state.
+    Raises InputError for a device, or a bound, of GPUs that the cluster has not, and Stopped when `context.stop` said
+    so, after each trial under way has saved its state.
     """
-    resources = _resources(context.device, cluster, num_at_once, len(runs))
+    cluster.require_gpus(context.device)
+    on_gpus = cluster.reserves_gpus(context.device)
+    if division.max_gpus is not None and not on_gpus:
+        raise InputError("--max-gpus: no GPU is used; --runs-at-once says how many runs are made at a time.")
+    runs = [runs[number] for number in longest_first([run_seconds(run, division.most_processes) for run in runs])]
+    room = _Room(division, on_gpus, context.observer)
     mailbox, chosen = open_mailbox(), search(runs)
     order = Order(
         runs=runs,
-        context=context.portable(),
+        context=replace(context.portable(), device=cluster.device(context.device)),
         mailbox=mailbox,
         data_root=os.environ.get(VARIABLE),
         observer=chosen.observer,
+        num_processes=division.num_processes,
     )
     with tempfile.TemporaryDirectory(prefix="ovlab-tune-") as scratch:
         names = [f"[{number}/{len(runs)}] {run.name}" for number, run in enumerate(runs, start=1)]
-        results = _watch(_tuner(order, names, chosen.scheduler, resources, scratch), names, mailbox, context.stop)
+        said = _Announcements(names)
+        of_one = _of_one(division, cluster, on_gpus=on_gpus, num_runs=len(runs))
+        tuner = _tuner(order, said, _Ways(chosen.scheduler, room.limit, of_one), scratch)
+
+        def stop() -> bool:
+            room.look()
+            said.is_stopping = context.stop()
+            return said.is_stopping
+
+        results = _watch(tuner, names, mailbox, stop)
     for result in results:
         run = runs[result.config["number"]]
         if result.error is not None:
@@ -88,44 +111,61 @@ def make_on_ray(
         raise Stopped("stopped; the same command continues.")
 
 
-class _Resources(NamedTuple):
-    num_at_once: int
-    of_one: dict[str, float]
+class _Room:
+    """How many runs may be at work: as many as the cluster has room for, which `look` asks it again."""
+
+    def __init__(self, division: Division, on_gpus: bool, observer: Observer) -> None:
+        self.division, self.kind, self.observer = division, "GPU" if on_gpus else "CPU", observer
+        self.num_places = -1
+        self.limit = BasicVariantGenerator()
+        self.look()
+
+    def look(self) -> None:
+        num_places = self.division.num_places(ray.cluster_resources().get(self.kind, 0.0))
+        if num_places != self.num_places:
+            self.num_places = num_places
+            # One may wait for room, and says so.
+            self.limit.max_concurrent = max(1, num_places)
+            self.observer.on_places(Places(num_places=num_places, num_processes=self.division.most_processes))
 
 
-def _resources(device: str, cluster: Cluster, num_at_once: int | None, num_runs: int) -> _Resources:
-    """More at once than there are GPUs or processors share them."""
-    on_gpu = device == "cuda" or (device == "auto" and cluster.num_gpus > 0)
-    if on_gpu and not cluster.num_gpus:
-        raise InputError(f"--device {device}: the Ray at {cluster.address} has no GPU; use cpu or auto.")
-    num_places = cluster.num_gpus if on_gpu else cluster.num_cpus
-    number = max(1, min(num_at_once or int(num_places), num_runs))
-    of_one = {"cpu": min(1.0, cluster.num_cpus / number)}
-    if on_gpu:
-        of_one["gpu"] = min(1.0, cluster.num_gpus / number)
-    return _Resources(number, of_one)
+def _of_one(division: Division, cluster: Cluster, *, on_gpus: bool, num_runs: int) -> tune.PlacementGroupFactory:
+    """What the process of a trial reserves: where it leads others, nothing but a place on the node that is never given
+    back. More at once than there are GPUs or processors share them."""
+    if division.num_processes is not None:
+        return tune.PlacementGroupFactory([{_HEAD: 0.001}])
+    num_gpus = cluster.num_gpus if division.max_gpus is None else min(cluster.num_gpus, division.max_gpus)
+    number = max(1, min(division.num_places(num_gpus if on_gpus else cluster.num_cpus), num_runs))
+    of_one = {"CPU": min(1.0, cluster.num_cpus / number)}
+    return tune.PlacementGroupFactory([of_one | ({"GPU": min(1.0, num_gpus / number)} if on_gpus else {})])
 
 
-def _tuner(
-    order: Order, names: Sequence[str], scheduler: TrialScheduler, resources: _Resources, scratch: str
-) -> tune.Tuner:
+class _Ways(NamedTuple):
+    """Which trials come to their end, how many are at work at a time, and what each reserves."""
+
+    scheduler: TrialScheduler
+    limit: BasicVariantGenerator
+    of_one: tune.PlacementGroupFactory
+
+
+def _tuner(order: Order, said: "_Announcements", ways: _Ways, scratch: str) -> tune.Tuner:
     os.environ.update(_SETTINGS)
-    trainable = tune.with_resources(tune.with_parameters(trial, order=order), resources.of_one)
+    trainable = tune.with_resources(tune.with_parameters(trial, order=order), ways.of_one)
     return tune.Tuner(
         trainable,
         param_space={"number": tune.grid_search(list(range(len(order.runs))))},
         tune_config=tune.TuneConfig(
-            max_concurrent_trials=resources.num_at_once,
+            search_alg=ways.limit,
             # The start of a process that imports torch takes seconds.
             reuse_actors=True,
-            scheduler=scheduler,
+            scheduler=ways.scheduler,
             trial_dirname_creator=lambda trial: f"trial-{trial.config['number']}",
         ),
         run_config=tune.RunConfig(
             name="runs",
             storage_path=scratch,
             failure_config=tune.FailureConfig(max_failures=MAX_LOST),
-            callbacks=[JsonLoggerCallback(), _Silent(), _Announcements(names)],
+            callbacks=[JsonLoggerCallback(), _Silent(), said],
             verbose=0,
         ),
     )
@@ -139,12 +179,17 @@ class _Silent(TrialProgressCallback):
 
 
 class _Announcements(tune.Callback):
-    """Says of each run when it begins and how it ends."""
+    """Says of each run when it begins and how it ends; but nothing of those that begin after a wish to stop, which end
+    at once."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = names
+        self.is_stopping = False
+        self.silent: set[int] = set()
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        if self.is_stopping:
+            self.silent.add(trial.config["number"])
         self._say(trial, "begins")
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -158,7 +203,8 @@ class _Announcements(tune.Callback):
         self._say(trial, "its process was lost")
 
     def _say(self, trial: Any, what: str) -> None:
-        print(f"{self.names[trial.config['number']]}: {what}", file=sys.stderr)
+        if (number := trial.config["number"]) not in self.silent:
+            print(f"{self.names[number]}: {what}", file=sys.stderr)
 
 
 def _watch(tuner: tune.Tuner, names: Sequence[str], mailbox: ActorHandle, stop: Callable[[], bool]) -> Any:

@@ -5,10 +5,12 @@ An error of the training itself leaves as a TrainingError; the loss of another w
 
 import traceback
 from dataclasses import dataclass, replace
-from typing import Any
+from datetime import timedelta
+from typing import Any, NamedTuple
 
 import ray.train
 import ray.train.torch
+import torch
 import torch.distributed as dist
 from ray import cloudpickle
 from ray.actor import ActorHandle
@@ -31,13 +33,21 @@ PATIENCE = 60.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Order:
-    """What a worker is told. It travels to other machines. `attempt`: the one at the run that the driver has begun."""
+    """What a worker is told. It travels to other machines. `attempt`: the one at the run that the driver has begun.
+    `patience`: how long the others are waited for."""
 
     training: PlannedTraining
     context: RunContext
     header: RunHeader
     attempt: str
     mailbox: ActorHandle
+    patience: timedelta
+
+
+class Gathered(NamedTuple):
+    """A letter: so many workers are up together; 0 where some were lost."""
+
+    num_processes: int
 
 
 class TrainingError(Exception):
@@ -81,15 +91,18 @@ def _train_as(rank: int, order: Order) -> None:
     from ovlab.runs.trainings import train_into_store, training_input
     from ovlab.training.loop import follow
 
-    device = ray.train.torch.get_device()
-    group = distributed_group(device)
+    # Ray names a GPU wherever one is reserved, also where it was only told that there are some.
+    device = ray.train.torch.get_device() if torch.cuda.is_available() else torch.device("cpu")
+    group = distributed_group(device, order.patience)
     context = replace(order.context, device=str(device))
     if rank > 0:
         given = training_input(order.training, context, device)
         follow(given, device=device, num_loader_workers=context.num_loader_workers, group=group)
         return
-    wait_until_free(context.run_folder(order.header.run), seconds=PATIENCE)
     correspondent = Correspondent(order.mailbox)
+    correspondent.tell(Gathered(group.size))
+    correspondent.flush()
+    wait_until_free(context.run_folder(order.header.run), seconds=PATIENCE)
     journal = JournalObserver(context.store, order.header, order.attempt)
     context = replace(context, stop=correspondent.asked_to_stop, observer=Letters(correspondent), journal=journal)
     try:

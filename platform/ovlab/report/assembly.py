@@ -9,6 +9,7 @@ from ovlab.metrics.seeds import SeedSummary, summarise_seeds
 from ovlab.report.cells import Cell, Grid, Records, cells_of
 from ovlab.report.claims import claim_views
 from ovlab.report.differences import Compared, advantage, is_within_noise
+from ovlab.report.looks import Study, looked_views, stored_study
 from ovlab.report.marks import Mark, comparable, marks_among
 from ovlab.report.measured_details import MEASURED, measured_detail
 from ovlab.report.remarks import (
@@ -49,17 +50,31 @@ def table_views(
 ) -> tuple[TableView, ...]:
     """The views of several tables from the records of one store, whose counts are read once.
 
-    Damaged counts are named in a warning. Raises InputError as `cells_of` does, before any count is read.
+    A table that was run until decided has the seeds and verdicts of its looks; a limited run of it has none. Damaged
+    counts are named in a warning. Raises InputError as `cells_of` and `stored_study` do, before any count is read.
     """
     tables = tuple(with_shared_names(table, suite) for table in tables)
     samples = Samples(store, {column.score for table in tables for column in table.columns})
-    grids = [cells_of(table, suite, records, limit_steps=limit_steps, limit_images=limit_images) for table in tables]
+    is_limited = (limit_steps, limit_images) != (None, None)
+    studies = [None if is_limited else stored_study(table, suite, store) for table in tables]
+    grids = [
+        cells_of(
+            table,
+            suite,
+            records,
+            seeds_by_row={} if study is None else study.seeds_by_row,
+            limit_steps=limit_steps,
+            limit_images=limit_images,
+        )
+        for table, study in zip(tables, studies, strict=True)
+    ]
     samples.prepare(run.evaluation for grid in grids for cell in grid.cells.values() for run in cell.runs)
-    return tuple(table_view(grid, samples) for grid in grids)
+    return tuple(table_view(grid, samples, study) for grid, study in zip(grids, studies, strict=True))
 
 
-def table_view(grid: Grid, samples: Samples) -> TableView:
-    """The view of one table: marks, intervals and verdicts as marks.py, metrics and claims.py define them."""
+def table_view(grid: Grid, samples: Samples, study: Study | None = None) -> TableView:
+    """The view of one table: marks, intervals and verdicts as marks.py, metrics and claims.py define them, or, of a
+    table that was run until decided, looks.py. `grid` has the seeds that it looked at."""
     table, suite = grid.table, suite_named(grid.suite)
     is_measured = any(cell.origin == "measured" for cell in grid.cells.values())
     quoted = [_Line(row, "quoted") for row in table.rows if row.quoted is not None]
@@ -87,9 +102,10 @@ def table_view(grid: Grid, samples: Samples) -> TableView:
         parts=tuple(parts),
         notes=note_views(grid),
         remarks=remarks_on(grid, suite, samples),
-        claims=claim_views(grid, samples),
+        claims=claim_views(grid, samples) if study is None else looked_views(study, grid, samples),
         limits=limits,
         command=command_of(grid, samples.store),
+        planned_looks=() if study is None else study.record.planned,
     )
 
 

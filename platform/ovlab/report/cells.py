@@ -7,6 +7,7 @@ the later counts. Scores that do not mean the same are refused in one column, by
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from ovlab.methods.registry import subject_of
@@ -164,10 +165,12 @@ def cells_of(
     records: Records,
     *,
     seeds: Sequence[int] | None = None,
+    seeds_by_row: Mapping[str, Sequence[int]] = MappingProxyType({}),
     limit_steps: int | None = None,
     limit_images: int | None = None,
 ) -> Grid:
-    """The cells of `table` for its seeds, or for `seeds`; with limits, those of a limited run of it.
+    """The cells of `table` for its seeds, or for `seeds`, or for those that a row has by its key; with limits, those of
+    a limited run of it.
 
     Raises InputError, naming two runs, where one column mixes ways of scoring or versions of the data or of what
     predicts, or one table CLIP weights or versions of the training data or of what trains.
@@ -181,7 +184,15 @@ def cells_of(
         limit_images=limit_images,
     )
     cells = {
-        (row.key, column.title): _cell(row, column, suite, records, seeds or table.seeds, limit_steps, limit_images)
+        (row.key, column.title): _cell(
+            row,
+            column,
+            suite,
+            records,
+            seeds_by_row.get(row.key, seeds or table.seeds),
+            limit_steps,
+            limit_images,
+        )
         for row in table.rows
         for column in table.columns
     }

@@ -49,7 +49,8 @@ class Series(NamedTuple):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Panel:
     """`x_title` stands below the ticks of x, `y_title` beside those of y; `description` is for those who do not see
-    it."""
+    it. band: upper and lower end of what is marked as a band, zero: where a difference is none; None for no such
+    mark."""
 
     title: str
     x_title: str
@@ -58,6 +59,8 @@ class Panel:
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
     series: tuple[Series, ...]
+    band: tuple[float, float] | None = None
+    zero: float | None = None
 
     @property
     def view_box(self) -> str:
@@ -122,6 +125,33 @@ def interval_panel(
         x_ticks=tuple(Tick(centre, label) for centre, label in zip(centres, levels, strict=True)),
         y_ticks=tuple(Tick(y(value), f"{value:g}") for value in nice_ticks(low, high)),
         series=tuple(drawn),
+    )
+
+
+def looks_panel(title: str, x_title: str, levels: Sequence[str], found: Sequence[Level], margin: float) -> Panel:
+    """A difference with its interval at each look, in points, with zero and the band within +- `margin`. Early
+    intervals are many times as wide as what is decided at last: they are cut off at the frame."""
+    last = found[-1].interval
+    widest = 100 * max(margin, *(abs(bound) for bound in last or ()), *(abs(level.value) for level in found))
+    low, high = -1.2 * widest, 1.2 * widest
+    y = _scale(low, high, HEIGHT - BOTTOM, TOP)
+
+    def inside(value: float) -> float:
+        return y(min(max(value, low), high))
+
+    step = (WIDTH - LEFT - RIGHT) / len(levels)
+    centres = [LEFT + step * (place + 0.5) for place in range(len(levels))]
+    marks = tuple(_mark(level, centres[level.place], inside) for level in found)
+    return Panel(
+        title=title,
+        x_title=x_title,
+        y_title="points",
+        description=f"{title} over {x_title}: " + "; ".join(level.text for level in found),
+        x_ticks=tuple(Tick(centre, label) for centre, label in zip(centres, levels, strict=True)),
+        y_ticks=tuple(Tick(y(value), f"{value:g}") for value in nice_ticks(low, high)),
+        series=(Series("", marks, _path(marks, [True] * (len(marks) - 1))),),
+        band=(y(100 * margin), y(-100 * margin)),
+        zero=y(0.0),
     )
 
 

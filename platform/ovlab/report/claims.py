@@ -10,6 +10,8 @@ with the margin of the table, and two more:
 A verdict is significant at 5 % after Holm: over the claims of the table, and within a claim over its columns. Both
 kinds of noise count at once, images and seeds; with a single training a side, the claim is undecided. Against a quoted
 score (paper suite only) there is the noise of the measured one alone.
+
+Those of a table that was run until decided are in looks.py.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,6 +26,7 @@ from ovlab.report.samples import Samples
 from ovlab.specs.scores import SCORES
 from ovlab.specs.suite import PAPER
 from ovlab.specs.table import Claim, Column
+from ovlab.store.look_record import ClaimLook
 
 LIMITED: Verdict = "not decided: limited run"
 
@@ -48,7 +51,8 @@ class ClaimView:
     """`verdict` and `comparisons` are those of all columns together. `published_holds`: whether the scores that the
     paper prints have the direction of the claim, in every column; None where they do not say. `margin`: a fraction.
     `need`: how many seeds a side would decide it, infinite where images are the limit; None for a claim that is
-    decided or that has too little to say so."""
+    decided or that has too little to say so. looks: those of `ovlab run --until-decided`, whose last verdict is
+    `verdict`; next_look: the seeds at which the claim is looked at again."""
 
     text: str
     where: str
@@ -60,6 +64,8 @@ class ClaimView:
     published_holds: bool | None
     margin: float
     need: int | float | None
+    looks: tuple[ClaimLook, ...] = ()
+    next_look: int | None = None
 
     @property
     def tested(self) -> list[CrossedDifference]:
@@ -70,7 +76,7 @@ class ClaimView:
 def claim_views(grid: Grid, samples: Samples) -> tuple[ClaimView, ...]:
     """In the order of the table."""
     claims, margin = grid.table.claims, grid.table.margin / 100
-    pooled = [_comparisons(claim, claim_columns(claim, grid), grid, samples) for claim in claims]
+    pooled = [comparisons_of(claim, claim_columns(claim, grid), grid, samples) for claim in claims]
     verdicts = _verdicts(pooled, [_is_limited(claim, claim_columns(claim, grid), grid) for claim in claims], margin)
     return tuple(
         ClaimView(
@@ -81,21 +87,22 @@ def claim_views(grid: Grid, samples: Samples) -> tuple[ClaimView, ...]:
             verdict=verdict,
             comparisons=comparisons,
             columns=_columns(claim, grid, samples),
-            published_holds=_published_holds(claim, grid),
+            published_holds=holds_as_published(claim, grid),
             margin=margin,
-            need=_need(comparisons, margin, SIGNIFICANCE / len(claims)) if verdict == "undecided" else None,
+            need=need_of(comparisons, margin, SIGNIFICANCE / len(claims)) if verdict == "undecided" else None,
         )
         for claim, comparisons, verdict in zip(claims, pooled, verdicts, strict=True)
     )
 
 
 def claim_columns(claim: Claim, grid: Grid) -> list[Column]:
+    """Those that it is about."""
     return [column for column in grid.table.columns if not claim.columns or column.title in claim.columns]
 
 
 def _columns(claim: Claim, grid: Grid, samples: Samples) -> tuple[ColumnVerdict, ...]:
     columns = claim_columns(claim, grid)
-    found = [_comparisons(claim, [column], grid, samples) for column in columns]
+    found = [comparisons_of(claim, [column], grid, samples) for column in columns]
     verdicts = _verdicts(found, [_is_limited(claim, [column], grid) for column in columns], grid.table.margin / 100)
     return tuple(
         ColumnVerdict(column=column.title, verdict=verdict, comparisons=comparisons)
@@ -106,19 +113,21 @@ def _columns(claim: Claim, grid: Grid, samples: Samples) -> tuple[ColumnVerdict,
 def _verdicts(found: Sequence[tuple[ComparisonView, ...]], limited: Sequence[bool], margin: float) -> list[Verdict]:
     """Of each, after Holm over those that were tested."""
     verdicts: list[Verdict] = [LIMITED if is_limited else "not measured" for is_limited in limited]
-    known = [[view.advantage for view in views if view.advantage is not None] for views in found]
-    tested = [
-        index
-        for index, views in enumerate(found)
-        if len(known[index]) == len(views) and all(one.interval is not None for one in known[index])
-    ]
-    judges = [partial(verdict_above_all, known[index], margin) for index in tested]
-    for index, verdict in zip(tested, step_down(judges, SIGNIFICANCE), strict=True):
-        verdicts[index] = verdict
+    tested = {index: known for index, views in enumerate(found) if (known := tested_of(views))}
+    judges = [partial(verdict_above_all, known, margin) for known in tested.values()]
+    for index, judged in zip(tested, step_down(judges, SIGNIFICANCE), strict=True):
+        verdicts[index] = judged.verdict
     return verdicts
 
 
-def _comparisons(claim: Claim, columns: Sequence[Column], grid: Grid, samples: Samples) -> tuple[ComparisonView, ...]:
+def tested_of(views: Sequence[ComparisonView]) -> list[CrossedDifference]:
+    """The advantages over all the other rows; none where one of them, or its noise, is not known."""
+    known = [view.advantage for view in views if view.advantage is not None and view.advantage.interval is not None]
+    return known if len(known) == len(views) else []
+
+
+def comparisons_of(claim: Claim, columns: Sequence[Column], grid: Grid, samples: Samples) -> tuple[ComparisonView, ...]:
+    """The row of a claim against each of the others, in some of its columns together."""
     return tuple(
         ComparisonView(worse=worse, advantage=_advantage(claim.better, worse, columns, grid, samples))
         for worse in claim.worse
@@ -145,8 +154,8 @@ def _is_limited(claim: Claim, columns: Sequence[Column], grid: Grid) -> bool:
     return any(grid.cells[row, column.title].limits.text for row in rows for column in columns)
 
 
-def _need(comparisons: Sequence[ComparisonView], margin: float, significance: float) -> int | float | None:
-    """The most that one of the comparisons needs which are not decided yet."""
+def need_of(comparisons: Sequence[ComparisonView], margin: float, significance: float) -> int | float | None:
+    """The most seeds that one of the comparisons needs which are not decided yet; see `ClaimView.need`."""
     needs = [
         seeds_needed(view.advantage, margin, significance=significance)
         for view in comparisons
@@ -156,7 +165,8 @@ def _need(comparisons: Sequence[ComparisonView], margin: float, significance: fl
     return max(known) if known and len(known) == len(needs) else None
 
 
-def _published_holds(claim: Claim, grid: Grid) -> bool | None:
+def holds_as_published(claim: Claim, grid: Grid) -> bool | None:
+    """See `ClaimView.published_holds`."""
     holds = [
         better < worse if SCORES[column.score].lower_is_better else better > worse
         for column in claim_columns(claim, grid)

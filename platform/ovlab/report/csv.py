@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ovlab.metrics.intervals import Interval
@@ -37,15 +37,60 @@ COLUMNS = (
 )
 
 
+LOOK_COLUMNS = (
+    "table",
+    "suite",
+    "better",
+    "worse",
+    "seeds",
+    "difference",
+    "low",
+    "high",
+    "significance",
+    "nominal",
+    "verdict",
+    "chance",
+)
+
+
 def csv_text(views: Iterable[TableView]) -> str:
     """Fractions, not percent; an empty field where there is no score, and no limit. What there is of each run is
     joined by spaces, in the order of the seeds."""
+    return _written(COLUMNS, (line for view in views for line in _lines(view)))
+
+
+def looks_csv(view: TableView) -> str:
+    """A line a comparison of each look at each claim, with the interval of the look; verdict and chance are those of
+    the claim."""
+    return _written(LOOK_COLUMNS, _look_lines(view))
+
+
+def _written(columns: Sequence[str], lines: Iterable[dict[str, Any]]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
-    for view in views:
-        writer.writerows(_lines(view))
+    writer.writerows(lines)
     return text.getvalue()
+
+
+def _look_lines(view: TableView) -> Iterable[dict[str, Any]]:
+    for claim in view.claims:
+        for look in claim.looks:
+            for one in look.comparisons:
+                yield {
+                    "table": view.name,
+                    "suite": view.suite,
+                    "better": claim.better,
+                    "worse": one.worse,
+                    "seeds": look.num_seeds,
+                    "difference": one.difference,
+                    "low": one.low,
+                    "high": one.high,
+                    "significance": look.significance,
+                    "nominal": look.nominal,
+                    "verdict": look.verdict,
+                    "chance": look.chance,
+                }
 
 
 def _lines(view: TableView) -> Iterable[dict[str, Any]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ovlab.files.whole_file import write_unsynced
-from ovlab.report.csv import csv_text
+from ovlab.report.csv import csv_text, looks_csv
 from ovlab.report.html import html
 from ovlab.report.latex import latex, latex_document
 from ovlab.report.markdown import markdown
@@ -28,13 +28,16 @@ FORMATS: Mapping[str, Format] = {
 
 
 def write_tables(views: Sequence[TableView], folder: Path, formats: Iterable[str]) -> list[Path]:
-    """A file a table and format in `folder`, which is made; for LaTeX also tables.tex, which compiles by itself."""
+    """A file a table and format in `folder`, which is made; for LaTeX also tables.tex, which compiles by itself, and
+    for CSV the looks of a table that was run until decided."""
     files: dict[Path, str] = {}
     for name in formats:
         suffix, render = FORMATS[name]
         files |= {folder / f"{view.name}{suffix}": render([view]) for view in views}
         if name == "latex":
             files[folder / "tables.tex"] = latex_document(views)
+        if name == "csv":
+            files |= {folder / f"{view.name}-looks.csv": looks_csv(view) for view in views if view.planned_looks}
     for path, text in files.items():
         write_unsynced(path, text.encode())
     return list(files)

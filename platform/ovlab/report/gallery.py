@@ -56,7 +56,7 @@ def _band(row: GalleryRow, words: Sequence[str], colours: UInt8[np.ndarray, "N 3
     """Four pictures beside each other, and their legend."""
     truth, prediction = (painted(row.image, labels, colours) for labels in (row.truth, row.prediction))
     pictures = (row.image, truth, prediction, difference(row.image, row.truth, row.prediction))
-    height = round(side * row.image.shape[0] / row.image.shape[1])
+    height = max(1, round(side * row.image.shape[0] / row.image.shape[1]))
     present = _present(row)
     legend = _legend([(words[index], index in row.truth) for index in present], colours[present], 4 * side)
     band = Image.new("RGB", (4 * side + 3 * _GAP, height + legend.height + _GAP), "white")

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from ovlab.report.table_view import CellView, Part, RowView, TableView
 from ovlab.report.text import (
     LIMITED,
+    about_looks,
     beside,
     over_all_columns,
     percent,
@@ -34,7 +35,12 @@ _ESCAPES = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
 }
-_SPECIAL = re.compile("|".join(map(re.escape, _ESCAPES)))
+# Beside ASCII, the signs and the letters with accents that pdfLaTeX prints in any document.
+_PRINTED = (
+    "¡£§©®°·¿ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿĀāĂăĆćĈĉĊċČčĎďĒēĔĕĖėĚěĜĝĞğĠġĢģĤĥĨĩĪīĬĭİıĴĵĶķĹĺĻļĽľ"
+    "ŁłŃńŅņŇňŌōŎŏŐőŒœŔŕŖŗŘřŚśŜŝŞşŠšŢţŤťŨũŪūŬŭŮůŰűŴŵŶŷŸŹźŻżŽž–—‘’“”†‡•…€"
+)
+_SPECIAL = re.compile(rf"[{re.escape(''.join(_ESCAPES))}]|[^ -~{_PRINTED}]")
 
 _PREAMBLE = r"""\documentclass{article}
 \usepackage[a4paper,landscape,margin=15mm]{geometry}
@@ -72,8 +78,13 @@ def latex_document(views: Iterable[TableView]) -> str:
 
 
 def escape(text: str) -> str:
-    """`text` as LaTeX prints it, character by character."""
-    return _SPECIAL.sub(lambda match: _ESCAPES[match.group()], text)
+    """`text` as LaTeX prints it, character by character: one that pdfLaTeX does not know by its number, [U+5929], and
+    white space as a space."""
+    return _SPECIAL.sub(lambda match: _ESCAPES.get(match.group()) or _by_number(match.group()), text)
+
+
+def _by_number(character: str) -> str:
+    return " " if character.isspace() else f"[U+{ord(character):04X}]"
 
 
 def _number(view: TableView) -> str:
@@ -99,6 +110,7 @@ def _below(view: TableView) -> list[str]:
         *([rf"\emph{{{escape(LIMITED)}}}"] if view.limits else []),
         *(f"{_marks([note.number])} {escape(note.text)}" for note in view.notes),
         *map(escape, view.remarks),
+        *([escape(about_looks(view))] if view.planned_looks else []),
     ]
 
 

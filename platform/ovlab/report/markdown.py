@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from ovlab.report.table_view import CellView, Part, RowView, TableView
 from ovlab.report.text import (
     LIMITED,
+    LOOK_COLUMNS,
+    about_looks,
     beside,
+    look_rows,
     over_all_columns,
     percent,
     published_verdict,
@@ -31,6 +34,8 @@ def markdown(view: TableView) -> str:
     blocks += [_text(remark) for remark in view.remarks]
     if view.claims:
         blocks.append(_claims(view))
+    if view.planned_looks:
+        blocks += ["### Looks", _text(about_looks(view)), _looks(view)]
     return "\n\n".join(blocks) + "\n"
 
 
@@ -72,6 +77,11 @@ def _claims(view: TableView) -> str:
         )
         lines.append(_line([_text(cell) for cell in cells]))
     return "\n".join(lines)
+
+
+def _looks(view: TableView) -> str:
+    lines = [_line(LOOK_COLUMNS), _line(["---"] * len(LOOK_COLUMNS))]
+    return "\n".join([*lines, *(_line([_text(cell) for cell in row]) for row in look_rows(view))])
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -12,7 +12,10 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ovlab.files.whole_file import write_unsynced
+from ovlab.metrics.intervals import Interval
 from ovlab.report import text
+from ovlab.report.charts import Level, Panel, looks_panel
+from ovlab.report.table_view import TableView
 from ovlab.specs.errors import InputError
 from ovlab.specs.wording import duration, thousands
 from ovlab.store.record import Cost
@@ -78,6 +81,22 @@ def gpu_hours(gpu_seconds: float) -> str:
     return f"{gpu_seconds / 3600:.2f} GPU-hours"
 
 
+def look_panels(view: TableView) -> list[Panel]:
+    """The looks at each claim of a table, over those that are planned."""
+    places = {number: place for place, number in enumerate(view.planned_looks)}
+    panels = []
+    for claim in view.claims:
+        found = []
+        for look in claim.looks:
+            if least := min(look.comparisons, key=lambda one: one.difference, default=None):
+                said = f"{look.num_seeds} seeds: {text.of_look(look)}: {text.verdict_of_look(look)}"
+                interval = Interval(least.low, least.high)
+                found.append(Level(places[look.num_seeds], least.difference, interval, (), said))
+        if found:
+            panels.append(looks_panel(claim.text, "seeds of each row", [*map(str, places)], found, claim.margin))
+    return panels
+
+
 @functools.cache
 def _environment() -> Environment:
     environment = Environment(
@@ -89,7 +108,8 @@ def _environment() -> Environment:
     )
     written = (text.percent, text.span, text.beside, text.published_verdict)
     of_claims = (text.over_all_columns, text.verdict_by_column, text.to_decide)
-    for filter_ in (*written, *of_claims, table_name, thousands, duration, cost, total_cost):
+    of_looks = (text.about_looks, text.look_rows, look_panels)
+    for filter_ in (*written, *of_claims, *of_looks, table_name, thousands, duration, cost, total_cost):
         environment.filters[filter_.__name__] = filter_
-    environment.globals |= {"NOTHING": text.NOTHING, "LIMITED": text.LIMITED}
+    environment.globals |= {"NOTHING": text.NOTHING, "LIMITED": text.LIMITED, "LOOK_COLUMNS": text.LOOK_COLUMNS}
     return environment

@@ -21,6 +21,9 @@ from ovlab.specs.evaluation import Untrained
 from ovlab.store.pictures import Pictures, read_pictures
 from ovlab.store.record import Cost, EvaluationRecord, TrainingRecord
 from ovlab.store.store import Store
+from ovlab.sweeps.timeline import read_all_timelines
+
+NUM_TIMELINES = 10
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,6 +107,7 @@ def write_site(
         tables=[_shown_table(view, trainings) for view in views],
         runs=runs,
         links=_links(evaluations),
+        timelines=sorted(read_all_timelines(store, subjects), key=lambda one: -one.began)[:NUM_TIMELINES],
         store=str(store),
         root="",
     )

@@ -118,7 +118,7 @@ class TableView:
     """remarks: sentences on the whole table, in order, without a number: where scores come from, what intervals and
     marks mean, what is not measured. is_measured: whether any cell is. limits: what its limited cells stand on, in
     words, which the title above them says too; "" where there are none. command: what makes its missing figures, or
-    ""."""
+    "". planned_looks: the seeds after which its claims are looked at, where it was run until decided."""
 
     name: str
     title: str
@@ -130,3 +130,4 @@ class TableView:
     claims: tuple[ClaimView, ...]
     limits: str = ""
     command: str = ""
+    planned_looks: tuple[int, ...] = ()

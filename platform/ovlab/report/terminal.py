@@ -15,12 +15,15 @@ from ovlab.report.table_view import CellView, Part, RowView, TableView
 from ovlab.report.text import (
     LIMITED,
     NOTHING,
+    about_looks,
     beside,
+    of_look,
     over_all_columns,
     percent,
     published_verdict,
     to_decide,
     verdict_by_column,
+    verdict_of_look,
 )
 
 _STYLES = {"best": "bold", "second": "underline", None: ""}
@@ -47,7 +50,11 @@ def _view(view: TableView) -> Group:
         told += f"\n{verdict_by_column(claim)}"
         if to_decide(claim) != NOTHING:
             told += f"\nto decide it: {to_decide(claim)}"
+        told += "".join(
+            f"\nat {look.num_seeds} seeds: {of_look(look)}: {verdict_of_look(look)}" for look in claim.looks
+        )
         parts.append(Padding(Text(told.rstrip()), (0, 0, 0, 4)))
+    parts += [Text(f"\n{about_looks(view)}")] if view.planned_looks else []
     return Group(*parts, "")
 
 

@@ -5,8 +5,9 @@ import math
 from ovlab.metrics.intervals import Interval
 from ovlab.metrics.seeds import MIN_SEEDS
 from ovlab.report.claims import ClaimView
-from ovlab.report.table_view import CellView
+from ovlab.report.table_view import CellView, TableView
 from ovlab.specs import wording
+from ovlab.store.look_record import ClaimLook
 
 # What stands in a cell without a score: one that is not measured, or a dash of the paper.
 NOTHING = "—"
@@ -66,7 +67,10 @@ def verdict_by_column(claim: ClaimView) -> str:
 
 def over_all_columns(claim: ClaimView) -> str:
     """The mean advantage with half of its 95 % interval, what of its variance is that of seeds, and how many there are:
-    "+1.2 ± 0.5 (seeds 70 %, 5 a side)". Against several rows it is the smallest."""
+    "+1.2 ± 0.5 (seeds 70 %, 5 a side)". Against several rows it is the smallest. Of a claim that was looked at, with
+    the interval of its last look: "+1.2, 0.1–2.3 (5 a side)"."""
+    if claim.looks:
+        return of_look(claim.looks[-1])
     found = min(claim.tested, key=lambda one: one.difference, default=None)
     if found is None or found.interval is None:
         return NOTHING
@@ -80,14 +84,67 @@ def to_decide(claim: ClaimView) -> str:
     """What a claim that is undecided would take."""
     if claim.verdict != "undecided":
         return NOTHING
+    if claim.next_look is not None:
+        return f"the look at {claim.next_look} seeds of each row"
+    if claim.looks:
+        last = claim.looks[-1]
+        end = futility(last) if last.is_futile else "its last look is taken"
+        return end if claim.need is None else f"{end}; {_needed(claim.need)}"
     if any(not one.knows_seeds for one in claim.tested):
         return "a second seed of each row"
     if claim.need is None:
         return NOTHING
-    if claim.need == math.inf:
+    return _needed(claim.need, min(one.num_seeds for one in claim.tested))
+
+
+def _needed(need: int | float, have: int = 0) -> str:
+    """Seeds beyond those that are there; of a claim that is not looked at again, those of a new study."""
+    if need == math.inf:
         return "images are the limit: no number of seeds decides it"
-    have = min(one.num_seeds for one in claim.tested)
-    return f"{max(1, int(claim.need) - have)} more seeds of each row"
+    return f"{max(1, int(need) - have)} {'more ' if have else ''}seeds of each row{'' if have else ' would'}"
+
+
+LOOK_COLUMNS = ("Claim", "Seeds of each row", "In points", "Tested at", "Verdict")
+
+
+def look_rows(view: TableView) -> list[tuple[str, ...]]:
+    """What every look says of every claim, in the order of `LOOK_COLUMNS`."""
+    return [
+        (claim.text, str(look.num_seeds), of_look(look), f"{100 * look.nominal:.2g} %", verdict_of_look(look))
+        for claim in view.claims
+        for look in claim.looks
+    ]
+
+
+def about_looks(view: TableView) -> str:
+    """How the verdicts of a table came about that was run until decided; "" for any other."""
+    if not view.planned_looks:
+        return ""
+    *firsts, last = map(str, view.planned_looks)
+    planned = f"{', '.join(firsts)} and {last}" if firsts else last
+    return (
+        f"Seeds were added until claims were decided, in looks planned at {planned} seeds of each row. Their verdicts "
+        f"err with 5 % over all looks and claims together: a look tests a claim at a level of its own, which its "
+        f"interval has. What is decided, or futile, is not looked at again. Bold and underlined know nothing of looks."
+    )
+
+
+def of_look(look: ClaimLook) -> str:
+    """The mean advantage with the interval of the look; against several rows the smallest."""
+    least = min(look.comparisons, key=lambda one: one.difference, default=None)
+    if least is None:
+        return NOTHING
+    return f"{points(least.difference)}, {span(Interval(least.low, least.high))} ({look.num_seeds} a side)"
+
+
+def verdict_of_look(look: ClaimLook) -> str:
+    """With the reason where a claim is given up."""
+    return f"{look.verdict}; {futility(look)}" if look.is_futile else look.verdict
+
+
+def futility(look: ClaimLook) -> str:
+    """Why a claim is given up."""
+    return f"futile: all planned seeds decide it in {100 * (look.chance or 0.0):.0f} % of cases"
 
 
 def published_verdict(claim: ClaimView) -> str:

@@ -28,9 +28,9 @@ class RunContext:
     """Made once by a command, then passed on.
 
     workdir: the run folder of a training is a folder in it, named by the fingerprint; where it is the store itself, the
-    run folder is the store. device: cpu, cuda or auto, for
-    the process that computes. checkpoint_every: updates. source: the code that the command was given in. stop: asked
-    after each update and each image. journal: that of the run under way; `ovlab.runs.journaling.journaled` gives it.
+    run folder is the store. device: cpu, cuda or auto, for the process that computes. checkpoint_every: updates.
+    source: the code that the command was given in. stop: asked after each update and each image. journal: that of the
+    run under way; `ovlab.runs.journaling.journaled` gives it.
     """
 
     store: Store
@@ -73,10 +73,6 @@ class RunContext:
     def run_folder(self, fingerprint: str) -> Path:
         """Of a training."""
         return self.workdir if self.run_folder_is_store else self.workdir / fingerprint
-
-    def lock(self, run: str) -> Path:
-        """The file by which one process at a time makes a run or a sweep."""
-        return self.workdir / "locks" / f"{run}.lock"
 
     def heard_by(self, *observers: Observer) -> "RunContext":
         """The same, with more observers, who are told before the one that is there."""

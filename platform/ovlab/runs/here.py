@@ -11,6 +11,7 @@ from ovlab.runs.planned import PlannedRun, PlannedTraining
 from ovlab.runs.trainings import train_into_store
 from ovlab.runs.work import Counted, Work, count_here
 from ovlab.specs.errors import Stopped
+from ovlab.specs.events import Places
 from ovlab.store.record import TrainingRecord
 
 
@@ -25,6 +26,7 @@ class Here:
         return count_here(work, context)
 
     def make(self, runs: Sequence[PlannedRun], context: RunContext, on_failure: Callable[[Failure], object]) -> None:
+        context.observer.on_places(Places(num_places=1, num_processes=1))
         for number, run in enumerate(runs, start=1):
             print(f"[{number}/{len(runs)}] {run.name}", file=sys.stderr)
             try:

@@ -166,7 +166,8 @@ def _shrunk(picture: Image.Image) -> Image.Image:
     scale = LONGEST_SIDE / max(picture.size)
     if scale >= 1:
         return picture
-    return picture.resize((round(scale * picture.width), round(scale * picture.height)), Image.Resampling.LANCZOS)
+    size = (max(1, round(scale * picture.width)), max(1, round(scale * picture.height)))
+    return picture.resize(size, Image.Resampling.LANCZOS)
 
 
 def _webp(picture: Image.Image) -> bytes:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from ovlab.files.lock import locked
+from ovlab.runs.alone import alone
 from ovlab.runs.clip_files import provenance_of
 from ovlab.runs.context import RunContext
 from ovlab.runs.evaluations import ensure_evaluations
@@ -27,11 +27,14 @@ def make_run(run: PlannedRun, context: RunContext, executor: Executor) -> None:
 
     Observers hear of the record of the training before anything is evaluated, then of those of the evaluations. An
     evaluation that is blocked does not keep the others from being made. Raises Stopped when `context.stop` says so,
-    InputError when the training is blocked, the data have changed since the plan or another process is at the run, and
+    InputError when the training is blocked, the data have changed since the plan or another command is at the run, and
     WorkError, after the rest is done, when an evaluation is blocked.
     """
     header = header_of(run, context.source, context.sources)
-    with locked(context.lock(header.run), run.name, seconds=PATIENCE), journaled(header, context) as inner:
+    with (
+        alone(context.store, header.run, run.name, seconds=PATIENCE),
+        journaled(header, context) as inner,
+    ):
         untrained: Untrained | None = None
         clip_origin = None
         if isinstance(run.subject, PlannedTraining):

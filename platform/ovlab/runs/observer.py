@@ -9,7 +9,7 @@ from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
-from ovlab.specs.events import Begun, Counts, RunHeader, Status, Step
+from ovlab.specs.events import Begun, Counts, Places, RunHeader, Status, Step
 from ovlab.store.record import EvaluationRecord, TrainingRecord
 
 
@@ -18,6 +18,12 @@ class Observer:
 
     def on_start(self, run: RunHeader) -> None:
         """An attempt at the run begins."""
+
+    def on_places(self, places: Places) -> None:
+        """A sweep has room for so many runs at a time, now and until it is told otherwise."""
+
+    def on_wait(self, missing: str) -> None:
+        """The work waits for room on a cluster, and what is missing."""
 
     def on_begin(self, begun: Begun) -> None:
         """Work on its training, or on one of its evaluations, begins."""

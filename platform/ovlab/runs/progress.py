@@ -1,5 +1,6 @@
 """How far a loop is: a live line on a terminal, a plain line now and then anywhere else."""
 
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -121,6 +122,10 @@ class ProgressLine(Observer):
         self.lines = ExitStack()
         self.line: Progress | None = None
         self.total = self.num_done = 0
+
+    def on_wait(self, missing: str) -> None:
+        said = f"{self.name}: waits for room: {missing}" if self.name else f"waits for room: {missing}"
+        print(said, file=sys.stderr)
 
     def on_begin(self, begun: Begun) -> None:
         if begun.work == "training":

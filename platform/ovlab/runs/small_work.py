@@ -45,18 +45,23 @@ def seconds_per_image(store: Store, job: EvaluationJob, device: str) -> float | 
 
 
 def count_first(work: Work, context: RunContext) -> Generator[Counted, None, tuple[Work, float]]:
-    """Count the first images, TRIAL_SECONDS of them and at least two; returns what is left, and how many seconds that
-    would take, by the images after the first, whose time is that of the start. The network is closed at the end."""
+    """Count the first images, TRIAL_SECONDS of them and at least twice as many as go through the network together;
+    returns what is left, and how many seconds that would take, by the images after the first ones, whose time is that
+    of the start. The network is closed at the end."""
     ids: dict[int, set[str]] = {}
-    num_images, seconds, first = 0, 0.0, 0.0
+    num_images, num_first, seconds, first = 0, 0, 0.0, 0.0
     with closing(count_here(work, context)) as images:
         for counted in images:
             yield counted
-            ids.setdefault(counted.shard, set()).update(image.id for image in next(iter(counted.counts.values())))
+            there, shard = ids.setdefault(counted.shard, set()), work.shards[counted.shard]
+            there.update(image.id for image in next(iter(counted.counts.values())))
             num_images, seconds = num_images + 1, seconds + counted.seconds
-            first = first or seconds
-            if num_images > 1 and seconds >= TRIAL_SECONDS:
+            if len(there) % work.images_together(shard) and len(there) < len(shard.ids):
+                continue
+            if not num_first:
+                num_first, first = num_images, seconds
+            elif seconds >= TRIAL_SECONDS:
                 break
     left = work.without({number: frozenset(names) for number, names in ids.items()})
-    pace = (seconds - first) / (num_images - 1) if num_images > 1 else 0.0
+    pace = (seconds - first) / (num_images - num_first) if num_images > num_first else 0.0
     return left, pace * left.num_images

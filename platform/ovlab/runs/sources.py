@@ -8,7 +8,7 @@ from pathlib import Path
 from logoseg.presets import PRESETS
 from ovlab.datasets.places import open_named
 from ovlab.datasets.sample import SegmentationDataset
-from ovlab.runs.clip_files import RANDOM, clip_file
+from ovlab.runs.clip_files import clip_file
 from ovlab.specs.errors import InputError
 
 
@@ -25,7 +25,8 @@ class Sources:
         """The same places, for a process with another working folder."""
         places = {name: uri if "://" in uri else str(Path(uri).resolve()) for name, uri in self.places.items()}
         files = {
-            preset: file if file == RANDOM else str(Path(file).resolve()) for preset, file in self.clip_files.items()
+            preset: str(Path(file).resolve()) if Path(file).exists() else file  # a name, or RANDOM
+            for preset, file in self.clip_files.items()
         }
         methods = {name: str(Path(file).resolve()) for name, file in self.method_files.items()}
         return Sources(places=places, clip_files=files, method_files=methods)
@@ -40,7 +41,7 @@ class Sources:
 
 
 def parse_clip_files(options: Iterable[str]) -> dict[str, str]:
-    """The files by preset, from options PRESET=FILE. Raises InputError for another form and for an unknown preset."""
+    """The files or names by preset, from options PRESET=FILE. Raises InputError for another form, and preset."""
     files: dict[str, str] = {}
     for option in options:
         preset, equals, file = option.partition("=")

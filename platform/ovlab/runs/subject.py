@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from logoseg.clip.bridge_facts import BRIDGES
 from logoseg.clip.released_weights import load_clip
 from logoseg.clip.shipped import shipped_clip
 from logoseg.dense_clip import DenseClip as DenseClipNetwork
@@ -18,7 +19,7 @@ from ovlab.files.cache import weights_cache_folder
 from ovlab.files.sealed import DamagedError
 from ovlab.methods.networks import build_network, model_of, read_network
 from ovlab.methods.registry import NO_FILES, named_method, of_network, released_network
-from ovlab.runs.clip_files import missing, provenance_of
+from ovlab.runs.clip_files import given_file, missing, provenance_of
 from ovlab.runs.identity import resolve_untrained
 from ovlab.runs.planned import PlannedUntrained
 from ovlab.runs.sources import Sources
@@ -46,12 +47,12 @@ class Subject(NamedTuple):
 
 def find_subject(
     name: str,
-    clip_file: Path | None = None,
+    clip: str | None = None,
     store: Store | None = None,
     method_files: Mapping[str, str] = NO_FILES,
 ) -> Subject:
-    """That of a run folder, of a file of weights, of METHOD:PRESET, whose towers are in `clip_file` or come with it, or
-    of METHOD:FILE, published weights.
+    """That of a run folder, of a file of weights, of METHOD:PRESET, whose towers are `clip` (a file or a name) or come
+    with it, or of METHOD:FILE, published weights.
 
     Weights in which a training of `store`, or of a run folder that is a store, ended are that training, wherever the
     file is. Others are known by their sha256. Raises InputError for what is not there, and ModelError for what cannot
@@ -60,7 +61,7 @@ def find_subject(
     if not is_run(name):
         method, _, rest = name.partition(":")
         if rest in PRESETS:
-            return _untrained(method, rest, clip_file, method_files)
+            return _untrained(method, rest, clip, method_files)
         return _released(method, rest, method_files)
     run = Path(name)
     file = weights_file(run).resolve()
@@ -111,14 +112,14 @@ def weights_file(run: Path) -> Path:
     return finished[0]
 
 
-def _untrained(method: str, preset: str, clip_file: Path | None, method_files: Mapping[str, str]) -> Subject:
+def _untrained(method: str, preset: str, clip: str | None, method_files: Mapping[str, str]) -> Subject:
     """A method that needs no training, CLIP alone among them, on the CLIP of a preset."""
     name, config = f"{method}:{preset}", PRESETS[preset]()
-    file = clip_file or shipped_clip(config.clip)
+    if method == CLIP and config.clip.name in BRIDGES:
+        raise InputError(f"{name}: {preset} stands on no CLIP; write bridge:{preset}.")
+    file = shipped_clip(config.clip) if clip is None else given_file(config.clip, clip)
     if file is None:
         raise InputError(f"{name}: {missing(config.clip)}; give --clip FILE.")
-    if not file.is_file():
-        raise InputError(f"{file}: no such file. Give the path of a CLIP checkpoint.")
     load_clip(config.clip, file)  # what cannot be read is refused before anything is written
     # CLIP alone has no regions.
     model: Model = replace(config, region_alignment=False)

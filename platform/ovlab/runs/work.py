@@ -17,7 +17,7 @@ from torch import nn
 from ovlab.datasets.label_space import LabelSpace
 from ovlab.datasets.sample import SegmentationDataset
 from ovlab.datasets.selection import Selection, first_samples
-from ovlab.evaluation.evaluator import Question, evaluate
+from ovlab.evaluation.evaluator import Question, evaluate, images_together
 from ovlab.methods.words import text_features
 from ovlab.metrics.evaluation_counts import ImageCounts
 from ovlab.runs.context import RunContext
@@ -97,6 +97,10 @@ class Work:
 
     def subject(self, shard: Shard) -> str:
         return self.jobs[shard.jobs[0]].spec.subject
+
+    def images_together(self, shard: Shard) -> int:
+        """At multiples of this the images of a shard may be divided."""
+        return images_together(self.jobs[shard.jobs[0]].spec.protocol.inference)
 
     def without(self, counted: Mapping[int, frozenset[str]]) -> "Work":
         """What is left when the images `counted`, ids by position of the shard, are in. Shards keep their positions."""

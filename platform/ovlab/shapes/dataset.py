@@ -82,7 +82,7 @@ class ShapesDataset:
         """No name of this world has a synonym."""
         return self.benchmark.label_space(self._num_known)
 
-    @property
+    @cached_property
     def sample_ids(self) -> tuple[str, ...]:
         return tuple(_sample_id(index) for index in range(self.num_samples))
 

@@ -18,7 +18,7 @@ from ovlab.specs.resolved import require_digest
 from ovlab.specs.scores import Kind
 
 # Raised whenever the same weights would predict otherwise: by another view, encoder, head or up-sampling.
-PREDICTION_VERSION = 2
+PREDICTION_VERSION = 3
 # That of the evaluations that name none, which is no matter of what today's is.
 _FIRST_PREDICTION_VERSION = 1
 # Raised whenever the same predictions would be given another score.

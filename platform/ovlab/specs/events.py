@@ -110,6 +110,14 @@ class Recorded:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Places:
+    """Of a sweep: from now on there is room for `num_places` runs at a time, of `num_processes` each."""
+
+    num_places: int
+    num_processes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Beat:
     """The process lives; `metrics` say how busy its machine is."""
 
@@ -124,4 +132,4 @@ class Ended:
     reason: str = ""
 
 
-Event = Started | Begun | Step | Checkpoint | Counts | Recorded | Beat | Ended
+Event = Started | Begun | Step | Checkpoint | Counts | Recorded | Places | Beat | Ended

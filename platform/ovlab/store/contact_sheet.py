@@ -8,8 +8,9 @@ from ovlab.files.sealed import DamagedError
 from ovlab.store.pictures import KINDS, pictures_of, read_pictures
 from ovlab.store.store import Store
 
-# Of one picture, in pixels.
+# Of one picture, in pixels. A higher one is made narrower.
 _WIDTH = 192
+_HIGHEST = 4 * _WIDTH
 _GAP = 4
 
 
@@ -35,6 +36,7 @@ def contact_sheet(store: Store, fingerprint: str) -> Image.Image | None:
 
 def _open(content: bytes) -> Image.Image:
     picture = Image.open(io.BytesIO(content)).convert("RGB")
-    size = (_WIDTH, round(_WIDTH * picture.height / picture.width))
+    scale = min(_WIDTH / picture.width, _HIGHEST / picture.height)
+    size = (max(1, round(scale * picture.width)), max(1, round(scale * picture.height)))
     # The scenes of the miniature are smaller, and their pixels are to be seen.
     return picture.resize(size, Image.Resampling.NEAREST if picture.width < _WIDTH else Image.Resampling.LANCZOS)

@@ -174,6 +174,11 @@ class AttemptLog:
         return next((told.event.header for told in self.events if isinstance(told.event, Started)), None)
 
     @property
+    def host(self) -> str:
+        """The machine of the process that began it; empty where the lines that tell it are damaged."""
+        return next((told.event.host for told in self.events if isinstance(told.event, Started)), "")
+
+    @property
     def began(self) -> float:
         """In seconds since 1970, by the clock of the machine."""
         return datetime.strptime(self.id.partition("-")[0], "%Y%m%dT%H%M%S%fZ").replace(tzinfo=UTC).timestamp()
@@ -314,6 +319,12 @@ def end_silent(store: Store, run: str, *, stale_after: float = STALE_SECONDS) ->
             store.folder.write(f"{_folder_of(run)}/{attempt.id}.{new_writer()}.jsonl", line)
             reason = why
     return reason
+
+
+def living_attempt(store: Store, run: str, stale_after: float = STALE_SECONDS) -> AttemptLog | None:
+    """The last attempt at a run that is under way and may live; None where there is none."""
+    attempts = reversed(read_journal(store, run).attempts)
+    return next((one for one in attempts if one.ended is None and why_dead(one, stale_after) is None), None)
 
 
 def why_dead(attempt: AttemptLog, stale_after: float = STALE_SECONDS) -> str | None:

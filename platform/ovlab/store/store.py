@@ -5,6 +5,8 @@
     evaluations/<fingerprint>/record.json   written last
     evaluations/<fingerprint>/counts/       per-image sparse counts, a Parquet file a shard
     journals/<run>/                         what each attempt at a run told (ovlab.store.journal)
+    locks/<run>.lock                        held by the command that makes it, on a store of this machine
+    looks/<suite>/<table>.json              what looks at the claims of a table said (ovlab.store.look_record)
 
 Of two writers of one fingerprint the first wins; both go on with what is there. A damaged record counts as missing: it
 is named in a warning, and the next writer replaces it.

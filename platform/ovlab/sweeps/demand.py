@@ -1,7 +1,8 @@
 """What tables ask for: each training and each evaluation once, with the cells that need it. Nothing is opened here."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from logoseg.model_error import ModelError
 from ovlab.methods.registry import subject_of
@@ -10,7 +11,7 @@ from ovlab.specs.evaluation import Protocol, counting
 from ovlab.specs.method import Model
 from ovlab.specs.scores import SCORES, Kind
 from ovlab.specs.suite import Suite
-from ovlab.specs.table import Alone, CellName, Table, Variation, require_seeds
+from ovlab.specs.table import Alone, CellName, Row, Table, Variation, require_seeds
 from ovlab.specs.training import TrainingSpec
 
 
@@ -25,11 +26,17 @@ class Demand:
 
 
 def demands(
-    tables: Sequence[Table], suite: Suite, *, seeds: Sequence[int] | None = None, limit_steps: int | None = None
+    tables: Sequence[Table],
+    suite: Suite,
+    *,
+    seeds: Sequence[int] | None = None,
+    seeds_by_row: Mapping[tuple[str, str], Sequence[int]] = MappingProxyType({}),
+    limit_steps: int | None = None,
 ) -> list[Demand]:
     """All of a seed before the next one, in the order of the tables; what several cells need is there once.
 
-    seeds: instead of those of each table. limit_steps: the most updates of a training, which make it another one.
+    seeds: instead of those of each table. seeds_by_row: instead of both, by the table's name and the row's key.
+    limit_steps: the most updates of a training, which make it another one.
     Raises InputError for a row that the suite cannot train, naming it, and for two tables of one name.
     """
     names = [table.name for table in tables]
@@ -38,21 +45,27 @@ def demands(
     if seeds is not None:
         require_seeds("--seeds", seeds)
     wanted: dict[tuple[TrainingSpec | Model, str], Demand] = {}
-    for seed in dict.fromkeys(seed for table in tables for seed in (seeds or table.seeds)):
+    asked = {
+        (table.name, row.key): seeds_by_row.get((table.name, row.key), seeds or table.seeds)
+        for table in tables
+        for row in table.rows
+    }
+    for seed in dict.fromkeys(seed for of_row in asked.values() for seed in of_row):
         for table in tables:
-            if seed in (seeds or table.seeds):
-                _add(wanted, table, suite, seed, limit_steps)
+            rows = [row for row in table.rows if seed in asked[table.name, row.key]]
+            _add(wanted, table, rows, suite, seed, limit_steps)
     return list(wanted.values())
 
 
 def _add(
     wanted: dict[tuple[TrainingSpec | Model, str], Demand],
     table: Table,
+    rows: Sequence[Row],
     suite: Suite,
     seed: int,
     limit_steps: int | None,
 ) -> None:
-    for row in table.rows:
+    for row in rows:
         if row.run is None:
             continue
         try:

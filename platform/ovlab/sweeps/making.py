@@ -1,19 +1,30 @@
 """The missing runs of a plan, made under the eyes of the journal of their sweep."""
 
-from ovlab.files.lock import locked
+from ovlab.runs.alone import alone
 from ovlab.runs.context import RunContext
 from ovlab.runs.executor import Executor
 from ovlab.runs.failure import Failure
 from ovlab.runs.journal_observer import is_told
 from ovlab.runs.journaling import sigterm_raises, verdict
+from ovlab.runs.observer import Observer
 from ovlab.runs.planned import PlannedRun, PlannedUntrained
-from ovlab.specs.events import Ended
-from ovlab.store.journal import end_silent, open_journal
+from ovlab.specs.events import Ended, Places
+from ovlab.store.journal import Journal, end_silent, open_journal
 from ovlab.store.pairs import stored_counts
 from ovlab.store.record import DamagedError
 from ovlab.store.store import Store
 from ovlab.sweeps.search import is_given_up
 from ovlab.sweeps.sweep import Plan
+
+
+class _Room(Observer):
+    """Keeps in the journal of a sweep how many runs there is room for."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+
+    def on_places(self, places: Places) -> None:
+        self.journal.write(places)
 
 
 def make_sweep(plan: Plan, context: RunContext, executor: Executor) -> list[Failure]:
@@ -23,12 +34,12 @@ def make_sweep(plan: Plan, context: RunContext, executor: Executor) -> list[Fail
     """
     sweep, header = plan.sweep, plan.header(context.source)
     failures = [Failure(run, " ".join(run.problems)) for run in plan.runs if run.status == "blocked"]
-    with locked(context.lock(sweep.run), sweep.name), sigterm_raises():
+    with alone(context.store, sweep.run, sweep.name), sigterm_raises():
         end_silent(context.store, sweep.run)
         with open_journal(context.store, header) as journal:
             try:
                 runs = to_make(plan, context.store)
-                executor.make(runs, context, failures.append)
+                executor.make(runs, context.heard_by(_Room(journal)), failures.append)
                 told = [failure.run for failure in failures]
                 failures += [
                     Failure(run, "nothing was said of it, and its records are not in the store.")

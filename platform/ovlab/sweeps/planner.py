@@ -4,8 +4,9 @@ Nothing is computed and nothing is written. A run whose data or CLIP weights are
 is "blocked", with the reason, and the others are planned all the same.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from logoseg.clip.word_list import require_words
 from ovlab.datasets.sample import SegmentationDataset
@@ -39,10 +40,12 @@ def make_plan(
     sources: Sources,
     *,
     seeds: Sequence[int] | None = None,
+    seeds_by_row: Mapping[tuple[str, str], Sequence[int]] = MappingProxyType({}),
     limit_steps: int | None = None,
     limit_images: int | None = None,
 ) -> Plan:
-    """What `tables` need in `suite`, held against `store`. The limits make other runs, which fill no unlimited cell.
+    """What `tables` need in `suite`, held against `store`, for the seeds that `demands` says. The limits make other
+    runs, which fill no unlimited cell.
 
     Raises InputError for a table that the suite cannot train, and ModelError for words that a CLIP of it does not know;
     what is not found becomes a problem of the plan.
@@ -55,7 +58,7 @@ def make_plan(
         with_chosen_rates(table, suite, trainings, evaluations, limit_steps=limit_steps, limit_images=limit_images)
         for table in tables
     ]
-    wanted = demands(rated, suite, seeds=seeds, limit_steps=limit_steps)
+    wanted = demands(rated, suite, seeds=seeds, seeds_by_row=seeds_by_row, limit_steps=limit_steps)
     sweep = Sweep(
         suite=suite.name,
         tables=tuple(table.name for table in tables),

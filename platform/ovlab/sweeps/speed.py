@@ -46,7 +46,7 @@ class Speeds:
         alike = [record for record in self.trainings if _work_of(record.training.spec) == _work_of(spec)]
         same = [record for record in alike if record.training.spec.model == spec.model]
         whole = [record for record in same or alike if not limits_of(record.training.spec).text]
-        found = _estimate(whole or same or alike, num_steps, lambda record: record.num_steps, self._seconds_an_update)
+        found = _estimate(whole or same or alike, num_steps, lambda record: record.num_steps, self.seconds_an_update)
         return None if found is None else found._replace(is_rehearsed=not whole)
 
     def evaluation(self, spec: EvaluationSpec, subject: Model | Untrained, num_images: int) -> Estimate | None:
@@ -65,7 +65,7 @@ class Speeds:
         found = _estimate(whole or same or alike, num_images, _num_images, _seconds_an_image)
         return None if found is None else found._replace(is_rehearsed=not whole)
 
-    def _seconds_an_update(self, record: TrainingRecord) -> float:
+    def seconds_an_update(self, record: TrainingRecord) -> float:
         """Once it runs; of a run whose updates were not told, the mean, its start included."""
         if record.fingerprint not in self._update_seconds:
             batch_size = record.training.spec.schedule.batch_size

@@ -33,6 +33,7 @@ from ovlab.datasets.sample import SegmentationDataset
 from ovlab.methods.networks import write_network
 from ovlab.specs.errors import InputError
 from ovlab.specs.events import Step
+from ovlab.specs.resolved import TRAINING_VERSION
 from ovlab.specs.training import ScheduleSpec, TrainingSpec
 from ovlab.training.batches import Batch, batches
 from ovlab.training.objective import autocast, objective_of
@@ -117,7 +118,7 @@ def train(
         if is_finished:
             hooks.on_begin(schedule.steps)
             return TrainingResult("already_finished", schedule.steps, folder)
-        start, position = _continue(group.broadcast(load_newest_state(folder.checkpoints)), spec, model, optimizer)
+        start, position = _continue(group.broadcast(load_newest_state(folder.checkpoints)), identity, model, optimizer)
         update = _Update(given, optimizer, device, group)
         stream = _batches(given, position, num_loader_workers, group)
         first = next(stream)  # data that cannot be read are refused before anything is written
@@ -132,7 +133,7 @@ def train(
                 stopping = group.broadcast(done < schedule.steps and hooks.stop())
                 if stopping or done % checkpoint_every == 0:
                     _require_finite(model, schedule, done)
-                    checkpoint = save_state(folder.checkpoints, capture(done, position, spec, model, optimizer))
+                    checkpoint = save_state(folder.checkpoints, capture(done, position, identity, model, optimizer))
                     hooks.on_checkpoint(done, checkpoint)
                 if stopping:
                     return TrainingResult("stopped", done, folder)
@@ -174,6 +175,7 @@ def run_identity(given: TrainingInput) -> RunIdentity:
         frozen_digest=frozen_digest(given.model),
         data_digest=dataset.digest,
         weights_digest=given.weights_digest,
+        training_version=TRAINING_VERSION,
     )
 
 
@@ -184,7 +186,7 @@ def follow(given: TrainingInput, *, device: torch.device, num_loader_workers: in
     is_finished = group.broadcast(None)
     if is_finished:
         return
-    start, position = _continue(group.broadcast(None), spec, model, optimizer)
+    start, position = _continue(group.broadcast(None), run_identity(given), model, optimizer)
     update = _Update(given, optimizer, device, group)
     with closing(_batches(given, position, num_loader_workers, group)) as stream:
         for step in range(start, spec.schedule.steps):
@@ -194,11 +196,11 @@ def follow(given: TrainingInput, *, device: torch.device, num_loader_workers: in
                 return
 
 
-def _continue(state: TrainingState | None, spec: TrainingSpec, model: nn.Module, optimizer: AdamW) -> tuple[int, int]:
+def _continue(state: TrainingState | None, run: RunIdentity, model: nn.Module, optimizer: AdamW) -> tuple[int, int]:
     """Restore the state, if there is one; returns the updates done and the position in the sample stream."""
     if state is None:
         return 0, 0
-    restore(state, spec, model, optimizer)
+    restore(state, run, model, optimizer)
     return state.step, state.position
 
 

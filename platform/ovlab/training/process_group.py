@@ -5,6 +5,7 @@ Rank 0 leads: it alone owns the run folder, decides what all do, and gives the w
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -38,10 +39,11 @@ def _same(value: Any) -> Any:
 ALONE = ProcessGroup(rank=0, size=1, parallel=_same, mean=float, broadcast=_same)
 
 
-def distributed_group(device: torch.device) -> ProcessGroup:
-    """Torch's process group, which is up; `device` is where this process trains."""
+def distributed_group(device: torch.device, patience: timedelta | None = None) -> ProcessGroup:
+    """Torch's process group, which is up; `device` is where this process trains. `patience`: how long one waits for the
+    others (default: torch's)."""
     # Numbers and decisions go beside the gradients, over the CPU: on a GPU each would wait for the kernels.
-    control = dist.new_group(backend="gloo")
+    control = dist.new_group(backend="gloo", timeout=patience)
     size = dist.get_world_size()
 
     def parallel(model: nn.Module) -> nn.Module:

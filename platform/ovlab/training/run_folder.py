@@ -27,7 +27,8 @@ NUM_NAMED = 3
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunIdentity:
     """What the final weights follow from: the spec, the samples by name and by content, the class names, the weights
-    that do not learn, and the file of all of CLIP's. The digests of content and file are None in folders of before."""
+    that do not learn, the file of all of CLIP's, and the version of the training. What is None in folders of before is
+    not asked of them."""
 
     spec: TrainingSpec
     class_names: tuple[str, ...]
@@ -35,6 +36,12 @@ class RunIdentity:
     frozen_digest: str
     data_digest: str | None = None
     weights_digest: str | None = None
+    training_version: int | None = None
+
+    @property
+    def digest(self) -> str:
+        """64 hexadecimal digits: equal if and only if two runs are the same."""
+        return fingerprint(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +116,7 @@ def _to_json(identity: RunIdentity) -> str:
         "frozen_digest": identity.frozen_digest,
         "data_digest": identity.data_digest,
         "weights_digest": identity.weights_digest,
+        "training_version": identity.training_version,
     }
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
@@ -123,6 +131,7 @@ def _read(folder: RunFolder) -> RunIdentity:
             frozen_digest=content["frozen_digest"],
             data_digest=content.get("data_digest"),
             weights_digest=content.get("weights_digest"),
+            training_version=content.get("training_version"),
         )
     except FileNotFoundError:
         raise InputError(f"{folder.path}: no spec.json there; give the folder that `ovlab train` made.") from None
@@ -149,3 +158,8 @@ def _require_same(folder: RunFolder, identity: RunIdentity) -> None:
         )
     if begun.frozen_digest != identity.frozen_digest or begun.weights_digest not in (None, identity.weights_digest):
         raise InputError(f"{folder.path}: this run began with other CLIP weights. Give those, or another folder.")
+    if begun.training_version not in (None, identity.training_version):
+        raise InputError(
+            f"{folder.path}: this run began with training version {begun.training_version}, which ends in other "
+            f"weights than version {identity.training_version} of now. Give another folder."
+        )

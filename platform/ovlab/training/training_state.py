@@ -24,7 +24,7 @@ from ovlab.files.whole_file import remove_partials, writing
 from ovlab.specs.errors import InputError
 from ovlab.specs.fingerprint import fingerprint
 from ovlab.specs.serialization import spec_to_json
-from ovlab.specs.training import TrainingSpec
+from ovlab.training.run_folder import RunIdentity
 
 FORMAT = "ovlab-training-1"
 # The one before the last is there in case the disk has damaged the last.
@@ -38,7 +38,8 @@ _log = logging.getLogger(__name__)
 class TrainingState(NamedTuple):
     """What a run continues from. `step` counts the updates done, `position` the samples drawn from the stream.
 
-    `spec` is the run's spec as JSON, so that a file tells what it is wherever it is copied to.
+    `spec` is the run's spec as JSON, so that a file tells what it is wherever it is copied to, and `fingerprint` the
+    spec's; `run` is the digest of all that the run follows from, None in files of before.
     """
 
     step: int
@@ -47,19 +48,26 @@ class TrainingState(NamedTuple):
     spec: str
     model: dict[str, Tensor]
     optimizer: dict[str, Any]
+    run: str | None = None
 
 
-def capture(step: int, position: int, spec: TrainingSpec, model: nn.Module, optimizer: Optimizer) -> TrainingState:
+def capture(step: int, position: int, run: RunIdentity, model: nn.Module, optimizer: Optimizer) -> TrainingState:
     """The present state, sharing memory with the model and the optimiser."""
     frozen = {name for name, _ in _frozen(model)}
     weights = {name: value for name, value in model.state_dict().items() if name not in frozen}
-    return TrainingState(step, position, fingerprint(spec), spec_to_json(spec), weights, optimizer.state_dict())
+    known_by = fingerprint(run.spec), spec_to_json(run.spec)
+    return TrainingState(step, position, *known_by, weights, optimizer.state_dict(), run.digest)
 
 
-def restore(state: TrainingState, spec: TrainingSpec, model: nn.Module, optimizer: Optimizer) -> None:
-    """Put the weights and the optimiser back. Raises InputError when they are of another spec or another model."""
-    if state.fingerprint != fingerprint(spec):
+def restore(state: TrainingState, run: RunIdentity, model: nn.Module, optimizer: Optimizer) -> None:
+    """Put the weights and the optimiser back. Raises InputError when they are of another run or another model."""
+    if state.fingerprint != fingerprint(run.spec):
         raise InputError(f"the checkpoint of step {state.step} was made by another spec. Give another run folder.")
+    if state.run not in (None, run.digest):
+        raise InputError(
+            f"the checkpoint of step {state.step} is of a run with other data, classes or CLIP weights. Remove it, or "
+            f"give another run folder."
+        )
     frozen = {name for name, _ in _frozen(model)}
     own = {name: value.shape for name, value in model.state_dict().items() if name not in frozen}
     found = {name: value.shape for name, value in state.model.items()}

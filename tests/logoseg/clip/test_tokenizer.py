@@ -4,6 +4,8 @@ import sys
 
 import open_clip
 import pytest
+import torch
+from open_clip.tokenizer import HFTokenizer
 
 from logoseg.clip.tokenizer import ReducedTokenizer, build_tokenizer, known_words
 from logoseg.clip.towers import build_clip
@@ -54,9 +56,43 @@ def test_build_tokenizer_without_a_word_list_is_open_clips_own() -> None:
 
 @pytest.mark.parametrize(("name", "length"), [("ViT-B-16", 77), ("PE-Core-T-16-384", 32)])
 def test_build_tokenizer_has_the_context_of_the_model(name: str, length: int) -> None:
-    tokens = build_tokenizer(open_clip.get_model_config(name)["text_cfg"])(["zebra", "a " * 100])
+    tokens = build_tokenizer(open_clip.get_model_config(name)["text_cfg"])(["zebra", "a " * (length - 2)])
 
     assert tokens.shape == (2, length)
+
+
+@pytest.mark.parametrize(("name", "length"), [("ViT-B-16", 77), ("PE-Core-T-16-384", 32)])
+def test_whole_tokenizer_text_beyond_the_context_is_refused(name: str, length: int) -> None:
+    tokenize = build_tokenizer(open_clip.get_model_config(name)["text_cfg"])
+
+    with pytest.raises(ModelError, match=f"has {length + 1} tokens; this text tower reads {length}. Shorten it"):
+        tokenize(["zebra", "a " * (length - 1)])
+
+
+class Downloaded(HFTokenizer):
+    """What HFTokenizer asks of transformers: a number for each word, and the end; it cuts as that does."""
+
+    def __init__(self, name: str, context_length: int, **options: object) -> None:
+        self.context_length = context_length
+
+    def clean_fn(self, text: str) -> str:
+        return " ".join(text.split())
+
+    def tokenizer(self, texts: list[str]) -> dict[str, list[list[int]]]:
+        return {"input_ids": [[7] * len(text.split()) + [1] for text in texts]}
+
+    def __call__(self, texts: list[str]) -> torch.Tensor:
+        rows = self.tokenizer(texts)["input_ids"]
+        return torch.tensor([(row + [1] * self.context_length)[: self.context_length] for row in rows])
+
+
+def test_downloaded_tokenizer_text_beyond_the_context_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("logoseg.clip.tokenizer.HFTokenizer", Downloaded)
+    tokenize = build_tokenizer(open_clip.get_model_config("ViT-B-16-SigLIP")["text_cfg"])
+
+    assert tokenize(["zebra", "a  " * 63]).shape == (2, 64)
+    with pytest.raises(ModelError, match="has 65 tokens; this text tower reads 64"):
+        tokenize(["zebra", "a " * 64])
 
 
 def test_build_tokenizer_of_siglip_is_built_without_network_and_asks_for_transformers(

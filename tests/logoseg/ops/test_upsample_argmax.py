@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from logoseg.ops import upsample_argmax_cpu
 from logoseg.ops.upsample_argmax import (
     Winners,
+    all_finite,
     cell_bounds,
     classes_that_can_win,
     upsample_argmax,
@@ -145,6 +146,15 @@ def test_upsample_argmax_class_masked_by_a_low_score_never_wins() -> None:
     scores[2] = -100
 
     assert 2 not in upsample_argmax(scores, (30, 41)).unique()
+
+
+@pytest.mark.parametrize("axes", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
+@pytest.mark.parametrize("bad", [0.0, math.nan, math.inf, -math.inf])
+def test_all_finite_finds_one_value_in_any_order_of_memory(bad: float, axes: tuple[int, int, int]) -> None:
+    values = torch.zeros(3, 4, 5)
+    values[2, 3, 4] = bad
+
+    assert all_finite(values.permute(axes)[:, 1:]) == math.isfinite(bad)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])

@@ -124,7 +124,7 @@ BAD_LABELS: dict[str, Content] = {
 }
 GOOD_LISTS: dict[str, bytes] = {
     "byte order mark": b"\xef\xbb\xbf" + json.dumps(CLASSES).encode(),
-    "odd names": json.dumps(["door, double door", "50 % shadow / (bar) " + "x" * 600]).encode(),
+    "odd names": json.dumps(["door, double door", "50 % shadow / (bar) " + "x" * 40]).encode(),
     "escaped letters": rb'["\u5929\u7a7a", "\ud83c\udf33"]',
 }
 BAD_LISTS: dict[str, bytes | str] = {
@@ -304,6 +304,97 @@ def test_class_list_is_read(kind: str, folder: Path, weights: Path, capsys: pyte
     put(folder / "classes.json", GOOD_LISTS[kind])
 
     require_read_everywhere(folder, weights, capsys)
+
+
+def test_class_name_that_a_text_tower_would_cut_is_refused(
+    folder: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "a red door " * 30
+    put(folder / "classes.json", json.dumps(["sky", name]).encode())
+    commands = folder_commands(folder, weights, tmp_path / "out")
+    photograph = folder / "val" / "images" / "0.png"
+    commands["predict"] = ["predict", photograph, "--weights", weights, "--classes", name, "--out", tmp_path / "out"]
+
+    assert Called(capsys, *commands.pop("verify")).code == 0
+    for command in commands.values():
+        called = Called(capsys, *command)
+        called.require_refused()
+        assert "tokens; this text tower reads 77. Shorten it." in called.err
+    assert not [path for path in tmp_path.glob("out/**/*") if path.suffix in (".safetensors", ".parquet", ".png")]
+
+
+# What a file is called beside what it holds, and why it is no pair.
+ODD_NAMES: dict[str, tuple[str, str, str]] = {
+    "WebP": ("0.webp", "0.png", "must be .jpg or .jpeg or .png; convert it"),
+    "label of JPEG": ("0.png", "0.jpg", "files in labels/ must be .png; convert it"),
+    "no UTF-8": (os.fsdecode(b"caf\xe9.png"), os.fsdecode(b"caf\xe9.png"), "file name in another encoding"),
+}
+
+
+@pytest.mark.parametrize("kind", ODD_NAMES)
+def test_file_name_of_a_folder_is_refused_for_what_it_is(
+    kind: str, folder: Path, weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photograph, label, reason = ODD_NAMES[kind]
+    for split in ("train", "val"):
+        (folder / split / "images" / "0.png").rename(folder / split / "images" / photograph)
+        (folder / split / "labels" / "0.png").rename(folder / split / "labels" / label)
+
+    require_refused_everywhere(folder, weights, capsys, verified=2)
+
+    assert reason in Called(capsys, "data", "verify", folder, "--split", "val").err
+
+
+def test_companions_of_macos_in_a_folder_are_no_pictures(
+    folder: Path, weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for split in ("train", "val"):
+        for kind in ("images", "labels"):
+            (folder / split / kind / "._0.png").write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X        ")
+
+    require_read_everywhere(folder, weights, capsys)
+
+
+@pytest.mark.parametrize("shape", [(1, 200), (2, 20_000), (3000, 2)], ids=str)
+def test_picture_of_a_line_is_read_by_every_command(
+    shape: tuple[int, int], folder: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    label = np.zeros(shape, np.uint8)
+    label[:, shape[1] // 2 :] = 1
+    for split in ("train", "val"):
+        Image.fromarray(label * np.uint8(90)).save(folder / split / "images" / "0.png")
+        Image.fromarray(label).save(folder / split / "labels" / "0.png")
+
+    require_read_everywhere(folder, weights, capsys)
+    photograph = folder / "val" / "images" / "0.png"
+    command = ["predict", photograph, "--weights", weights, "--classes", "sky, grass", "--out", tmp_path / "predicted"]
+    assert Called(capsys, *command).code == 0
+    with Image.open(tmp_path / "predicted" / "0-labels.png") as labels:
+        assert labels.size == shape[::-1]
+
+
+BAD_WORDS = {
+    "twice": "Sky, sky",
+    "none": "",
+    "comma": " , ",
+    "no UTF-8": "\udcff, sky",
+    "half a pair": "\ud83c",
+    "long": "x" * 600,
+    "brackets": "[" * 5000,
+}
+
+
+@pytest.mark.parametrize("kind", BAD_WORDS)
+def test_words_of_predict_are_refused(
+    kind: str, folder: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photograph = folder / "val" / "images" / "0.png"
+    command = ["predict", photograph, "--weights", weights, "--classes", BAD_WORDS[kind], "--out", tmp_path / "out"]
+
+    called = Called(capsys, *command)
+
+    called.require_refused()
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("kind", [*READ, *NO_NUMBER])

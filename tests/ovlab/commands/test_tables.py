@@ -13,6 +13,7 @@ from ovlab.cli import build_parser, main
 from ovlab.commands.plan import planned
 from ovlab.files.lock import locked
 from ovlab.runs import make
+from ovlab.runs.alone import lock_file
 from ovlab.runs.context import RunContext
 from ovlab.store.store import open_store
 
@@ -148,8 +149,9 @@ def test_run_of_a_table_that_another_process_is_making_is_refused_and_leaves_not
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plan = planned(build_parser().parse_args(RUN))[0]
-    with locked(place / "runs" / "locks" / f"{plan.sweep.run}.lock", "mine"):
-        assert main(RUN) == 2
+    with locked(lock_file(open_store(), plan.sweep.run), "mine"):
+        assert main([*RUN, "--workdir", "elsewhere"]) == 2
 
     assert "another process is at it" in capsys.readouterr().err
-    assert not (place / "ovlab-store").exists()
+    assert [path.name for path in (place / "ovlab-store").iterdir()] == ["locks"]
+    assert not (place / "elsewhere").exists()

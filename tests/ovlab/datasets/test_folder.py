@@ -197,6 +197,20 @@ def test_companions_of_macos_and_other_files_are_no_pictures(root: Path) -> None
     assert open_folder(root, "train").sample_ids == ("a", "b")
 
 
+def test_what_lies_beside_the_pairs_is_counted_and_named_once(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (root / "train" / "images" / "berlin").mkdir()
+    for name in ("images/c.heic", "labels/a.npy", "labels/._a.png"):
+        (root / "train" / name).touch()
+
+    for _ in range(2):
+        open_folder(root, "train")
+
+    (said,) = caplog.messages
+    assert said.endswith(
+        "3 files are left out, neither photograph nor label of the split: images/berlin, images/c.heic, labels/a.npy"
+    )
+
+
 @pytest.mark.parametrize("kind", ["images", "labels"])
 def test_file_name_in_another_encoding_is_refused(root: Path, kind: str) -> None:
     name = os.fsdecode(b"caf\xe9.png")  # Latin-1

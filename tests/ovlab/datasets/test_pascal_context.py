@@ -225,6 +225,14 @@ def test_pc_459_without_any_list_says_which_files_would_do(labelled: Path) -> No
         open_pascal_context_459(labelled, "val")
 
 
+@pytest.mark.parametrize("name", ["pascalcontext_val.txt", "labels.txt"])
+def test_pc_459_text_in_another_encoding_is_refused(labelled: Path, name: str) -> None:
+    (labelled / name).write_bytes(b"1: caf\xe9")
+
+    with pytest.raises(InputError, match=rf"{name}: no text in UTF-8"):
+        open_pascal_context_459(labelled, "val")
+
+
 @pytest.mark.parametrize("change", [lambda text: text.replace("7: atrium", "7: hall"), lambda text: text[:300]])
 def test_pc_459_with_the_names_of_another_set_is_refused(labelled: Path, change: Callable[[str], str]) -> None:
     text = (labelled / "labels.txt").read_text()

@@ -56,6 +56,25 @@ def test_val_is_found_at_every_known_root(write: Callable[..., Path], root: str)
     assert (split.sample_ids, split.expected_count, split.notes) == ((ID,), 1449, ())
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(ID.encode("utf-16"), "no text in UTF-8"), (b"2007_\xe9", "no text in UTF-8"), (b" \n\n", "lists no image")],
+)
+def test_list_that_is_none_is_refused(write: Callable[..., Path], content: bytes, reason: str) -> None:
+    source = write()
+    (source / "VOCdevkit/VOC2012/ImageSets/Segmentation/val.txt").write_bytes(content)
+
+    with pytest.raises(InputError, match=rf"val\.txt: {reason}"):
+        open_voc_20(source, "val")
+
+
+def test_list_with_a_byte_order_mark_and_lines_of_windows_is_read(write: Callable[..., Path]) -> None:
+    source = write()
+    (source / "VOCdevkit/VOC2012/ImageSets/Segmentation/val.txt").write_bytes(f"\ufeff{ID}\r\n".encode())
+
+    assert open_voc_20(source, "val").sample_ids == (ID,)
+
+
 def test_labels_of_the_devkit_serve_where_the_augmented_are_missing(write: Callable[..., Path]) -> None:
     split = open_voc_20(write(labels="SegmentationClass"), "val")
 

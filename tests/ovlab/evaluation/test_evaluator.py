@@ -9,11 +9,24 @@ from torch import nn
 
 from names_alone import NamesAlone
 from ovlab.datasets.sample import IGNORE_INDEX, Sample
-from ovlab.evaluation.evaluator import Question, evaluate, predict_labels, read_ahead
+from ovlab.evaluation.evaluator import Question, evaluate, images_together, predict_labels, read_ahead
 from ovlab.metrics.class_totals import ClassTotals
 from ovlab.metrics.evaluation_counts import ImageCounts, sum_counts
 from ovlab.specs.errors import InputError
-from ovlab.specs.evaluation import ORACLES, Collapse, Oracle, Protocol, Scoring, whole, with_boundary, with_oracles
+from ovlab.specs.evaluation import (
+    ORACLES,
+    Collapse,
+    Oracle,
+    Protocol,
+    Scoring,
+    san,
+    sliding_window,
+    whole,
+    whole_768,
+    with_boundary,
+    with_oracles,
+)
+from ovlab.specs.suite import SHAPES
 
 COLOURS = torch.eye(3)  # class n is pure red, green or blue
 
@@ -79,6 +92,43 @@ def test_evaluate_wrong_pixels_are_counted_where_they_are() -> None:
         if gt != pred
     }
     assert pairs == {(1, 2): 32 * 30}  # the third image: blue is called green, two columns ignored
+
+
+def test_images_go_together_where_their_views_are_small() -> None:
+    assert [images_together(whole(side).inference) for side in (32, 96, 97, 192, 384)] == [8, 8, 7, 2, 1]
+    assert [images_together(protocol.inference) for protocol in (san(), whole_768(), sliding_window())] == [1, 1, 1]
+    # Four windows and a global view of 96 pixels a side.
+    assert images_together(SHAPES.protocol(own="cat-seg").inference) == 1
+    assert images_together(SHAPES.protocol(own="san").inference) == 8
+
+
+def test_evaluate_shows_the_network_neighbours_of_one_size_and_no_more_pixels_than_it_may() -> None:
+    shown: list[tuple[int, ...]] = []
+
+    class Watched(ByColour):
+        def forward(self, images: torch.Tensor, text: torch.Tensor, **others: int | None) -> torch.Tensor:
+            shown.append(tuple(images.shape))
+            return super().forward(images, text, **others)
+
+    class Sizes(Stripes):
+        """Six squares, two wide ones, and four of which two have as many pixels as may be shown at once."""
+
+        widths = (64,) * 6 + (128,) * 2 + (576,) * 4
+        sample_ids = tuple(map(str, range(12)))
+
+        def __len__(self) -> int:
+            return 12
+
+        def __getitem__(self, index: int) -> Sample:
+            shape = (64, self.widths[index])
+            return Sample(str(index), np.full((*shape, 3), 9, np.uint8), np.zeros(shape, np.uint16))
+
+    question = Question(TEXT, whole(64), 3)
+    counted = [image for (image,) in evaluate(Watched(), [question], [Sizes()], device=CPU)]
+
+    assert [(size[0], size[3]) for size in shown] == [(6, 64), (2, 128), (2, 576), (2, 576)]
+    assert [image.id for image in counted] == list(Sizes.sample_ids)
+    assert [int(image.counts.count.sum()) for image in counted] == [64 * width for width in Sizes.widths]
 
 
 def test_evaluate_names_beyond_the_background_collapse() -> None:

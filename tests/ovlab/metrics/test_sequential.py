@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
-from ovlab.metrics.sequential import LOOKS, boundaries, nominal_levels, spent
+from ovlab.metrics.sequential import LOOKS, boundaries, nominal_levels, planned_looks, spent
+from ovlab.specs.errors import InputError
 
 # Reboussin, DeMets, Kim and Lan, Controlled Clinical Trials 21 (2000): two-sided 5 %, O'Brien-Fleming-like spending at
 # equally spaced looks, as their program and SAS's SEQDESIGN print it.
@@ -45,3 +46,19 @@ def test_levels_rise_from_look_to_look_and_stay_below_the_level_of_all() -> None
     assert list(levels) == sorted(levels)
     assert levels[0] == pytest.approx(4 * ndtr(-5.78724), rel=1e-3)  # 2.24140 / sqrt(3 / 20)
     assert 0.04 < levels[-1] < 0.05
+
+
+def test_looks_end_with_the_most_seeds_that_are_allowed() -> None:
+    assert planned_looks(20) == LOOKS
+    assert planned_looks(10) == (3, 5, 8, 10)
+    assert planned_looks(2) == (2,)
+    for number in (1, 0, -3, 10**9):
+        with pytest.raises(InputError, match=f"--max-seeds must be in 2 .. 1000, got {number}"):
+            planned_looks(number)
+
+
+def test_look_so_early_that_nothing_is_to_be_spent_finds_nothing_and_costs_the_later_ones_nothing() -> None:
+    early, late = nominal_levels((3, 1000), 0.01)
+
+    assert early < 1e-50
+    assert late == pytest.approx(0.01)

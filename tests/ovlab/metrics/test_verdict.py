@@ -2,12 +2,14 @@
 
 import math
 
+import numpy as np
 import pytest
 from scipy import stats
 
 from ovlab.metrics.crossed import CrossedDifference, Spread
 from ovlab.metrics.verdict import (
     Verdict,
+    chance,
     detectable,
     seeds_needed,
     step_down,
@@ -67,9 +69,17 @@ def test_step_down_is_holms_correction() -> None:
     def judge(p_value: float):
         return lambda level: "yes" if p_value <= level else "undecided"
 
-    assert step_down([judge(p) for p in (0.04, 0.012, 0.3, 0.016)], 0.05) == ["undecided", "yes", "undecided", "yes"]
-    assert step_down([judge(p) for p in (0.02, 0.012, 0.04)], 0.05) == ["yes", "yes", "yes"]
+    found = step_down([judge(p) for p in (0.04, 0.012, 0.3, 0.016)], 0.05)
+    assert [one.verdict for one in found] == ["undecided", "yes", "undecided", "yes"]
+    assert [one.significance for one in found] == pytest.approx([0.05 / 2, 0.05 / 4, 0.05 / 2, 0.05 / 3])
+    assert {one.verdict for one in step_down([judge(p) for p in (0.02, 0.012, 0.04)], 0.05)} == {"yes"}
     assert step_down([], 0.05) == []
+
+
+def test_claims_that_are_not_looked_at_keep_their_share() -> None:
+    (found,) = step_down([lambda level: "yes" if level >= 0.02 else "undecided"], 0.05, num_others=2)
+
+    assert found == ("undecided", pytest.approx(0.05 / 3))
 
 
 def test_detectable_difference_is_that_of_the_t_test() -> None:
@@ -99,3 +109,31 @@ def test_images_can_be_the_limit_and_a_single_seed_says_nothing() -> None:
     assert seeds_needed(seeds(0.01, 0.001, 3, image_error=0.01), MARGIN, significance=0.05) == math.inf
     single = CrossedDifference(difference=0.1, spreads=(Spread(1, None),) * 2, image_variance=1e-6)
     assert seeds_needed(single, MARGIN, significance=0.05) is None
+    assert chance([single], MARGIN, 20, significance=0.05) is None
+
+
+def test_chance_is_what_comes_of_seeds_drawn_to_the_end() -> None:
+    # Eight paired seeds are there, of 20; the images move the difference by 0.001 for good.
+    found = CrossedDifference(difference=0.004, spreads=(Spread(8, 0.01**2),), image_variance=0.001**2)
+    generator = np.random.default_rng(0)
+    truth = 0.004 + 0.01 / math.sqrt(8) * generator.normal(size=200_000)
+    last = (8 * 0.004 + 12 * (truth + 0.01 / math.sqrt(12) * generator.normal(size=len(truth)))) / 20
+    error = math.hypot(0.01 / math.sqrt(20), 0.001)
+    share = 0.01**2 / 20 / error**2
+    reach = stats.t.ppf(0.975, 19 / share**2) * error
+    decided = (np.abs(last) > reach) | (np.abs(last) < MARGIN - reach)
+
+    assert chance([found], MARGIN, 20, significance=0.05) == pytest.approx(decided.mean(), abs=0.005)
+
+
+def test_chance_is_certain_where_nothing_is_to_come() -> None:
+    assert chance([images(0.01)], MARGIN, 20, significance=0.05) == 1.0
+    assert chance([images(0.001)], MARGIN, 20, significance=0.05) == 1.0
+    assert chance([images(0.01, 0.006)], MARGIN, 20, significance=0.05) == 0.0
+
+
+def test_chance_against_several_is_that_of_the_one_that_is_hardest_to_be_above() -> None:
+    sure, hopeless, below = images(0.01), images(0.01, 0.006), images(-0.02)
+
+    assert chance([sure, hopeless], MARGIN, 20, significance=0.05) == 0.0
+    assert chance([sure, hopeless, below], MARGIN, 20, significance=0.05) == 1.0

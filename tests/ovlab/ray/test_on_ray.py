@@ -14,6 +14,7 @@ from ovlab.ray.on_ray import OnRay
 from ovlab.runs.context import RunContext
 from ovlab.runs.planned import PlannedRun, PlannedTraining
 from ovlab.runs.sources import Sources
+from ovlab.specs.errors import InputError
 from ovlab.store.store import open_store
 
 PRESET = "shapes-vit-s"
@@ -59,3 +60,13 @@ def test_what_is_assumed_of_clip_weights_that_nobody_knows_is_said_before_a_ray_
 
     (warning,) = caplog.messages
     assert "mine.safetensors: no released file known here" in warning
+
+
+def test_bound_of_gpus_in_which_no_run_would_begin_is_refused_before_a_ray_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = RunContext(store=open_store(str(tmp_path / "store")), workdir=tmp_path / "runs", sources=Sources())
+    monkeypatch.setattr("ovlab.ray.on_ray.connect", start)
+
+    with pytest.raises(InputError, match=r"--max-gpus 1: a run needs 2"):
+        OnRay(num_processes=(2, 4), max_gpus=1).make([PlannedRun(subject=TRAINING)], context, print)

@@ -114,6 +114,21 @@ def test_manifest_has_each_image_once_and_no_block_of_two_shards() -> None:
     assert named == ["000001", "000002", "000003", "000004"]
 
 
+def test_blocks_and_first_images_end_where_images_go_together_no_more(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(shards, "IMAGES_PER_SHARD", 64)
+    monkeypatch.setattr(small_work, "TRIAL_SECONDS", 0.0)
+    job = jobs(27)[0]
+    work = work_of([job])
+
+    rows = [row for block in manifest(work, 9) for row in block.to_pylist()]
+    first = list(small_work.count_first(work, context_of(open_store(str(tmp_path)))))
+
+    assert [(row["start"], row["stop"]) for row in rows] == [(0, 16), (16, 27)]
+    assert len(first) == 16
+
+
 def test_one_broken_image_costs_only_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     given = jobs(2)[:1]
     kind = type(given[0].dataset)
@@ -225,8 +240,8 @@ def test_larger_work_goes_to_actors_without_its_first_images(
 
     counted = list(count_on_ray(work, context_of(open_store(str(tmp_path)))))
 
-    assert len(counted) == 2  # the first tells of the start, not of the pace
-    assert all_images(sent[0]) == all_images(work)[2:]
+    assert len(counted) == 4  # the first shard tells of the start, not of the pace
+    assert all_images(sent[0]) == all_images(work)[4:]
     assert capsys.readouterr().err == ""
 
 

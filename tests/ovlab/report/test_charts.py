@@ -13,6 +13,7 @@ from ovlab.report.charts import (
     Level,
     curve_panel,
     interval_panel,
+    looks_panel,
     nice_ticks,
     smoothed,
 )
@@ -97,3 +98,25 @@ def test_curve_leaves_out_what_is_not_finite() -> None:
 
     assert curve_panel("Loss", "update", "loss", [1.0, 2.0, 3.0], [nan, 1.0, nan]) is None
     assert curve_panel("Loss", "update", "loss", [1.0, 2.0, 3.0], [2.0, nan, 1.0]).description.endswith("from 2 to 1")
+
+
+def test_looks_panel_cuts_wide_intervals_off_at_the_frame_and_marks_zero_and_the_margin() -> None:
+    found = [
+        Level(0, 0.012, Interval(-5.0, 5.0), (), "3 seeds"),
+        Level(2, 0.010, Interval(0.002, 0.018), (), "8 seeds"),
+    ]
+
+    panel = looks_panel("A", "seeds", ["3", "5", "8"], found, 0.005)
+
+    (series,) = panel.series
+    early, late = series.marks
+    assert (early.low, early.high) == pytest.approx((HEIGHT - BOTTOM, TOP))
+    assert HEIGHT - BOTTOM > late.low > late.y > late.high > TOP
+    assert panel.zero is not None
+    assert panel.band is not None
+    assert panel.zero > late.low
+    assert sum(panel.band) / 2 == pytest.approx(panel.zero)
+    # Half a point on each side, as long as the same on the interval of the last look.
+    assert (panel.band[1] - panel.band[0]) / 1.0 == pytest.approx((late.low - late.high) / 1.6)
+    assert [tick.label for tick in panel.x_ticks] == ["3", "5", "8"]
+    assert early.x < panel.x_ticks[1].position < late.x

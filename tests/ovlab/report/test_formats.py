@@ -201,6 +201,19 @@ def test_latex_is_well_formed_whatever_the_words_are() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "printed"),
+    [
+        ("Łódź – 5 €", "Łódź – 5 €"),
+        ("天 🌳", "[U+5929] [U+1F333]"),
+        ("a\n\tb\u00a0c", "a  b c"),
+        ("ą\x00\u202e", "[U+0105][U+0000][U+202E]"),
+    ],
+)
+def test_latex_tells_a_character_it_has_no_letter_for_by_its_number(text: str, printed: str) -> None:
+    assert escape(text) == printed
+
+
+@pytest.mark.parametrize(
     "broken",
     [
         lambda text: text.replace("}", "", 1),
@@ -231,7 +244,7 @@ def test_latex_counts_a_table_once_and_keeps_the_numbers_of_the_paper() -> None:
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 def test_latex_document_compiles(tmp_path: Path) -> None:
     """Of a table, of a limited one, and with the letters and signs that people put into their words."""
-    worded = replace(VIEW, name="table4", title="Zoë’s “Übung” — 3…5 £, Łódź", remarks=(NASTY,))
+    worded = replace(VIEW, name="table4", title="Zoë’s “Übung” — 3…5 £, Łódź, 天空 🌳 крыша «ą»\t", remarks=(NASTY,))
     limited = replace(VIEW, name="less", limits=f"6 updates, {NASTY}")
     (tmp_path / "tables.tex").write_text(latex_document([VIEW, limited, worded]), encoding="utf-8")
 

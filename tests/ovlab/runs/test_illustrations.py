@@ -14,6 +14,7 @@ from logoseg.class_colours import class_colours
 from logoseg.network import LoGoSeg
 from logoseg.overlay import painted
 from logoseg.presets import tiny
+from ovlab.datasets.sample import Sample, SegmentationDataset
 from ovlab.metrics.image_scores import image_scores
 from ovlab.runs.context import RunContext
 from ovlab.runs.evaluations import ensure_evaluations
@@ -26,6 +27,7 @@ from ovlab.shapes.dataset import open_shapes
 from ovlab.specs.evaluation import whole
 from ovlab.specs.events import RunHeader
 from ovlab.specs.serialization import spec_to_json
+from ovlab.store.contact_sheet import contact_sheet
 from ovlab.store.pairs import stored_tables
 from ovlab.store.pictures import KINDS, pictures_of, read_pictures
 from ovlab.store.record import DamagedError, EvaluationRecord
@@ -159,3 +161,36 @@ def test_index_with_another_number_is_refused_and_one_of_before_there_were_seals
     store.folder.write(place.replace(record.fingerprint, "f" * 64), sealed)
     with pytest.raises(DamagedError, match=r"index\.json: damaged, it is the index of another evaluation"):
         pictures_of(store, "f" * 64)
+
+
+class Thin:
+    """The first scene, stretched: one line of pixels high, or wide."""
+
+    def __init__(self, dataset: SegmentationDataset) -> None:
+        self._dataset = dataset
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._dataset, name)
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __getitem__(self, index: int) -> Sample:
+        sample = self._dataset[index]
+        across, down = np.arange(900) * sample.label.shape[1] // 900, np.arange(900) * sample.label.shape[0] // 900
+        rows, columns = (slice(0, 1), across) if index % 2 else (down, slice(0, 1))
+        return replace(sample, image=sample.image[rows, columns], label=sample.label[rows, columns])
+
+
+def test_pictures_of_a_line_of_pixels_are_a_line_and_their_sheet_has_an_end(
+    job: EvaluationJob, store: Store, context: RunContext
+) -> None:
+    thin = replace(job, spec=replace(job.spec, num_images=2), dataset=Thin(job.dataset))
+    with journaled(RunHeader(run="a" * 64, name="made"), context) as inner:
+        (record,) = ensure_evaluations([thin], {"a" * 64: network}, inner, Here())
+
+    index = pictures_of(store, record.fingerprint)
+    sheet = contact_sheet(store, record.fingerprint)
+
+    assert {(one.width, one.height) for one in index.pictures} == {(512, 1), (1, 512)}
+    assert sheet.height < len(index.pictures) * 4 * 200

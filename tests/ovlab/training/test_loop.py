@@ -20,6 +20,7 @@ import tiny_run
 from ovlab.datasets.sample import Sample
 from ovlab.specs.errors import InputError
 from ovlab.specs.events import Step
+from ovlab.specs.resolved import TRAINING_VERSION
 from ovlab.specs.serialization import spec_from_json
 from ovlab.specs.training import TrainingSpec
 from ovlab.training.run_folder import open_run_folder
@@ -156,6 +157,37 @@ def test_run_in_the_folder_of_another_run_is_refused_and_names_the_difference(
     assert all(word in str(error.value) for word in [str(undisturbed), *words]), str(error.value)
     assert "\n" not in str(error.value)
     assert (undisturbed / "spec.json").read_bytes() == before
+
+
+class OtherPictures(tiny_run.Pictures):
+    """Of the same names, as a folder has whose files were replaced."""
+
+    digest = "0" * 64
+
+
+def test_checkpoints_exchanged_by_two_runs_of_one_spec_are_refused(tmp_path: Path) -> None:
+    done: list[Step] = []
+    for name, dataset in (("ours", tiny_run.Pictures()), ("theirs", OtherPictures())):
+        tiny_run.tiny_train(tmp_path / name, dataset=dataset, on_step=[done.append], stop=lambda: done[-1].step == 3)
+    ours, theirs = (tmp_path / name / "checkpoints" / "step-00000003.pt" for name in ("ours", "theirs"))
+    content = ours.read_bytes()
+    shutil.copy(theirs, ours)
+    theirs.write_bytes(content)
+
+    for name, dataset in (("ours", tiny_run.Pictures()), ("theirs", OtherPictures())):
+        with pytest.raises(InputError, match="step 3 is of a run with other data"):
+            tiny_run.tiny_train(tmp_path / name, dataset=dataset)
+        assert not (tmp_path / name / "weights.safetensors").exists()
+
+
+def test_run_begun_by_another_training_version_is_refused(
+    undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = shutil.copytree(undisturbed, tmp_path / "run")
+    monkeypatch.setattr(tiny_run.loop, "TRAINING_VERSION", TRAINING_VERSION + 1)
+
+    with pytest.raises(InputError, match=f"began with training version {TRAINING_VERSION}"):
+        tiny_run.tiny_train(run)
 
 
 def test_run_while_another_process_trains_there_is_refused(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from logoseg.config import ClipConfig, ModelConfig
 from ovlab.specs.augmentation import AugmentationSpec
 from ovlab.specs.errors import InputError
 from ovlab.specs.training import ScheduleSpec, TrainingSpec
+from ovlab.training.run_folder import RunIdentity
 from ovlab.training.training_state import (
     TrainingState,
     capture,
@@ -29,6 +30,15 @@ SPEC = TrainingSpec(
     split="train",
     augmentation=AugmentationSpec(crop_size=16),
     schedule=ScheduleSpec(steps=8, batch_size=2),
+)
+RUN = RunIdentity(
+    spec=SPEC,
+    class_names=("sky", "road"),
+    samples_digest="a" * 64,
+    frozen_digest="b" * 64,
+    data_digest="c" * 64,
+    weights_digest="d" * 64,
+    training_version=2,
 )
 
 
@@ -49,7 +59,7 @@ def optimizer(model: nn.Module) -> AdamW:
 
 @pytest.fixture
 def state(model: nn.Module, optimizer: AdamW) -> TrainingState:
-    return capture(7, 28, SPEC, model, optimizer)
+    return capture(7, 28, RUN, model, optimizer)
 
 
 def test_state_read_back_is_equal_to_the_bit(tmp_path: Path, state: TrainingState) -> None:
@@ -167,12 +177,37 @@ def test_restore_into_another_model_names_the_first_weight_that_differs(state: T
     other = nn.Sequential(nn.Conv2d(3, 5, 1), nn.BatchNorm2d(5))
 
     with pytest.raises(InputError, match=r"step 7 is another model's: 0.bias is \(4,\) there and \(5,\) here"):
-        restore(state, SPEC, other, optimizer)
+        restore(state, RUN, other, optimizer)
 
 
 def test_restore_of_another_specs_state_is_refused(state: TrainingState, model: nn.Module, optimizer: AdamW) -> None:
     with pytest.raises(InputError, match="another spec"):
-        restore(state, replace(SPEC, seed=9), model, optimizer)
+        restore(state, replace(RUN, spec=replace(SPEC, seed=9)), model, optimizer)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"class_names": ("sky", "street")},
+        {"samples_digest": "0" * 64},
+        {"frozen_digest": "0" * 64},
+        {"data_digest": "0" * 64},
+        {"weights_digest": None},
+        {"training_version": 3},
+    ],
+    ids=lambda other: str(*other),
+)
+def test_restore_of_the_state_of_a_run_with_the_same_spec_on_something_else_is_refused(
+    other: dict[str, object], state: TrainingState, model: nn.Module, optimizer: AdamW
+) -> None:
+    with pytest.raises(InputError, match="checkpoint of step 7 is of a run with other data, classes or CLIP weights"):
+        restore(state, replace(RUN, **other), model, optimizer)
+
+
+def test_restore_of_a_state_of_before_goes_by_its_spec(
+    state: TrainingState, model: nn.Module, optimizer: AdamW
+) -> None:
+    restore(state._replace(run=None), RUN, model, optimizer)
 
 
 def test_seed_of_a_step_decides_its_random_numbers_whatever_was_drawn_before() -> None:

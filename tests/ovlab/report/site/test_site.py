@@ -1,6 +1,7 @@
 """The folder of pages: every link leads somewhere, every run has its page, and nothing comes from a network."""
 
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -14,11 +15,14 @@ from ovlab.report.assembly import table_views
 from ovlab.report.cells import read_records
 from ovlab.report.run_page import anchor, page_name
 from ovlab.report.site import write_site
+from ovlab.specs.events import Begun, Ended, Places, RunHeader
 from ovlab.specs.suite import SHAPES
 from ovlab.specs.table import Alone, Column, Row, Table
+from ovlab.store.journal import open_journal
 from ovlab.store.pictures import Pictures
 from ovlab.store.record import EvaluationRecord
 from ovlab.store.store import evaluation_folder, open_store, training_folder
+from ovlab.tracking.tags import Child, children_tag
 
 
 class Page(HTMLParser):
@@ -232,3 +236,22 @@ def test_what_is_not_trained_has_a_page_without_a_training_and_the_index_leads_t
     assert "seed" not in page.split("<h1>")[1].split("</h1>")[0]
     assert 'id="training"' not in page
     assert "clip.image_size" in page
+
+
+def test_sweep_that_was_made_has_its_timeline_with_the_idle_share(
+    make_site: Callable[[], Path], filled: Any, records: list[EvaluationRecord]
+) -> None:
+    run = records[0].evaluation.subject
+    child = Child(name="mine full, seed 0", training=run, evaluations={})
+    sweep = RunHeader(run="b" * 64, name="mine (shapes)", experiment="e", params={}, tags=children_tag([child]))
+    with open_journal(filled.store, sweep) as told:
+        told.write(Places(num_places=2, num_processes=4))
+        with open_journal(filled.store, replace(sweep, run=run, name=child.name, tags={})) as made:
+            made.write(Begun(work="evaluation", fingerprint="f", device="cpu", num_gpus=0, total=1))
+        told.write(Ended(status="FINISHED"))
+
+    page = Page(make_site())
+
+    assert ("a", "#sweeps") in page.links
+    assert re.search(r"room for 2 runs at a time, of 4 processes each. Idle: \d+\.\d % of the room", page.text)
+    assert re.search(rf"{child.name}: \d+\.\d s, from \d+\.\d s on; training 0\.0 s", page.text)
