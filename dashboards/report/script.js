@@ -1,4 +1,4 @@
-// Every heading of a table.sortable becomes a button that sorts its rows, group by group.
+// Tables sort, boxes say that they hide something, pictures enlarge, and a link opens what is folded where it leads.
 "use strict";
 
 function sortValue(row, column) {
@@ -27,6 +27,7 @@ function sortRows(table, column, descending) {
   }
 }
 
+// Every heading of a table.sortable becomes a button that sorts its rows, group by group.
 function makeSortable(table) {
   const headings = [...table.tHead.rows[0].cells];
   headings.forEach((heading, column) => {
@@ -49,4 +50,60 @@ function makeSortable(table) {
   });
 }
 
+function cue(box) {
+  const tell = () => box.classList.toggle("more", box.scrollLeft + box.clientWidth < box.scrollWidth - 1);
+  box.addEventListener("scroll", tell, { passive: true });
+  new ResizeObserver(tell).observe(box);
+}
+
+function element(name, properties, ...children) {
+  const made = Object.assign(document.createElement(name), properties);
+  made.append(...children);
+  return made;
+}
+
+// The picture in full, and with a photograph the maps that belong to it over it, as strong as one likes.
+function enlarge(event) {
+  event.preventDefault();
+  const link = event.currentTarget;
+  const views = [...link.closest(".views").querySelectorAll("a.enlarges")];
+  const below = element("img", { src: views[0].href, alt: "" });
+  const above = element("img", { src: link.href, alt: link.firstElementChild.alt });
+  const strength = element("input", { type: "range", min: 0, max: 100, value: 100 });
+  strength.addEventListener("input", () => (above.style.opacity = strength.value / 100));
+  const choice = element(
+    "select",
+    {},
+    ...views.map((view) => element("option", { value: view.href, selected: view === link }, view.firstElementChild.alt)),
+  );
+  choice.addEventListener("change", () => {
+    above.src = choice.value;
+    above.alt = choice.selectedOptions[0].text;
+  });
+  const form = element(
+    "form",
+    { method: "dialog" },
+    element("label", {}, "Shown ", choice),
+    element("label", {}, "over the image, opacity ", strength),
+    element("button", {}, "Close"),
+  );
+  const dialog = element("dialog", { className: "enlarged" }, element("div", { className: "stack" }, below, above), form);
+  dialog.setAttribute("aria-label", above.alt);
+  dialog.addEventListener("close", () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+function unfold() {
+  const place = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (place === null) return;
+  const within = place.matches("details") ? place : place.querySelector(":scope > details");
+  for (let fold = within ?? place.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
+  place.scrollIntoView();
+}
+
 document.querySelectorAll("table.sortable").forEach(makeSortable);
+document.querySelectorAll(".scroll").forEach(cue);
+document.querySelectorAll("a.enlarges").forEach((link) => link.addEventListener("click", enlarge));
+addEventListener("hashchange", unfold);
+unfold();

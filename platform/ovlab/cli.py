@@ -24,6 +24,7 @@ from ovlab.commands import (
     runs,
     submit,
     train,
+    try_words,
 )
 from ovlab.specs.errors import InputError, WorkError
 from ovlab.specs.wording import disk_fault, is_unicode
@@ -39,6 +40,7 @@ examples:
   ovlab submit -- run table4 --store s3://bucket/store   the same as a job of a Ray cluster
   ovlab doctor                                           what is missing, and how to mend it
   ovlab predict photo.jpg --weights runs/first --classes "road, car, tree"
+  ovlab try runs/first                                   a page: drop a photograph, type words, point for scores
 
 completion, in bash and zsh: eval "$(register-python-argcomplete ovlab)"
 
@@ -92,6 +94,7 @@ def build_parser() -> argparse.ArgumentParser:
         dashboards,
         compare,
         predict,
+        try_words,
         runs,
         submit,
         doctor,

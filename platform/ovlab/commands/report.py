@@ -10,6 +10,8 @@ from ovlab.commands.store_option import add_store
 from ovlab.specs.suite import SUITES, suite_named
 
 TABLES = ("table1", "table2", "table3", "table4", "table5")
+# Sets LoGoSeg beside CLIP alone and its rivals.
+_METHODS = "rivals"
 _FORMATS = ("markdown", "latex", "html", "csv")
 
 _EPILOG = """\
@@ -66,14 +68,19 @@ def execute(arguments: argparse.Namespace) -> int:
     require_at_least_one(arguments, "--limit-steps", "--limit-images")
     store = open_store(arguments.store)
     records = read_records(store)
+    names = list(dict.fromkeys(arguments.tables or TABLES))
+    # The pages begin with it.
+    behind = [_METHODS] if arguments.out is not None and arguments.format is None and not arguments.tables else []
     views = table_views(
-        [load_table(name) for name in dict.fromkeys(arguments.tables or TABLES)],
+        [load_table(name) for name in (*names, *behind)],
         suite_named(arguments.suite),
         records,
         store,
         limit_steps=arguments.limit_steps,
         limit_images=arguments.limit_images,
     )
+    methods = next((view for view in views if view.name == _METHODS), None)
+    views = views[: len(names)]
     if arguments.out is None and arguments.format is None and sys.stdout.isatty():
         print(terminal(views, width=shutil.get_terminal_size().columns), end="")
         return 0
@@ -84,5 +91,5 @@ def execute(arguments: argparse.Namespace) -> int:
     for path in write_tables(views, arguments.out / "tables", formats):
         print(path)
     if arguments.format is None:
-        print(f"open {write_site(views, records, store, arguments.out)}")
+        print(f"open {write_site(views, records, store, arguments.out, methods=methods)}")
     return 0

@@ -12,7 +12,15 @@ from ovlab.report.differences import Compared, advantage, is_within_noise
 from ovlab.report.looks import Study, looked_views, stored_study
 from ovlab.report.marks import Mark, comparable, marks_among
 from ovlab.report.measured_details import MEASURED, measured_detail
-from ovlab.report.remarks import footnotes_of, limit_note, limits_in, note_views, remarks_on, with_shared_names
+from ovlab.report.remarks import (
+    command_of,
+    footnotes_of,
+    limit_note,
+    limits_in,
+    note_views,
+    remarks_on,
+    with_shared_names,
+)
 from ovlab.report.samples import Samples
 from ovlab.report.table_view import CellView, ColumnView, Origin, Part, RowView, RunView, TableView
 from ovlab.specs.scores import SCORES
@@ -96,6 +104,7 @@ def table_view(grid: Grid, samples: Samples, study: Study | None = None) -> Tabl
         remarks=remarks_on(grid, suite, samples),
         claims=claim_views(grid, samples) if study is None else looked_views(study, grid, samples),
         limits=limits,
+        command=command_of(grid, samples.store),
         planned_looks=() if study is None else study.record.planned,
     )
 
@@ -129,7 +138,7 @@ def _part(title: str, lines: Sequence[_Line], grid: Grid, suite: Suite, samples:
     rows = tuple(
         RowView(
             key=line.row.key,
-            label=f"{line.row.label}, measured here" if is_mixed and line.origin == "measured" else line.row.label,
+            label=_label(line, [cells[line, column.title] for column in table.columns], is_mixed),
             group=line.row.group,
             origin=line.origin,
             details=(
@@ -143,6 +152,13 @@ def _part(title: str, lines: Sequence[_Line], grid: Grid, suite: Suite, samples:
     )
     columns = tuple(_column_view(column, table, suite, is_miniature) for column in table.columns)
     return Part(title=title, details=(*details.values(), *stand_in_title), columns=columns, rows=rows)
+
+
+def _label(line: _Line, cells: Sequence[Cell], is_mixed: bool) -> str:
+    if line.origin == "quoted" or not is_mixed:
+        return line.row.label
+    is_made = any(cell.runs for cell in cells)
+    return f"{line.row.label}, {'measured' if is_made else 'not measured'} here"
 
 
 def stand_in(row: Row, suite: Suite) -> str:

@@ -12,12 +12,14 @@ from typing import NamedTuple
 
 from ovlab.metrics.intervals import Interval
 
-WIDTH, HEIGHT = 260.0, 170.0
-LEFT, RIGHT, TOP, BOTTOM = 36.0, 16.0, 8.0, 24.0
+WIDTH, HEIGHT = 280.0, 184.0
+LEFT, RIGHT, TOP, BOTTOM = 60.0, 12.0, 8.0, 38.0
 # Between the marks of two series at one place.
 _DODGE = 9.0
 # Points of a curve: as many as a screen can show.
 _MAX_POINTS = 240
+# So much of a curve is what its smoothed line averages over.
+_SMOOTHED_OVER = 1 / 24
 
 
 class Tick(NamedTuple):
@@ -46,11 +48,13 @@ class Series(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Panel:
-    """`x_title` stands below the ticks of x; `description` is for those who do not see it. band: upper and lower end of
-    what is marked as a band, zero: where a difference is none; None for no such mark."""
+    """`x_title` stands below the ticks of x, `y_title` beside those of y; `description` is for those who do not see
+    it. band: upper and lower end of what is marked as a band, zero: where a difference is none; None for no such
+    mark."""
 
     title: str
     x_title: str
+    y_title: str
     description: str
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
@@ -70,7 +74,17 @@ class Panel:
     @property
     def label_y(self) -> float:
         """Where the words of the x ticks stand."""
-        return HEIGHT - BOTTOM / 3
+        return HEIGHT - 0.62 * BOTTOM
+
+    @property
+    def x_title_place(self) -> tuple[float, float]:
+        """The middle of the line on which `x_title` stands."""
+        return (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4
+
+    @property
+    def y_title_place(self) -> tuple[float, float]:
+        """The middle of the upright line on which `y_title` stands."""
+        return 11.0, (TOP + HEIGHT - BOTTOM) / 2
 
 
 class Level(NamedTuple):
@@ -106,6 +120,7 @@ def interval_panel(
     return Panel(
         title=title,
         x_title=x_title,
+        y_title="mIoU, %",
         description=f"{title} over {x_title}: " + "; ".join(level.text for level in shown),
         x_ticks=tuple(Tick(centre, label) for centre, label in zip(centres, levels, strict=True)),
         y_ticks=tuple(Tick(y(value), f"{value:g}") for value in nice_ticks(low, high)),
@@ -130,6 +145,7 @@ def looks_panel(title: str, x_title: str, levels: Sequence[str], found: Sequence
     return Panel(
         title=title,
         x_title=x_title,
+        y_title="points",
         description=f"{title} over {x_title}: " + "; ".join(level.text for level in found),
         x_ticks=tuple(Tick(centre, label) for centre, label in zip(centres, levels, strict=True)),
         y_ticks=tuple(Tick(y(value), f"{value:g}") for value in nice_ticks(low, high)),
@@ -139,26 +155,39 @@ def looks_panel(title: str, x_title: str, levels: Sequence[str], found: Sequence
     )
 
 
-def curve_panel(title: str, x_title: str, xs: Sequence[float], ys: Sequence[float]) -> Panel | None:
-    """One line; of a long one, the means of neighbouring points. None for fewer than two finite points."""
+def curve_panel(title: str, x_title: str, y_title: str, xs: Sequence[float], ys: Sequence[float]) -> Panel | None:
+    """A line and the same line smoothed; of a long one, the means of neighbouring points. None for fewer than two
+    finite points."""
     found = [(x, y) for x, y in zip(xs, ys, strict=True) if math.isfinite(y)]
     if len(found) < 2:
         return None
     size = -(-len(found) // _MAX_POINTS)
     bins = [found[start : start + size] for start in range(0, len(found), size)]
     means = [(sum(x for x, _ in part) / len(part), sum(y for _, y in part) / len(part)) for part in bins]
+    smooth = [(x, y) for (x, _), y in zip(means, smoothed([y for _, y in means]), strict=True)]
     low, high = _padded(min(value for _, value in means), max(value for _, value in means))
     x = _scale(found[0][0], found[-1][0], LEFT, WIDTH - RIGHT)
     y = _scale(low, high, HEIGHT - BOTTOM, TOP)
-    path = "M" + "L".join(f"{x(a):.1f} {y(b):.1f}" for a, b in means)
+    paths = ("M" + "L".join(f"{x(a):.1f} {y(b):.1f}" for a, b in points) for points in (means, smooth))
     return Panel(
         title=title,
         x_title=x_title,
+        y_title=y_title,
         description=f"{title} over {x_title}: from {means[0][1]:.4g} to {means[-1][1]:.4g}",
         x_ticks=tuple(Tick(x(value), f"{value:g}") for value in nice_ticks(found[0][0], found[-1][0], 4)),
         y_ticks=tuple(Tick(y(value), f"{value:g}") for value in nice_ticks(low, high)),
-        series=(Series("", (), path),),
+        series=tuple(Series(label, (), path) for label, path in zip(("", "smoothed"), paths, strict=True)),
     )
+
+
+def smoothed(values: Sequence[float]) -> list[float]:
+    """The exponential moving average over a twenty-fourth of the values, without the bias of its beginning."""
+    weight = max(0.0, 1 - 1 / (_SMOOTHED_OVER * len(values)))
+    found, average = [], 0.0
+    for number, value in enumerate(values, start=1):
+        average = weight * average + (1 - weight) * value
+        found.append(average / (1 - weight**number))
+    return found
 
 
 def nice_ticks(low: float, high: float, num: int = 5) -> list[float]:

@@ -13,6 +13,7 @@ from ovlab.report.table_view import NoteView
 from ovlab.specs.scores import SCORES
 from ovlab.specs.suite import PAPER, Suite
 from ovlab.specs.table import Note, Table
+from ovlab.store.store import Store
 
 
 def with_shared_names(table: Table, suite: Suite) -> Table:
@@ -60,14 +61,14 @@ def footnotes_of(table: Table, *, row: str | None = None, column: str | None = N
 
 def remarks_on(grid: Grid, suite: Suite, samples: Samples) -> tuple[str, ...]:
     """Where scores come from, what stands beside them, and what is missing, a sentence or two each."""
-    table, command = grid.table, _command(grid, str(samples.store))
+    table, command = grid.table, command_of(grid, samples.store)
     sources = dict.fromkeys(row.quoted.source for row in table.rows if row.quoted is not None)
     remarks = [note.text for note in table.notes if not note.rows and not note.columns]
     if sources:
         remarks.append(f"Quoted from: {'; '.join(sources)}.")
     measured = [cell for cell in grid.cells.values() if cell.origin == "measured"]
     if not measured:
-        if any(row.run is not None for row in table.rows):
+        if command:
             remarks.append(f"Nothing of it is measured yet: {command}")
         return tuple(remarks)
     remarks.append(
@@ -100,15 +101,17 @@ def remarks_on(grid: Grid, suite: Suite, samples: Samples) -> tuple[str, ...]:
         f"{name}: the narrowest pictures are squeezed to a long side of {side} pixels."
         for name, side in squeezed.items()
     ]
-    num_missing = sum(cell.origin == "missing" for cell in grid.cells.values())
-    if num_missing:
+    if command:
+        num_missing = sum(cell.origin == "missing" for cell in grid.cells.values())
         remarks.append(f"{num_missing} figures are not measured yet: {command}")
     return tuple(remarks)
 
 
-def _command(grid: Grid, store: str) -> str:
-    """What makes the cells that were asked for, to be typed as it stands."""
-    words = ["ovlab", "run", grid.table.file or grid.table.name, "--suite", grid.suite, "--store", store]
+def command_of(grid: Grid, store: Store) -> str:
+    """What makes the cells that are missing, to be typed as it stands; "" where none is."""
+    if all(cell.origin != "missing" for cell in grid.cells.values()):
+        return ""
+    words = ["ovlab", "run", grid.table.file or grid.table.name, "--suite", grid.suite, "--store", str(store)]
     for option, limit in (("--limit-steps", grid.limit_steps), ("--limit-images", grid.limit_images)):
         words += [] if limit is None else [option, str(limit)]
     return shlex.join(words)

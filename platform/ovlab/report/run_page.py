@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ovlab.metrics.counting import SparseCounts
 from ovlab.metrics.image_scores import best_and_worst, image_scores
@@ -76,12 +76,15 @@ class ImageScore(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EvaluationPart:
-    """One benchmark on the page of a run. `anchor` is its place there. classes: those that are in the ground truth or
-    predicted. problem: why something is missing, or ""."""
+    """One benchmark on the page of a run. `anchor` is its place there. classes: those that are in the ground truth, the
+    best first; only_predicted: those that are not, the largest first. settings: what was evaluated, and how, by dotted
+    name. problem: why something is missing, or ""."""
 
     record: EvaluationRecord
     anchor: str
     classes: tuple[ClassRow, ...]
+    only_predicted: tuple[ClassRow, ...]
+    settings: tuple[tuple[str, str], ...]
     confused: tuple[Confused, ...]
     best: tuple[ImageScore, ...]
     worst: tuple[ImageScore, ...]
@@ -96,7 +99,7 @@ class EvaluationPart:
     @property
     def num_absent(self) -> int:
         """Classes that are in neither map of any image."""
-        return self.record.num_classes - len(self.classes)
+        return self.record.num_classes - len(self.classes) - len(self.only_predicted)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,7 +116,7 @@ class RunPage:
     siblings: tuple[Sibling, ...]
     settings: tuple[tuple[str, str], ...]
     provenance: tuple[tuple[str, str], ...]
-    loss: Panel | None
+    curves: tuple[Panel, ...]
     evaluations: tuple[EvaluationPart, ...]
     limits: str
 
@@ -164,9 +167,9 @@ def run_page(
         training=training,
         places=tuple(places),
         siblings=tuple(siblings),
-        settings=tuple((name, str(value)) for name, value in leaves(subject if spec is None else spec).items()),
+        settings=_settings(subject if spec is None else spec),
         provenance=tuple(_flat((training or evaluations[0]).provenance, "")),
-        loss=None if training is None else _loss(store, training),
+        curves=() if training is None else _curves(store, training),
         evaluations=tuple(_evaluation(record, store) for record in evaluations),
         limits=limits_text(spec, [record.evaluation for record in evaluations]),
     )
@@ -195,12 +198,17 @@ def _evaluation(record: EvaluationRecord, store: Store) -> EvaluationPart:
             [ImageScore(counts.ids[row], float(scores[row]), counts.ids[row] in shown) for row in rows]
             for rows in best_and_worst(scores, NUM_EXTREMES)
         )
+    classes = list(_classes(record))
     for problem in problems:
         _log.warning("%s It is left out of the page of its run.", problem)
     return EvaluationPart(
         record=record,
         anchor=anchor(record),
-        classes=tuple(_classes(record)),
+        classes=tuple(sorted((row for row in classes if row.num_gt_pixels), key=lambda row: -(row.iou or 0))),
+        only_predicted=tuple(
+            sorted((row for row in classes if not row.num_gt_pixels), key=lambda row: -row.num_pred_pixels)
+        ),
+        settings=_settings(record.evaluation),
         confused=tuple(confused),
         best=tuple(best),
         worst=tuple(worst),
@@ -223,12 +231,21 @@ def _classes(record: EvaluationRecord) -> Iterator[ClassRow]:
             yield ClassRow(found.name, found.iou, found.accuracy, found.num_gt_pixels, found.num_pred_pixels, known)
 
 
-def _loss(store: Store, training: TrainingRecord) -> Panel | None:
-    """The loss over the updates; None where nothing was told of them."""
+def _curves(store: Store, training: TrainingRecord) -> tuple[Panel, ...]:
+    """Loss, learning rate and gradient over the updates; none where nothing was told of them."""
     steps = read_curve(store, training.fingerprint)
-    if not steps:
-        return None
-    return curve_panel("Training loss", "update", [float(step.step) for step in steps], [step.loss for step in steps])
+    told = (
+        ("Training loss", "loss", [step.loss for step in steps]),
+        ("Learning rate", "rate", [step.learning_rate for step in steps]),
+        ("Gradient before clipping", "norm", [step.grad_norm for step in steps]),
+    )
+    updates = [float(step.step) for step in steps]
+    panels = (curve_panel(title, "update", unit, updates, values) for title, unit, values in told)
+    return tuple(panel for panel in panels if panel is not None)
+
+
+def _settings(spec: Any) -> tuple[tuple[str, str], ...]:
+    return tuple((name, str(value)) for name, value in leaves(spec).items())
 
 
 def _flat(values: object, prefix: str) -> list[tuple[str, str]]:

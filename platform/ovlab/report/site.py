@@ -14,6 +14,7 @@ from ovlab.files.whole_file import write_unsynced
 from ovlab.report.ablations import Ablation, ablations
 from ovlab.report.cells import Records
 from ovlab.report.pages import copy_assets, write_page
+from ovlab.report.result import result_of
 from ovlab.report.run_page import Place, RunPage, Sibling, anchor, page_name, run_page
 from ovlab.report.table_view import RowView, TableView
 from ovlab.specs.evaluation import Untrained
@@ -66,12 +67,14 @@ class ShownRun:
         return sum(len(spent.attempts) for spent in self.costs)
 
 
-def write_site(views: Sequence[TableView], records: Records, store: Store, folder: Path) -> Path:
+def write_site(
+    views: Sequence[TableView], records: Records, store: Store, folder: Path, *, methods: TableView | None = None
+) -> Path:
     """Write the site of `views` into `folder`, with a page for every training of the records and for each subject that
     needs none; returns its index.html.
 
-    `records`: those of the store. Files of an earlier site there are replaced. What is damaged in the store is named
-    in a warning and left out.
+    `records`: those of the store. `methods`: the view that the first lines show what is measured of. Files of an
+    earlier site there are replaced. What is damaged in the store is named in a warning and left out.
     """
     trainings = {record.fingerprint: record for record in records.trainings}
     subjects: dict[str, TrainingRecord | Untrained] = dict(trainings)
@@ -85,7 +88,7 @@ def write_site(views: Sequence[TableView], records: Records, store: Store, folde
     order = _benchmark_order(views)
     for found in evaluations.values():
         found.sort(key=lambda record: (order.get(record.evaluation.benchmark, len(order)), record.fingerprint))
-    places = _places(views, subjects)
+    places = _places(views if methods is None else (*views, methods), subjects)
 
     copy_assets(folder)
     runs = []
@@ -100,6 +103,7 @@ def write_site(views: Sequence[TableView], records: Records, store: Store, folde
     write_page(
         index,
         "index.html.j2",
+        result=result_of(views, methods),
         tables=[_shown_table(view, trainings) for view in views],
         runs=runs,
         links=_links(evaluations),

@@ -78,6 +78,11 @@ class RowView:
     cells: tuple[CellView, ...]
     footnotes: tuple[int, ...] = ()
 
+    @property
+    def is_made(self) -> bool:
+        """Whether a run stands behind any of its cells."""
+        return any(cell.runs for cell in self.cells)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Part:
@@ -87,6 +92,11 @@ class Part:
     details: tuple[str, ...]
     columns: tuple[ColumnView, ...]
     rows: tuple[RowView, ...]
+
+    @property
+    def is_quoted(self) -> bool:
+        """Whether all of it is what others have printed."""
+        return all(row.origin == "quoted" for row in self.rows)
 
     def grouped(self) -> list[tuple[str, list[RowView]]]:
         """The rows by their group, in the order in which groups first occur; a table without groups has one, ""."""
@@ -107,8 +117,8 @@ class NoteView(NamedTuple):
 class TableView:
     """remarks: sentences on the whole table, in order, without a number: where scores come from, what intervals and
     marks mean, what is not measured. is_measured: whether any cell is. limits: what its limited cells stand on, in
-    words, which the title above them says too; "" where there are none. planned_looks: the seeds after which its claims
-    are looked at, where it was run until decided."""
+    words, which the title above them says too; "" where there are none. command: what makes its missing figures, or
+    "". planned_looks: the seeds after which its claims are looked at, where it was run until decided."""
 
     name: str
     title: str
@@ -119,4 +129,5 @@ class TableView:
     remarks: tuple[str, ...]
     claims: tuple[ClaimView, ...]
     limits: str = ""
+    command: str = ""
     planned_looks: tuple[int, ...] = ()

@@ -120,8 +120,8 @@ def test_paper_suite_has_the_measured_row_below_the_quoted_one_with_a_delta(fill
         ("theirs", "quoted", "Theirs"),
         ("full", "quoted", "Full"),
         ("full", "measured", "Full, measured here"),
-        ("half", "measured", "Half, measured here"),
-        ("none", "measured", "None, measured here"),
+        ("half", "measured", "Half, not measured here"),
+        ("none", "measured", "None, not measured here"),
     ]
     assert cells(part)["full", "measured"].delta == pytest.approx(-0.004)
     assert cells(part)["full", "quoted"].mark == "best"  # of the two quoted ones; ours does not compete with them

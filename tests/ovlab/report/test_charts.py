@@ -15,6 +15,7 @@ from ovlab.report.charts import (
     interval_panel,
     looks_panel,
     nice_ticks,
+    smoothed,
 )
 
 
@@ -72,7 +73,7 @@ def test_interval_panel_of_one_value_has_a_scale() -> None:
 def test_curve_of_many_updates_is_drawn_by_means() -> None:
     steps = [float(step) for step in range(1, 80_001)]
 
-    panel = curve_panel("Loss", "update", steps, [1.0 if step % 2 else 3.0 for step in range(80_000)])
+    panel = curve_panel("Loss", "update", "loss", steps, [1.0 if step % 2 else 3.0 for step in range(80_000)])
 
     points = panel.series[0].path.removeprefix("M").split("L")
     assert len(points) <= 240
@@ -80,11 +81,23 @@ def test_curve_of_many_updates_is_drawn_by_means() -> None:
     assert {point.split()[1] for point in points} == {f"{(TOP + HEIGHT - BOTTOM) / 2:.1f}"}
 
 
+def test_smoothed_curve_is_level_where_values_are_and_slower_than_they_are_elsewhere() -> None:
+    assert smoothed([2.0] * 100) == pytest.approx([2.0] * 100)
+    assert smoothed([1.0, 5.0, 3.0]) == [1.0, 5.0, 3.0]  # too few to average over
+
+    # Over 48 / 24 = 2 values the weight is a half: after the first 1, 0.5 / (1 - 0.5^25).
+    step = smoothed([0.0] * 24 + [1.0] * 24)
+
+    assert step[23] == 0
+    assert step[24] == pytest.approx(0.5 / (1 - 0.5**25))
+    assert step == sorted(step)
+
+
 def test_curve_leaves_out_what_is_not_finite() -> None:
     nan = float("nan")
 
-    assert curve_panel("Loss", "update", [1.0, 2.0, 3.0], [nan, 1.0, nan]) is None
-    assert curve_panel("Loss", "update", [1.0, 2.0, 3.0], [2.0, nan, 1.0]).description.endswith("from 2 to 1")
+    assert curve_panel("Loss", "update", "loss", [1.0, 2.0, 3.0], [nan, 1.0, nan]) is None
+    assert curve_panel("Loss", "update", "loss", [1.0, 2.0, 3.0], [2.0, nan, 1.0]).description.endswith("from 2 to 1")
 
 
 def test_looks_panel_cuts_wide_intervals_off_at_the_frame_and_marks_zero_and_the_margin() -> None:

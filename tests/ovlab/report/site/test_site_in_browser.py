@@ -1,6 +1,5 @@
 """The site in a real browser, opened from disk: it works by mouse and by keyboard, and asks no network for anything."""
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -8,27 +7,20 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from browser import ARGUMENTS, CHROMIUM, NO_CHROMIUM
 from ovlab.report.assembly import table_views
 from ovlab.report.cells import read_records
 from ovlab.report.run_page import anchor, page_name
 from ovlab.report.site import write_site
 from ovlab.specs.suite import SHAPES
-from ovlab.specs.table import Claim, Column, Note, Table
+from ovlab.specs.table import Claim, Column, Note, Table, Variation
+from ovlab.specs.table_file import load_table
 from ovlab.store.pictures import Pictures
 from ovlab.store.record import EvaluationRecord, pack_record
 
-CHROMIUM = Path(os.environ.get("OVLAB_CHROMIUM", "/usr/bin/chromium"))
-ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-LAPTOP, PHONE = {"width": 1280, "height": 800}, {"width": 360, "height": 740}
+DESK, LAPTOP, PHONE = ({"width": 1440, "height": 900}, {"width": 1280, "height": 800}, {"width": 360, "height": 740})
 
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is not there (Debian's package chromium)")
+pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=NO_CHROMIUM)
 
 
 @pytest.fixture(scope="module")
@@ -195,6 +187,72 @@ def test_nothing_is_wider_than_a_phone_but_what_scrolls_by_itself(
             PHONE["width"],
         )
         assert too_wide == []
+
+
+@pytest.mark.usefixtures("pictures")
+def test_click_on_a_picture_enlarges_it_and_lays_it_over_the_photograph_as_strong_as_asked(
+    open_page: Callable[..., Page],
+    complaints: list[str],
+    make_site: Callable[[], Path],
+    records: list[EvaluationRecord],
+) -> None:
+    page = open_page(make_site().parent / "runs" / page_name(records[0].evaluation.subject))
+    small = page.get_by_role("img", name="prediction of 001")
+    width = small.bounding_box()["width"]
+
+    small.click()
+
+    dialog = page.get_by_role("dialog")
+    large = dialog.get_by_role("img", name="prediction of 001")
+    assert large.bounding_box()["width"] > 2 * width
+    dialog.get_by_role("slider").fill("40")
+    assert large.evaluate("image => image.style.opacity") == "0.4"
+    dialog.get_by_role("combobox").select_option("ground truth of 001")
+    assert dialog.get_by_role("img", name="ground truth of 001").count() == 1
+    page.keyboard.press("Escape")
+    dialog.wait_for(state="detached")
+    assert complaints == []
+
+
+def test_link_opens_what_is_folded_where_it_leads(
+    open_page: Callable[..., Page], make_site: Callable[[], Path], filled
+) -> None:
+    first, second = (filled.measure(Variation(), [0.5], benchmark=name) for name in ("pas-20", "a-150"))
+    page = open_page(make_site().parent / "runs" / page_name(first.evaluation.subject))
+    folded = page.locator(f"[id='{anchor(second)}'] table.classes").first
+    assert not folded.is_visible()
+
+    page.locator("nav.page").get_by_role("link", name="shapes-a-150").click()
+
+    folded.wait_for(state="visible")
+
+
+def test_tables_of_the_paper_fit_a_desk_and_a_phone_keeps_their_first_column_and_says_that_more_follows(
+    open_page: Callable[..., Page], filled, tmp_path: Path
+) -> None:
+    records = read_records(filled.store)
+    tables = [load_table(f"table{number}") for number in range(1, 6)]
+    index = write_site(table_views(tables, SHAPES, records, filled.store), records, filled.store, tmp_path / "site")
+
+    page = open_page(index, size=DESK)
+    assert page.evaluate("document.documentElement.scrollHeight") < 10_000
+    page.locator("details").evaluate_all("folds => folds.forEach(fold => (fold.open = true))")
+    widths = page.locator(".scroll:has(table.scores)").evaluate_all(
+        "all => all.map(e => [e.scrollWidth, e.clientWidth])"
+    )
+    assert all(inner <= outer for inner, outer in widths), widths
+    assert page.locator("main .origin.measured").count() == 0
+    page.evaluate("scrollTo(0, 3000)")
+    assert page.locator("nav.page").evaluate("nav => nav.getBoundingClientRect().top") == 0
+
+    page = open_page(index, size=PHONE)
+    box = page.locator(".scroll:has(#table1-part-1)")
+    first = box.locator("tbody tr:not(.group) th").first
+    page.wait_for_function("document.querySelector('.scroll:has(#table1-part-1)').classList.contains('more')")
+    left = first.bounding_box()["x"]
+    box.evaluate("box => box.scrollTo(9999, 0)")
+    page.wait_for_function("!document.querySelector('.scroll:has(#table1-part-1)').classList.contains('more')")
+    assert first.bounding_box()["x"] == left
 
 
 def marked(place: str) -> str:
