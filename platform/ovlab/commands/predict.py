@@ -23,6 +23,7 @@ examples:
   ovlab predict photo.jpg --weights runs/camvid --classes "road, car, tree, other" --out overlays
   ovlab predict holiday/ more/*.jpg --weights runs/camvid --classes "sea, sky" --out overlays --contact-sheet
   ovlab predict photo.jpg --weights runs/camvid --classes "car, tree" --synonyms "car: automobile, taxi"
+  ovlab predict photo.jpg --weights bridge:photo-lite0 --classes "cat, cup, car"
   cat photo.jpg | ovlab predict - --weights clip:vit-b16 --clip ViT-B-16.pt --classes "road, car" --template "a {}"
 
 writes of each PHOTO-overlay.png (the photograph under colours, with a legend) and PHOTO-labels.png (8- or 16-bit, the
@@ -41,7 +42,10 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     )
     parser.add_argument("photographs", nargs="+", metavar="PHOTO", help="images, videos, folders of them, - for stdin")
     parser.add_argument(
-        "--weights", required=True, metavar="RUN", help="folder of a run, its weights file, or clip:PRESET"
+        "--weights",
+        required=True,
+        metavar="RUN",
+        help="folder of a run, its weights file, clip:PRESET or bridge:PRESET",
     )
     parser.add_argument("--clip", metavar="FILE", help="CLIP weights for clip:PRESET: a file or open_clip's tag")
     add_method_files(parser)

