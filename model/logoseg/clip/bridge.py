@@ -41,7 +41,7 @@ class ClassifierTower(nn.Module):
 
     def __init__(self, facts: BridgeFacts) -> None:
         super().__init__()
-        self.trunk: Any = timm.create_model(facts.trunk, output_stride=facts.output_stride)
+        self.trunk: Any = timm.models.model_entrypoint(facts.trunk)(output_stride=facts.output_stride)
         self.temperature, self.top_k = facts.temperature, facts.top_k
         embeddings = F.normalize(torch.randn(self.trunk.num_classes, facts.width), dim=-1)
         self.register_buffer("class_embeddings", embeddings)
