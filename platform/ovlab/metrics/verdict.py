@@ -27,8 +27,8 @@ SIGNIFICANCE = 0.05
 POWER = 0.8
 # A claim that all planned seeds decide with a smaller chance is given up.
 FUTILE = 0.1
-# Whoever needs more will not train them.
-MOST_SEEDS = 1000
+# Above, Student's t is the normal distribution, and the number has a formula.
+_COUNTED_SEEDS = 1000
 
 
 def verdict_of(found: CrossedDifference, margin: float, significance: float) -> Verdict:
@@ -105,12 +105,16 @@ def seeds_needed(
     """How many seeds a side decide the claim with `power` if the difference is what was observed: infinite where images
     are the limit; None where the noise of seeds is not known."""
     room = max(abs(found.difference), margin - abs(found.difference))
-    numbers = np.arange(2, MOST_SEEDS + 1)
+    numbers = np.arange(2, _COUNTED_SEEDS + 1)
     errors = _errors(found, numbers)
     if errors is None:
         return None
     enough = numbers[_quantiles(found, numbers, significance, power) * errors <= room]
-    return int(enough[0]) if len(enough) else math.inf
+    if len(enough):
+        return int(enough[0])
+    assert found.image_variance is not None
+    variance = (room / (ndtri(power) - ndtri(significance / 2))) ** 2 - found.image_variance
+    return math.ceil(_seed_variance(found) / variance) if variance > 0 else math.inf
 
 
 def chance(found: Sequence[CrossedDifference], margin: float, num_seeds: int, *, significance: float) -> float | None:

@@ -105,6 +105,16 @@ def test_seeds_needed_for_no_relevant_difference_follow_from_the_room_to_the_mar
     assert detectable(found, need, significance=0.05) <= 0.004 < detectable(found, need - 1, significance=0.05)
 
 
+@pytest.mark.parametrize("image_error", [0.0, 0.0005])
+def test_seeds_needed_beyond_a_thousand_are_a_number_and_not_the_limit_of_images(image_error: float) -> None:
+    found = seeds(0.0026, 0.05, 3, image_error)
+
+    need = seeds_needed(found, MARGIN, significance=0.05)
+
+    assert 1000 < need < math.inf
+    assert detectable(found, need, significance=0.05) == pytest.approx(0.0026, rel=1e-4)
+
+
 def test_images_can_be_the_limit_and_a_single_seed_says_nothing() -> None:
     assert seeds_needed(seeds(0.01, 0.001, 3, image_error=0.01), MARGIN, significance=0.05) == math.inf
     single = CrossedDifference(difference=0.1, spreads=(Spread(1, None),) * 2, image_variance=1e-6)
