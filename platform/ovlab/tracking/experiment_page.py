@@ -1,7 +1,8 @@
 """How MLflow's page of an experiment looks: which of its many params and metrics it shows, under which names.
 
-Its columns are kept by the browser, so that no client can choose those with which it opens. A view that a person has
-shared is a tag of the experiment, though: there is one, and the description of the experiment links to it.
+The browser keeps its columns, and whether all experiments open as GenAI or as model training (MLflow 3.17 opens a list
+of them as the browser says, whatever kind they are): no client can choose either. A view that is shared, though, is a
+tag of the experiment: there is one, and the description of the experiment links to it.
 """
 
 import json

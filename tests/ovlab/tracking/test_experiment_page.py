@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ovlab.specs.suite import PAPER, SHAPES
+from ovlab.specs.suite import PAPER, SHAPES, Suite
 from ovlab.tracking.experiment_page import ablated_params, page_tags
 from ovlab.tracking.mlflow_limits import valid_key
 from ovlab.tracking.params import flat_params
@@ -34,7 +34,7 @@ def test_run_of_another_method_has_none_of_them() -> None:
 
 
 @pytest.mark.parametrize("suite", [PAPER, SHAPES], ids=lambda suite: suite.name)
-def test_view_of_a_suite_has_the_ablated_params_and_then_each_miou(suite) -> None:
+def test_view_of_a_suite_has_the_ablated_params_and_then_each_miou(suite: Suite) -> None:
     tags = page_tags("7", {SUITE: suite.name})
 
     assert tags["mlflow.experimentKind"] == "custom_model_development"
