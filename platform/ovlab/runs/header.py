@@ -9,7 +9,7 @@ from ovlab.specs.events import RunHeader
 from ovlab.specs.resolved import ResolvedTraining
 from ovlab.tracking.params import flat_params
 from ovlab.tracking.provenance import Source, provenance
-from ovlab.tracking.tags import TrackedDataset, datasets_tag, run_tags
+from ovlab.tracking.tags import SUITE, TrackedDataset, datasets_tag, run_tags
 
 
 def header_of(run: PlannedRun, source: Source, sources: Sources) -> RunHeader:
@@ -35,7 +35,7 @@ def header_of(run: PlannedRun, source: Source, sources: Sources) -> RunHeader:
                 | {part.benchmark: part.data_digest for part in evaluations},
                 protocols={part.benchmark: protocol_hash(part.protocol) for part in evaluations},
             ),
-            **({} if run.suite is None else {"ovlab.suite": run.suite}),
+            **({} if run.suite is None else {SUITE: run.suite}),
             "ovlab.preset": run.subject.preset,
             "ovlab.rows": ", ".join(f"{table} {row}" for table, row in run.rows),
             **({} if trained is None else {"ovlab.seed": str(trained.spec.seed)}),

@@ -12,7 +12,7 @@ from ovlab.specs.events import RunHeader
 from ovlab.specs.fingerprint import fingerprint
 from ovlab.tracking.params import flat_params
 from ovlab.tracking.provenance import Source, provenance
-from ovlab.tracking.tags import Child, children_tag, run_tags
+from ovlab.tracking.tags import SUITE, Child, children_tag, run_tags
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +69,7 @@ class Plan:
             params=flat_params(self.sweep),
             tags={
                 **run_tags(kind="table", fingerprint=self.sweep.run, provenance=provenance(source)),
-                "ovlab.suite": self.sweep.suite,
+                SUITE: self.sweep.suite,
                 "ovlab.seeds": ", ".join(
                     sorted({str(run.subject.seed) for run in self.runs if run.subject.seed is not None})
                 ),

@@ -14,6 +14,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunT
 
 from ovlab.specs.events import Status
 from ovlab.tracking import mlflow_limits
+from ovlab.tracking.experiment_page import page_tags
 from ovlab.tracking.mlflow_models import TrackedModel, log_model_once
 from ovlab.tracking.mlflow_runs import RunIndex
 from ovlab.tracking.points import MetricPoint
@@ -72,6 +73,14 @@ class MlflowServer:
             f"{key}: {known[key]} then, {value} now" for key, value in wanted.items() if known.get(key, value) != value
         ]
         self.tags(id, {PARAMS_CONFLICT: "; ".join(changed), **tags} if changed else tags)
+
+    @answered()
+    def describe_experiment(self, id: str, tags: Mapping[str, str]) -> None:
+        """How the page of the run's experiment looks, by the `tags` of the run; what a person has changed stays."""
+        experiment = self.client.get_experiment(self.client.get_run(id).info.experiment_id)
+        for key, value in page_tags(experiment.experiment_id, tags).items():
+            if key not in experiment.tags:
+                self.client.set_experiment_tag(experiment.experiment_id, key, value)
 
     @answered()
     def metrics(self, id: str, points: Sequence[MetricPoint]) -> None:

@@ -9,7 +9,7 @@ def flat_params(spec: object) -> dict[str, str]:
     """The fields of a dataclass, nested ones under dotted names; a sequence is one parameter, as text.
 
     An option that is a dataclass of several kinds (an inference mode, a collapse) also gives its class name, under its
-    own name.
+    own name; a Spec or a Config does not, whose fields say all.
     """
     return dict(_flatten(spec, ""))
 
@@ -17,7 +17,8 @@ def flat_params(spec: object) -> dict[str, str]:
 def _flatten(value: Any, name: str) -> "list[tuple[str, str]]":
     prefix = f"{name}." if name else ""
     if is_dataclass(value) and not isinstance(value, type):
-        kind = [(name, type(value).__name__)] if name else []
+        known = type(value).__name__.endswith(("Spec", "Config"))
+        kind = [(name, type(value).__name__)] if name and not known else []
         return kind + [
             pair for entry in fields(value) for pair in _flatten(getattr(value, entry.name), prefix + entry.name)
         ]

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from ovlab.specs.events import Beat, Begun, Step
 from ovlab.store.journal import RunLog, Told
 from ovlab.store.record import EvaluationRecord, TrainingRecord
+from ovlab.tracking.experiment_page import percent_key
 
 # Of a curve; the journal has every update.
 MAX_POINTS = 1000
@@ -54,13 +55,17 @@ def training_points(record: TrainingRecord) -> list[MetricPoint]:
 
 
 def evaluation_points(record: EvaluationRecord, step: int) -> list[MetricPoint]:
-    """Its scores, at the last update of the training."""
-    scores = {key: value for key, value in record.figures.items() if key == "num_images" or not key.startswith("num_")}
-    return [
-        MetricPoint(f"{record.evaluation.benchmark}/{key}", float(value), _time(record), step)
-        for key, value in scores.items()
-        if value is not None
-    ]
+    """Its scores, at the last update of the training; the mIoU in percent, too."""
+    benchmark = record.evaluation.benchmark
+    scores = {
+        f"{benchmark}/{key}": value
+        for key, value in record.figures.items()
+        if key == "num_images" or not key.startswith("num_")
+    }
+    miou = record.figures.get("miou")
+    if miou is not None:
+        scores[percent_key(benchmark)] = 100 * miou
+    return [MetricPoint(key, float(value), _time(record), step) for key, value in scores.items() if value is not None]
 
 
 def _curve_points(update: Step, time: float) -> Iterator[MetricPoint]:

@@ -28,6 +28,7 @@ from ovlab.store.journal import (
 from ovlab.store.record import DamagedError
 from ovlab.store.store import Store
 from ovlab.tracking import mlflow_limits
+from ovlab.tracking.experiment_page import ablated_params
 from ovlab.tracking.mlflow_client import Refused, Unavailable
 from ovlab.tracking.mlflow_models import TrackedModel
 from ovlab.tracking.mlflow_server import MlflowServer
@@ -171,7 +172,9 @@ class _Publication:
     def _tell_header(self, id: str, run: str, header: RunHeader, attempt: int) -> None:
         tags = {key: value for key, value in header.tags.items() if key not in (CHILDREN, DATASETS)}
         tags |= {**_source_tags(tags), **self._parent_tags(header), ATTEMPT: str(attempt)}
-        self._try(run, "params and tags", lambda: self.server.describe(id, header.params, tags))
+        params = {**header.params, **ablated_params(header.params, header.tags)}
+        self._try(run, "the page of its experiment", lambda: self.server.describe_experiment(id, header.tags))
+        self._try(run, "params and tags", lambda: self.server.describe(id, params, tags))
 
         def tell_datasets() -> None:
             for dataset in datasets_in(header.tags):

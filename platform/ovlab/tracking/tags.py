@@ -18,6 +18,7 @@ HEARTBEAT = "ovlab.heartbeat"
 REASON = "ovlab.reason"
 PARAMS_CONFLICT = "ovlab.params_conflict"
 KIND = "ovlab.kind"
+SUITE = "ovlab.suite"
 # Of Provenance.tags.
 COMMIT = "ovlab.commit"
 COMMAND = "ovlab.command"

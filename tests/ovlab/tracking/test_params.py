@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from logoseg.presets import tiny
 from ovlab.specs.evaluation import sliding_window, whole
+from ovlab.specs.suite import PAPER
 from ovlab.tracking.params import flat_params
 
 
@@ -39,6 +40,13 @@ def test_flat_params_of_two_ablations_differ_in_the_ablated_field_only() -> None
         "prior_weight",
         "region_grid",
     }
+
+
+def test_no_flat_param_is_the_name_of_a_class_that_says_nothing() -> None:
+    params = flat_params(PAPER.training())
+
+    assert not {"model", "model.clip", "augmentation", "schedule"} & params.keys()
+    assert params["model.clip.name"] == "ViT-B-16-quickgelu"
 
 
 def test_flat_params_tell_the_kinds_of_an_option_apart() -> None:

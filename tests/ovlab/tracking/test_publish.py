@@ -20,6 +20,7 @@ from ovlab.store.pictures import pictures_of
 from ovlab.store.record import EvaluationRecord, TrainingRecord
 from ovlab.store.store import Store, evaluation_folder, open_store
 from ovlab.tracking.destination import Destination
+from ovlab.tracking.experiment_page import page_tags
 from ovlab.tracking.mlflow_client import MlflowClient, Refused, Unavailable, prepare_schema
 from ovlab.tracking.mlflow_server import MlflowServer
 from ovlab.tracking.points import MAX_POINTS
@@ -107,7 +108,7 @@ def test_run_arrives_whole_under_its_parent(server: MlflowServer, store: Store, 
     found = runs_at(server.uri)
     run, id = found["a"], found["a"].info.run_id
     assert (run.info.status, run.info.run_name) == ("FINISHED", "lambda 0.5")
-    assert run.data.params == {"model.prior_weight": "0.5"}
+    assert run.data.params == {"model.prior_weight": "0.5", "lambda": "0.5"}
     tags = run.data.tags
     assert tags["mlflow.parentRunId"] == found["table4"].info.run_id
     assert (tags["ovlab.parent"], tags["ovlab.attempt"], tags["ovlab.heartbeat"]) == ("table4", "1", "9000000")
@@ -124,6 +125,8 @@ def test_run_arrives_whole_under_its_parent(server: MlflowServer, store: Store, 
     assert (cost.value, cost.step) == (7201.0, 80_000)
     (miou,) = server.client.get_metric_history(id, "a-150/miou")
     assert (miou.value, miou.step) == (0.3125, 80_000)
+    (percent,) = server.client.get_metric_history(id, "a-150 mIoU percent")
+    assert (percent.value, percent.step) == (31.25, 80_000)
     assert run.data.metrics["a-150/num_images"] == 2000
     assert not {"a-150/unseen_miou", "a-150/num_pixels"} & run.data.metrics.keys()
     (dataset,) = run.inputs.dataset_inputs
@@ -138,6 +141,18 @@ def test_run_arrives_whole_under_its_parent(server: MlflowServer, store: Store, 
     (model,) = server.client.search_logged_models([run.info.experiment_id])
     assert model.tags["ovlab.weights_sha256"] == training.weights.sha256
     assert [output.model_id for output in run.outputs.model_outputs] == [model.model_id]
+
+
+@pytest.mark.usefixtures("whole")
+def test_what_a_person_changed_of_the_page_of_an_experiment_stays(server: MlflowServer, store: Store) -> None:
+    publish(store, server)
+    experiment = server.client.get_experiment_by_name("ovlab")
+    assert experiment.tags == page_tags(experiment.experiment_id, TAGS)
+    server.client.set_experiment_tag(experiment.experiment_id, "mlflow.note.content", "Mine.")
+
+    publish(store, server, again=True)
+
+    assert server.client.get_experiment_by_name("ovlab").tags["mlflow.note.content"] == "Mine."
 
 
 @pytest.mark.usefixtures("whole")
@@ -213,7 +228,7 @@ def test_other_params_of_a_second_attempt_are_told(server: MlflowServer, store: 
 
     run = runs_at(server.uri)["a"]
     assert (run.info.status, run.data.tags["ovlab.attempt"]) == ("RUNNING", "2")
-    assert run.data.params == {"model.prior_weight": "0.5", "seed": "3"}
+    assert run.data.params == {"model.prior_weight": "0.5", "lambda": "0.5", "seed": "3"}
     assert "0.5 then, 0.7 now" in run.data.tags["ovlab.params_conflict"]
 
 
