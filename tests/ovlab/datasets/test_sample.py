@@ -236,8 +236,8 @@ def test_fingerprints_of_the_suites_are_those_of_before(tmp_path: Path) -> None:
     )
 
     assert training.startswith("5406e7b6a9e7a6bb")
-    assert on_shapes.startswith("ce3ae7f8c3fb6db8")
-    assert on_voc.startswith("08a9db70d956cd59")
+    assert on_shapes.startswith("d54330e099ffd8da")
+    assert on_voc.startswith("23fd6ca5f4d65fb3")
 
 
 def test_shapes_are_known_of_every_kind_and_of_what_is_selected(tmp_path: Path) -> None:
