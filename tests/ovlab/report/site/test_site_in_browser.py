@@ -91,8 +91,10 @@ def test_click_on_a_cell_reaches_its_place_on_the_page_of_the_run(
 
     page.wait_for_url(f"**/runs/{page_name(records[3].evaluation.subject)}#{anchor(records[3])}")
     assert page.locator("h1").inner_text() == "mine: Half, seed 0"
-    assert (
-        page.locator(f"[id='{anchor(records[3])}'] h2").evaluate("element => element.getBoundingClientRect().top") < 800
+    # The page scrolls there smoothly.
+    page.wait_for_function(
+        "id => document.getElementById(id).querySelector('h2').getBoundingClientRect().top < 800",
+        arg=anchor(records[3]),
     )
     page.get_by_role("link", name="Seed 2").click()
     assert page.locator("h1").inner_text() == "mine: Half, seed 2"
