@@ -192,7 +192,8 @@ def _token_told() -> str:
 
 @contextmanager
 def _said_by_client() -> Iterator[IO[bytes]]:
-    """What Ray's client writes past Python meanwhile: a line a second as long as nothing lets it in."""
+    """What Ray's client writes past Python meanwhile: a line a second as long as nothing lets it in. It is said after
+    all where it got in."""
     with tempfile.TemporaryFile() as file:
         stderr = os.dup(2)
         os.dup2(file.fileno(), 2)
@@ -201,6 +202,8 @@ def _said_by_client() -> Iterator[IO[bytes]]:
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
+        file.seek(0)
+        os.write(2, file.read())
 
 
 def _cluster(address: str, *, started: bool) -> Cluster:

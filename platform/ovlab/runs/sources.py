@@ -41,7 +41,8 @@ class Sources:
 
 
 def parse_clip_files(options: Iterable[str]) -> dict[str, str]:
-    """The files or names by preset, from options PRESET=FILE. Raises InputError for another form, and preset."""
+    """The files or names by preset, from options PRESET=FILE. Raises InputError for another form, and for a preset that
+    is not there."""
     files: dict[str, str] = {}
     for option in options:
         preset, equals, file = option.partition("=")
