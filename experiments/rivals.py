@@ -6,9 +6,8 @@ suite's, and the rate that which `rates` finds best on images held out of the tr
 divided as before July 2022, A-150 under the protocol each method was published with, and the share of the predicted
 area in classes that are not in the image.
 
-    ovlab run rates --suite shapes
     ovlab plan rivals --suite shapes
-    ovlab run rivals --suite shapes
+    ovlab run rivals --suite shapes        # what is missing of rates comes first
 
 Cost, shapes: not measured; one update of four images took about 10 CPU seconds with CAT-Seg, 9 with SED, 0.7 with SAN.
 Cost, paper: not measured.

@@ -5,14 +5,16 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from ovlab.commands.count_option import require_at_least_one
 from ovlab.commands.forecast_option import add_forecast, forecast_json, forecast_of, print_forecast
 from ovlab.commands.store_option import add_store
+from ovlab.specs.errors import InputError
 from ovlab.specs.method import method_name
 from ovlab.specs.suite import SUITES, suite_named
-from ovlab.specs.wording import clock, percent
+from ovlab.specs.wording import clock, first_names, percent
 
 if TYPE_CHECKING:
     from ovlab.report.claim_power import ClaimPower
@@ -75,6 +77,13 @@ def add_table_arguments(parser: argparse.ArgumentParser) -> None:
         help="released CLIP weights of a preset: a file, open_clip's tag (vit-b16=openai) or hf-hub:OWNER/NAME; `none` "
         "for random ones. Those of the shapes suite come with it",
     )
+    parser.add_argument(
+        "--rows",
+        nargs="+",
+        default=[],
+        metavar="KEY",
+        help="these rows alone, by their keys or by patterns, for example 'logoseg-*'",
+    )
     parser.add_argument("--limit-steps", type=int, metavar="N", help="train N updates at most, for a rehearsal")
     parser.add_argument("--limit-images", type=int, metavar="N", help="score the first N images of each set only")
 
@@ -108,6 +117,7 @@ def planned(arguments: argparse.Namespace) -> "tuple[Plan, Store, Sources]":
         store,
         sources,
         seeds=arguments.seeds,
+        seeds_by_row=dict.fromkeys(_rows_left_out(tables, arguments.rows), ()),
         limit_steps=arguments.limit_steps,
         limit_images=arguments.limit_images,
     )
@@ -128,6 +138,17 @@ def opened(arguments: argparse.Namespace) -> "tuple[list[Table], Store, Sources]
     places = places_of(tables) | parse_places(arguments.data)
     sources = Sources(places=places, clip_files=parse_clip_files(arguments.clip), method_files=own_files_of(tables))
     return tables, store, sources
+
+
+def _rows_left_out(tables: "Sequence[Table]", patterns: Sequence[str]) -> list[tuple[str, str]]:
+    """The rows that no pattern names, by table and key; none without patterns. Raises InputError for a pattern that
+    names no row."""
+    rows = [(table.name, row.key) for table in tables for row in table.rows if row.run is not None]
+    for pattern in patterns:
+        if not any(fnmatchcase(key, pattern) for _, key in rows):
+            keys = ", ".join(key for _, key in rows)
+            raise InputError(f"--rows {pattern}: no row to be measured has such a key; there are {keys}.")
+    return [row for row in rows if patterns and not any(fnmatchcase(row[1], pattern) for pattern in patterns)]
 
 
 def print_plan(plan: "Plan", *, evaluations: bool = False) -> None:
@@ -170,6 +191,8 @@ def totals(plan: "Plan") -> str:
         lines.append(
             f"{num_rehearsed} of these {len(estimates)} estimates build on limited runs: a rehearsal is short."
         )
+    if plan.waiting:
+        lines.append(f"Planned once their learning rates are chosen by these runs: {first_names(plan.waiting)}.")
     if len(estimates) < len(missing):
         lines.append(f"Not measured yet: {len(missing) - len(estimates)} of the {len(missing)} that are missing.")
     return "\n".join(lines)
@@ -181,7 +204,13 @@ def plan_json(plan: "Plan") -> dict[str, Any]:
         {"training": _training_json(run.subject), "evaluations": [_evaluation_json(part) for part in run.evaluations]}
         for run in plan.runs
     ]
-    return {"suite": plan.sweep.suite, "tables": plan.sweep.tables, "store": plan.store, "runs": runs}
+    return {
+        "suite": plan.sweep.suite,
+        "tables": plan.sweep.tables,
+        "store": plan.store,
+        "runs": runs,
+        "waiting": plan.waiting,
+    }
 
 
 def _claims(arguments: argparse.Namespace, store: "Store", sources: "Sources") -> "list[ClaimPower]":

@@ -108,17 +108,21 @@ def execute(arguments: argparse.Namespace) -> int:
         raise InputError(plan.problems[0])
     if not arguments.json:
         print_plan(plan)
-    failures: list[Failure] = []
-    if num_runs := len(plan.missing) or len(to_make(plan, store)):
-        failures = _make(plan, store, sources, arguments, num_runs)
-        for failure in failures:
+    failures: dict[str, Failure] = {}
+    while num_runs := len(plan.missing) or len(to_make(plan, store)):
+        failed = _make(plan, store, sources, arguments, num_runs)
+        failures |= {failure.run.name: failure for failure in failed}
+        for failure in failed:
             print(f"failed: {failure.run.name}: {failure.cause}", file=sys.stderr)
-        plan = planned(arguments)[0]
+        waited, plan = plan.waiting, planned(arguments)[0]
         if not arguments.json:
             print(totals(plan))
+        # What has its learning rate only now is made next.
+        if plan.waiting == waited:
+            break
     if arguments.json:
-        failed = [{"run": failure.run.name, "cause": failure.cause} for failure in failures]
-        print(json.dumps({**plan_json(plan), "failures": failed}))
+        told = [{"run": failure.run.name, "cause": failure.cause} for failure in failures.values()]
+        print(json.dumps({**plan_json(plan), "failures": told}))
     return 1 if failures else 0
 
 

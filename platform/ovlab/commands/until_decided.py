@@ -32,6 +32,7 @@ _WITHOUT = {
     "--limit-steps": "what is limited decides no claim; give it without --until-decided",
     "--limit-images": "what is limited decides no claim; give it without --until-decided",
     "--seeds": "--until-decided says itself which seeds are made; leave it out",
+    "--rows": "a claim needs all of its rows; leave it out",
     "--search": "a claim needs its runs whole; give it without --until-decided",
 }
 _WITH = dict.fromkeys(("--max-seeds", "--budget-hours"), "is for --until-decided, which is not there")
@@ -58,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def require_options_that_go_together(arguments: argparse.Namespace) -> None:
     """Raise InputError for what --until-decided goes without, and for its options alone."""
     for option, why in (_WITHOUT if arguments.until_decided else _WITH).items():
-        if getattr(arguments, option.removeprefix("--").replace("-", "_")) is not None:
+        if getattr(arguments, option.removeprefix("--").replace("-", "_")) not in (None, []):
             raise InputError(f"{option}: {why}.")
 
 
@@ -94,6 +95,8 @@ def run_until_decided(arguments: argparse.Namespace, make: Make) -> int:
         for failure in failed:
             _say(f"failed: {failure.run.name}: {failure.cause}")
         failures |= {failure.run.name: failure for failure in failed}
+        if plan.waiting and not failed:
+            continue  # with the learning rates that these runs have chosen
         records = read_records(store)
         for index, (study, look) in enumerate(zip(studies, ahead, strict=True)):
             if look.claims:

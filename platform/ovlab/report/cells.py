@@ -17,11 +17,11 @@ from ovlab.specs.method import MethodConfig, Model
 from ovlab.specs.run_limits import NO_LIMITS, Limits, limits_of
 from ovlab.specs.scores import SCORES
 from ovlab.specs.suite import Suite
-from ovlab.specs.table import Column, Row, Table, Variation
+from ovlab.specs.table import Column, Row, Table
 from ovlab.specs.training import TrainingSpec
 from ovlab.store.record import EvaluationRecord, TrainingRecord
 from ovlab.store.store import Store
-from ovlab.sweeps.rates import with_chosen_rates
+from ovlab.sweeps.rates import awaits, with_chosen_rates
 
 # Digits by which a message names a run or a digest.
 _SHORT = 12
@@ -214,7 +214,7 @@ def _cell(
     published = None if percent is None else round(percent / 100, 6)
     if row.run is None:
         return Cell(origin="quoted", value=published, published=published)
-    if isinstance(row.run, Variation) and row.run.rate_by is not None:
+    if awaits(row) is not None:
         return Cell(origin="missing", value=None, published=published, missing_seeds=tuple(seeds))
     runs = []
     for seed in seeds:

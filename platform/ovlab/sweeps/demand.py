@@ -11,8 +11,9 @@ from ovlab.specs.evaluation import Protocol, counting
 from ovlab.specs.method import Model
 from ovlab.specs.scores import SCORES, Kind
 from ovlab.specs.suite import Suite
-from ovlab.specs.table import Alone, CellName, Row, Table, Variation, require_seeds
+from ovlab.specs.table import CellName, Row, Table, require_seeds
 from ovlab.specs.training import TrainingSpec
+from ovlab.sweeps.rates import awaits
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def _add(
         if row.run is None:
             continue
         try:
-            _require_rate(row.run, suite)
+            _require_rate(row, suite)
             spec = subject_of(row.run, suite, seed, limit_steps=limit_steps)
             model = spec.model if isinstance(spec, TrainingSpec) else spec
             preset = row.run.preset(suite)
@@ -88,9 +89,9 @@ def _add(
             cells.append(CellName(table.name, row.key, column.title, seed))
 
 
-def _require_rate(run: Variation | Alone, suite: Suite) -> None:
-    if isinstance(run, Variation) and run.rate_by is not None:
+def _require_rate(row: Row, suite: Suite) -> None:
+    if (name := awaits(row)) is not None:
         raise InputError(
-            f"its learning rate is not chosen yet: `ovlab run {run.rate_by} --suite {suite.name}` comes first, with "
+            f"its learning rate is not chosen yet: `ovlab run {name} --suite {suite.name}` comes first, with "
             f"the same store and limits."
         )

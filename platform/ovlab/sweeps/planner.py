@@ -25,7 +25,7 @@ from ovlab.store.artifacts import file_sha256
 from ovlab.store.count_shards import plan_shards
 from ovlab.store.store import Store, evaluation_folder, training_folder
 from ovlab.sweeps.demand import Demand, demands
-from ovlab.sweeps.rates import with_chosen_rates
+from ovlab.sweeps.rates import awaited, awaits, with_chosen_rates
 from ovlab.sweeps.speed import Speeds
 from ovlab.sweeps.sweep import Plan, Sweep
 
@@ -45,7 +45,7 @@ def make_plan(
     limit_images: int | None = None,
 ) -> Plan:
     """What `tables` need in `suite`, held against `store`, for the seeds that `demands` says. The limits make other
-    runs, which fill no unlimited cell.
+    runs, which fill no unlimited cell. Of a row whose learning rate is not chosen, the runs that choose it are planned.
 
     Raises InputError for a table that the suite cannot train, and ModelError for words that a CLIP of it does not know;
     what is not found becomes a problem of the plan.
@@ -58,7 +58,20 @@ def make_plan(
         with_chosen_rates(table, suite, trainings, evaluations, limit_steps=limit_steps, limit_images=limit_images)
         for table in tables
     ]
-    wanted = demands(rated, suite, seeds=seeds, seeds_by_row=seeds_by_row, limit_steps=limit_steps)
+    waiting = [
+        (table.name, row)
+        for table in rated
+        for row in table.rows
+        if awaits(row) and seeds_by_row.get((table.name, row.key), table.seeds)
+    ]
+    # Those that the caller asks for are there anyway.
+    first = [table for table in awaited(row for _, row in waiting) if table.name not in {other.name for other in rated}]
+    seeds_by_row = {
+        **{(table.name, row.key): table.seeds for table in first for row in table.rows},
+        **seeds_by_row,
+        **{(table, row.key): () for table, row in waiting},
+    }
+    wanted = demands([*first, *rated], suite, seeds=seeds, seeds_by_row=seeds_by_row, limit_steps=limit_steps)
     sweep = Sweep(
         suite=suite.name,
         tables=tuple(table.name for table in tables),
@@ -66,7 +79,12 @@ def make_plan(
         limit_images=limit_images,
     )
     runs = (replace(planner.run(demand), suite=suite.name, sweep=sweep.run) for demand in wanted)
-    return Plan(sweep=sweep, store=str(store), runs=tuple(runs))
+    return Plan(
+        sweep=sweep,
+        store=str(store),
+        runs=tuple(runs),
+        waiting=tuple(f"{table}, row {row.key!r}" for table, row in waiting),
+    )
 
 
 class _Planner:

@@ -38,11 +38,13 @@ class Sweep:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The runs in the order in which they are made."""
+    """The runs in the order in which they are made. `waiting`: the rows that follow when these choose their learning
+    rates."""
 
     sweep: Sweep
     store: str
     runs: tuple[PlannedRun, ...]
+    waiting: tuple[str, ...] = ()
 
     @cached_property
     def missing(self) -> tuple[PlannedRun, ...]:

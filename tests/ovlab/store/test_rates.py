@@ -65,7 +65,9 @@ def tried(make_training: Callable[..., TrainingRecord], make_evaluation: Callabl
 
 
 def test_every_rival_is_tried_at_a_third_once_and_three_times_the_rate_for_half_of_the_updates() -> None:
-    rivals = [row.run for row in RIVALS.rows if isinstance(row.run, Variation) and row.run.method is not None]
+    tables = (RIVALS, load_table("table1"), load_table("table5"))
+    rows = [row for table in tables for row in table.rows]
+    rivals = [row.run for row in rows if isinstance(row.run, Variation) and row.run.method is not None]
     rates: dict[tuple[str | None, str], list[float]] = {(run.method, run.backbone): [] for run in rivals}
     for row in RATES.rows:
         spec = training_of(row.run, SHAPES, 0)
