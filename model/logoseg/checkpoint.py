@@ -16,10 +16,11 @@ from logoseg.clip.released_weights import first_non_finite, load_clip, load_stri
 from logoseg.clip.shipped import shipped_clip
 from logoseg.config import ModelConfig, model_config_from_dict, model_config_to_dict
 from logoseg.dense_clip import DenseClip
+from logoseg.file_kind import file_kind
 from logoseg.model_error import ModelError
 from logoseg.network import LoGoSeg
 from logoseg.presets import PRESETS
-from logoseg.weights_file import file_kind, first_line, kind_of, read_safetensors, tensors_digest
+from logoseg.weights_file import first_line, kind_of, read_safetensors, tensors_digest
 
 FORMAT = "logoseg-1"
 _KEY = "logoseg"

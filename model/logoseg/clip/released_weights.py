@@ -22,8 +22,9 @@ from logoseg.clip.shipped import RELEASED, is_own
 from logoseg.clip.torchscript_archive import is_torchscript, read_torchscript
 from logoseg.clip.towers import Clip, build_clip
 from logoseg.config import ClipConfig
+from logoseg.file_kind import file_kind
 from logoseg.model_error import ModelError
-from logoseg.weights_file import file_kind, first_line, kind_of, read_safetensors
+from logoseg.weights_file import first_line, kind_of, read_safetensors
 
 # OpenAI's archives carry the first three numbers among the weights, other exports a count of positions.
 _NO_WEIGHTS = ("input_resolution", "context_length", "vocab_size", "position_ids")

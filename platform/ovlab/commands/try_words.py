@@ -2,7 +2,6 @@
 
 import argparse
 import socket
-from pathlib import Path
 
 from ovlab.commands.method_option import add_method_files
 from ovlab.specs.errors import InputError
@@ -28,7 +27,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("weights", metavar="RUN", help="folder of a run, its weights file, or clip:PRESET")
-    parser.add_argument("--clip", type=Path, metavar="FILE", help="weights of CLIP, for clip:PRESET")
+    parser.add_argument("--clip", metavar="FILE", help="CLIP weights for clip:PRESET: a file or open_clip's tag")
     add_method_files(parser)
     parser.add_argument("--port", type=int, default=0, help="of the page (default: one that is free)")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default: auto)")

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from logoseg.checkpoint import load_weights, read_described, require_whole, save_weights, write_described
 from logoseg.clip.released_weights import load_strictly
 from logoseg.config import ModelConfig
+from logoseg.file_kind import file_kind, read_metadata
 from logoseg.network import LoGoSeg
-from logoseg.weights_file import file_kind, read_metadata
 from ovlab.methods.registry import method_class, own_config
 from ovlab.methods.segmenter import require_attributes
 from ovlab.specs.method import MethodConfig, Model

@@ -7,6 +7,7 @@ from logoseg.clip.bridge_facts import BRIDGES, missing_packages
 from logoseg.clip.known_files import origin
 from logoseg.clip.shipped import RELEASED, is_own, shipped_clip
 from logoseg.config import ClipConfig
+from logoseg.file_kind import file_kind
 from ovlab.specs.errors import InputError
 
 # In place of a file: random weights of the run's seed.
@@ -19,8 +20,8 @@ def clip_file(preset: str, clip: ClipConfig, given: str | None, *, option: str =
     """The file, or None for random weights: where `given` is RANDOM, and for a model of the package without weights.
 
     `option` is what stands before the file in the command. Raises InputError for a file that is not there, ModelError
-    for a name that cannot be fetched, and InputError where nothing is given of a model whose released weights do not
-    come with the package.
+    for one that `file_kind` refuses and for a name that cannot be fetched, and InputError where nothing is given of a
+    model whose released weights do not come with the package.
     """
     if given == RANDOM:
         return None
@@ -35,8 +36,9 @@ def clip_file(preset: str, clip: ClipConfig, given: str | None, *, option: str =
 def given_file(clip: ClipConfig, given: str, *, option: str = "--clip ") -> Path:
     """The file itself, or the one that a name stands for: a tag of open_clip, or hf-hub:OWNER/NAME. Raises as
     `clip_file` does."""
-    if Path(given).is_file():
-        return Path(given)
+    if (file := Path(given)).is_file():
+        file_kind(file)
+        return file
     if is_own(clip) or not _NAME.fullmatch(given):
         raise InputError(f"{option}{given}: no such file.")
     from logoseg.clip.fetching import fetched  # torch, which starting a sweep from files does without

@@ -18,6 +18,7 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.store.db.utils import _get_alembic_config
@@ -43,7 +44,7 @@ _FINAL = {
     "INVALID_STATE",
 }
 _REASON_LENGTH = 300
-_OTHER_SCHEMA = re.compile(r"found version (\w+), but expected")
+_OTHER_SCHEMA = re.compile(r"(?:found version |revision identified by ')(\w+)")
 # What went wrong, somewhere in the exceptions that each library on the way has wrapped around it.
 _NETWORK = re.compile(r"(?:\[Errno -?\d+\]|Read timed out|Remote end closed|Connection reset)[^'\")]*")
 
@@ -64,8 +65,8 @@ def answered() -> Iterator[None]:
         yield
     except MlflowException as error:
         raise (Refused if error.error_code in _FINAL else Unavailable)(_cause(error)) from error
-    # The network, the disk, a database that is away or none, a driver that is not installed, no address.
-    except (OSError, SQLAlchemyError, ImportError, ValueError) as error:
+    # The network, the disk, a database that is away, none or newer, a driver that is not installed, no address.
+    except (OSError, SQLAlchemyError, CommandError, ImportError, ValueError) as error:
         raise Unavailable(_cause(error)) from error
 
 

@@ -56,7 +56,8 @@ GOOD: dict[str, Callable[[Path], bytes]] = {
     "renamed.pt": lambda _: WHOLE,
     "renamed.bin": lambda _: WHOLE,
 }
-BAD: dict[str, tuple[Callable[[Path], bytes], str]] = {
+# What their first bytes tell, and where they end.
+NO_WEIGHTS: dict[str, tuple[Callable[[Path], bytes], str]] = {
     "empty.pt": (lambda _: b"", "an empty file"),
     "cut.safetensors": (lambda _: WHOLE[: len(WHOLE) * 2 // 3], "cut off or damaged"),
     "cut_in_its_header.safetensors": (lambda _: WHOLE[:100], "cut off or damaged"),
@@ -67,6 +68,10 @@ BAD: dict[str, tuple[Callable[[Path], bytes], str]] = {
     ),
     "html.pt": (lambda _: b"<!DOCTYPE html><html><body>Sign in</body></html>", "a web page"),
     "text.pt": (lambda _: b"weights", "neither a state dict"),
+    "photo.pt": (lambda _: Path("photo.png").read_bytes(), "neither a state dict"),
+}
+BAD: dict[str, tuple[Callable[[Path], bytes], str]] = {
+    **NO_WEIGHTS,
     "list.pt": (lambda _: saved([1, 2, 3]), "holds a list"),
     "number.pt": (lambda _: saved(7), "holds a int"),
     "nothing.pt": (lambda _: saved({}), "no tensors in it"),
@@ -90,7 +95,12 @@ CLIP = {
         "work",
         "--clip",
     ],
+    "plan": ["plan", "./mine.py", "--store", "out", "--clip"],
     "evaluate": ["evaluate", "clip:shapes-vit-s", "--data", "shapes-pas-20", "--limit", "1", "--out", "out", "--clip"],
+    "predict": [
+        *("predict", "photo.png", "--classes", "red", "--out", "out", "--weights", "clip:shapes-vit-s", "--clip"),
+    ],
+    "try": ["try", "clip:shapes-vit-s", "--clip"],
 }
 RUN = {
     "evaluate": ["evaluate", "FILE", "--data", "shapes-pas-20", "--limit", "1", "--out", "out"],
@@ -165,6 +175,34 @@ def test_clip_that_cannot_be_read_is_one_line_that_says_what_it_is(
     assert name in line
     assert words in line
     assert not Path("out").exists()
+
+
+@pytest.mark.parametrize("name", NO_WEIGHTS)
+def test_clip_that_is_no_weights_is_refused_by_every_command_in_one_line(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make, words = NO_WEIGHTS[name]
+    Path(name).write_bytes(make(Path(name)))
+
+    lines = {
+        refusal([*call, f"shapes-vit-s={name}" if command in ("plan", "run") else name], capsys)
+        for command, call in CLIP.items()
+    }
+
+    (line,) = lines
+    assert name in line
+    assert words in line
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize("name", ["nowhere.pt", "no-tag"])
+@pytest.mark.parametrize("command", ["predict", "try", "evaluate"])
+def test_clip_of_the_paper_that_is_not_there_is_refused(
+    command: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call = [word.replace("shapes-vit-s", "vit-b16") for word in CLIP[command]]
+
+    assert f"{name}: no such file" in refusal([*call, name], capsys)
 
 
 @pytest.mark.parametrize("name", BAD)

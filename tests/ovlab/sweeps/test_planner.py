@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from ovlab.commands.plan import totals
 from ovlab.runs.clip_files import RANDOM
@@ -270,7 +272,7 @@ def test_plan_without_data_or_clip_weights_names_all_that_is_missing(
 def test_plan_other_clip_weights_are_other_runs(store: Store, tmp_path: Path) -> None:
     def fingerprint(content: bytes) -> str | None:
         file = tmp_path / "clip.safetensors"
-        file.write_bytes(content)
+        file.write_bytes(save({"one": np.frombuffer(content, np.uint8)}))
         sources = Sources(clip_files={"shapes-vit-s": str(file)})
         return make_plan([TABLE], SHAPES, store, sources).runs[0].subject.fingerprint
 

@@ -470,6 +470,10 @@ def test_cause_of_a_tracker_that_cannot_be_used_is_one_line_without_its_password
     with sqlite3.connect(tmp_path / "newer.db") as database:
         database.execute("update alembic_version set version_num = 'ffffffffffff'")
     assert "a newer MLflow than this one" in cause_at(f"sqlite:///{tmp_path}/newer.db")
+    shutil.copyfile(tmp_path / "newer.db", tmp_path / "without.db")
+    with sqlite3.connect(tmp_path / "without.db") as database:
+        database.execute("drop table params")  # then MLflow takes it for an older one, and would have it upgraded
+    assert "a newer MLflow than this one" in cause_at(f"sqlite:///{tmp_path}/without.db")
     with sqlite3.connect(tmp_path / "newer.db") as database:
         database.execute("update alembic_version set version_num = 'acf3f17fdcc7'")
     assert "mlflow db upgrade" in cause_at(f"sqlite:///{tmp_path}/newer.db")
