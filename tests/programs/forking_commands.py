@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-_SECONDS = 120
+_SECONDS = 600
 
 
 class Outcome(NamedTuple):

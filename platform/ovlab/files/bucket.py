@@ -4,8 +4,9 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from typing import Any
 
 from aiobotocore.session import AioSession  # type: ignore[import-untyped]
@@ -21,8 +22,12 @@ ENVIRONMENT = "OVLAB_STORE_PATIENCE"
 DEFAULT_PATIENCE = 60.0
 # Silence after which it is said that somebody is waited for.
 WORD_SECONDS = 10.0
+_FIRST_WAIT = 0.2
 _LONGEST_WAIT = 5.0
-_READ_TIMEOUT = 35.0
+# Of silence, after which an answer is asked for anew.
+_TIMEOUT = 35.0
+# How often one file is read whose answers end before their end.
+_READINGS = 3
 # What every answer of S3 to these has, and a page of a proxy has not.
 _PROOF = {
     "GetObject": "ETag",
@@ -53,16 +58,14 @@ class PatientS3(S3FileSystem):
     """Asks again what a server that is slow, busy, away or no S3 does not answer, for $OVLAB_STORE_PATIENCE seconds
     (60), with a word after ten. Then it raises StoreError; InputError where there is no such bucket."""
 
-    # Of one answer, which may end before its end.
-    retries = 3
+    # One place asks again, or nobody knew how long it takes.
+    retries = 1
 
     async def _call_s3(self, method: str, *options: Mapping[str, Any], **arguments: Any) -> Any:
         place = f"s3://{arguments.get('Bucket', '')}/{arguments.get('Key', arguments.get('Prefix', ''))}"
-        began, wait, seconds = time.monotonic(), 0.2, patience()
-        word = asyncio.get_running_loop().call_later(
-            WORD_SECONDS, _log.warning, "%s: the store does not answer yet; asked for up to %.0f s", place, seconds
-        )
-        try:
+        began, wait, seconds = time.monotonic(), _FIRST_WAIT, patience()
+        # Whoever reads an answer to its end says it for both.
+        with nullcontext() if method == "get_object" else _word_about(place):
             while True:
                 try:
                     return await super()._call_s3(method, *options, **arguments)
@@ -78,27 +81,45 @@ class PatientS3(S3FileSystem):
                         ) from error
                     await asyncio.sleep(wait)
                     wait = min(2 * wait, _LONGEST_WAIT)
-        finally:
-            word.cancel()
 
     async def _cat_file(self, path: str, *options: Any, **arguments: Any) -> bytes:
-        with _cut_named(path):
-            return await super()._cat_file(path, *options, **arguments)
+        # One request; several would first ask for the size of each file, however small.
+        return await _read_whole(path, partial(super()._cat_file, path, *options, max_concurrency=1, **arguments))
 
     async def _get_file(self, rpath: str, *options: Any, **arguments: Any) -> None:
-        with _cut_named(rpath):
-            await super()._get_file(rpath, *options, **arguments)
+        await _read_whole(rpath, partial(super()._get_file, rpath, *options, **arguments))
+
+    async def _bulk_delete(self, pathlist: Sequence[str], **arguments: Any) -> list[str]:
+        # That of s3fs passes over the errors in an answer, and takes a page for one without errors.
+        await asyncio.gather(*(self._rm_file(path, **arguments) for path in pathlist))
+        return list(pathlist)
+
+
+async def _read_whole(path: str, read: Callable[[], Awaitable[Any]]) -> Any:
+    place = f"s3://{path}"
+    with _word_about(place):
+        for _ in range(_READINGS - 1):
+            with suppress(*_NO_ANSWER):
+                return await read()
+            await asyncio.sleep(_FIRST_WAIT)
+        try:
+            return await read()
+        except _NO_ANSWER as error:
+            raise StoreError(
+                f"{place}: the answers of the store are cut off ({one_line(error)}); check it and AWS_ENDPOINT_URL. "
+                f"The same command continues."
+            ) from error
 
 
 @contextmanager
-def _cut_named(path: str) -> Iterator[None]:
+def _word_about(place: str) -> Iterator[None]:
+    word = asyncio.get_running_loop().call_later(
+        WORD_SECONDS, _log.warning, "%s: no whole answer of the store for %.0f s; still asking", place, WORD_SECONDS
+    )
     try:
         yield
-    except _NO_ANSWER as error:
-        raise StoreError(
-            f"s3://{path}: the answers of the store are cut off ({one_line(error)}); check it and AWS_ENDPOINT_URL. "
-            f"The same command continues."
-        ) from error
+    finally:
+        word.cancel()
 
 
 def open_bucket(uri: str) -> tuple[PatientS3, str]:
@@ -108,8 +129,11 @@ def open_bucket(uri: str) -> tuple[PatientS3, str]:
     session.register("after-call.s3", _require_s3)
     file_system = PatientS3(
         session=session,
-        # One place asks again, or nobody knew how long it takes.
-        config_kwargs={"retries": {"total_max_attempts": 1}, "read_timeout": _READ_TIMEOUT},
+        config_kwargs={
+            "retries": {"total_max_attempts": 1},
+            "connect_timeout": _TIMEOUT,
+            "read_timeout": _TIMEOUT,
+        },
         # fsspec's own cache of file systems knows nothing of a changed AWS_ENDPOINT_URL; listings change under our
         # hands, by the workers of this very preparation.
         use_listings_cache=False,

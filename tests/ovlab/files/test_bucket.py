@@ -1,11 +1,13 @@
 """ovlab.files.bucket: a server that fails once is asked again, one that goes on failing ends in one line."""
 
+import random
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import pytest
 
-from fault_proxy import FAULTS, Fault, FaultProxy
+from fault_proxy import FAULTS, SILENT, Fault, FaultProxy
 from ovlab.files import bucket
 from ovlab.files.storage import Folder
 from ovlab.specs.errors import InputError, StoreError
@@ -36,6 +38,13 @@ def removed(folder: Folder, _place: Path) -> object:
     return folder.sizes(), folder.folders(), folder.is_empty()
 
 
+def cleared(folder: Folder, _place: Path) -> object:
+    folder.write("sub/one", b"1")
+    folder.write("sub/two", b"2")
+    folder.remove_folder("sub")
+    return folder.sizes("sub")
+
+
 USES: tuple[Callable[[Folder, Path], object], ...] = (
     created,
     uploaded,
@@ -52,8 +61,14 @@ def folder(faulty_bucket: Bucket) -> Folder:
     return folder
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("use", [written, *(pytest.param(use, marks=pytest.mark.long) for use in USES)])
+@pytest.mark.parametrize(
+    ("use", "fault"),
+    [
+        *product([written], FAULTS),
+        *product([cleared], ["html", "error"]),
+        *(pytest.param(*case, marks=pytest.mark.long) for case in product(USES, FAULTS)),
+    ],
+)
 def test_bucket_that_fails_at_one_call_gives_what_it_gives_without(
     faulty_bucket: Bucket, folder: Folder, fault: Fault, use: Callable[[Folder, Path], object], tmp_path: Path
 ) -> None:
@@ -72,9 +87,35 @@ def test_bucket_that_fails_at_one_call_gives_what_it_gives_without(
         assert len(proxy.calls) > faulty
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("fault", FAULTS)
+def test_bucket_that_fails_at_one_call_of_an_upload_in_parts_keeps_the_whole_file(
+    faulty_bucket: Bucket, folder: Folder, fault: Fault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("s3fs.core.calculate_chunksize", lambda *_arguments, **_options: 5 << 20)
+    content = random.Random(0).randbytes(11 << 20)
+    (tmp_path / "up").write_bytes(content)
+    proxy, _ = faulty_bucket
+    begin = len(proxy.calls)
+    folder.upload(tmp_path / "up", "up")
+    num_calls = len(proxy.calls) - begin
+    assert num_calls == 5
+
+    for number in range(num_calls):
+        proxy.fault = {}.get
+        folder.remove("up")
+        proxy.fault = {len(proxy.calls) + number: fault}.get
+        folder.upload(tmp_path / "up", "up")
+        assert folder.read("up") == content, number
+
+
 @pytest.mark.parametrize(
     "fault",
-    ["cut", "html", *(pytest.param(fault, marks=pytest.mark.long) for fault in ("500", "503", "reset", "lost"))],
+    [
+        pytest.param(fault, marks=[] if fault in ("cut", "html") else pytest.mark.long)
+        for fault in FAULTS
+        if fault != "slow"
+    ],
 )
 def test_bucket_that_goes_on_failing_ends_in_one_line(
     faulty_bucket: Bucket, folder: Folder, fault: Fault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -85,6 +126,7 @@ def test_bucket_that_goes_on_failing_ends_in_one_line(
     uses = (
         *USES,
         written,
+        cleared,
         lambda folder, _: folder.sizes(),
         lambda folder, _: folder.folders(),
         lambda folder, _: folder.is_empty(),
@@ -93,6 +135,34 @@ def test_bucket_that_goes_on_failing_ends_in_one_line(
         with pytest.raises(StoreError, match=rf"^s3://{name}/.*AWS_ENDPOINT_URL") as error:
             use(folder, tmp_path)
         assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("fault", SILENT)
+@pytest.mark.parametrize("use", [lambda folder: folder.sizes(), lambda folder: folder.read("there")])
+def test_bucket_that_falls_silent_is_asked_anew_with_a_word(
+    faulty_bucket: Bucket,
+    folder: Folder,
+    fault: Fault,
+    use: Callable[[Folder], object],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(bucket, "_TIMEOUT", 0.5)
+    monkeypatch.setattr(bucket, "WORD_SECONDS", 0.2)
+    proxy, name = faulty_bucket
+    folder = Folder(folder.uri)
+    expected = use(folder)
+    caplog.clear()
+
+    proxy.fault = {len(proxy.calls): fault}.get
+    assert use(folder) == expected
+    words = [message for message in caplog.messages if "no whole answer" in message]
+    assert [word.startswith(f"s3://{name}/prefix/") for word in words] == [True]
+
+    proxy.fault = lambda _number: fault
+    with pytest.raises(StoreError, match=rf"^s3://{name}/.*AWS_ENDPOINT_URL") as error:
+        use(folder)
+    assert "\n" not in str(error.value)
 
 
 def test_bucket_that_is_slow_is_waited_for_with_a_word(
