@@ -201,7 +201,7 @@ PHOTOGRAPHS = Suite(
     training_sets={"msrc": "msrc"},
     benchmarks={name: name for name in ("msrc", "camvid", "pas-20", "a-150", "coco-stuff")},
     augmentation=AugmentationSpec(crop_size=_PHOTOGRAPH_SIZE),
-    schedule=ScheduleSpec(steps=100, batch_size=4, learning_rate=1e-3),
+    schedule=ScheduleSpec(steps=100, batch_size=4, learning_rate=3e-4),
     # The bridge has 12 x 12 positions, as the miniature.
     region_grids=SHAPES.region_grids,
     tables=("photographs", "photograph_samples"),
