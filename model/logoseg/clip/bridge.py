@@ -11,27 +11,21 @@ anything else what the sentence encoder finds alike.
 Axes: B images, K channels of the last map, N classes of the classifier, C width of an embedding, h x w positions.
 """
 
-import hashlib
 import math
-from pathlib import Path
 from typing import Any
 
 import timm
 import torch
 from jaxtyping import Float, Int64
-from timm.data import ImageNetInfo
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from logoseg.clip.bridge_facts import BridgeFacts, missing_packages
+from logoseg.clip.bridge_facts import BridgeFacts
 from logoseg.clip.pretrained_tag import PretrainedTag
-from logoseg.clip.sentence_encoder import WordPieces, encoder_of, read_sentence_weights
+from logoseg.clip.sentence_encoder import WordPieces, encoder_of
 from logoseg.config import ClipConfig
 from logoseg.image_features import ImageFeatures, ImageNormalisation
 from logoseg.model_error import ModelError
-from logoseg.weights_file import first_line
-
-_NAMES_AT_ONCE = 100
 
 
 class ClassifierTower(nn.Module):
@@ -112,56 +106,3 @@ class BridgeImageEncoder(nn.Module):
         weights = list(self.trunk.parameters())
         end = max(number for number, weight in enumerate(weights) if any(weight is one for one in before.parameters()))
         return weights[end + 1 :]
-
-
-def load_bridge(config: ClipConfig, facts: BridgeFacts, classifier: Path) -> Bridge:
-    """A bridge with the weights of a file of the classifier and of the installed sentence encoder.
-
-    Raises ModelError for a package that is missing, for a sentence encoder of other weights, and for a file that is
-    no such classifier.
-    """
-    sentences = facts.sentences.path
-    if sentences is None:
-        raise ModelError(f"{missing_packages(config.name)}.")
-    with sentences.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != facts.sentences.sha256:
-        raise ModelError(
-            f"{sentences}: its sha256 is {digest[:12]}..., not {facts.sentences.sha256[:12]}...: damaged, or another "
-            f"version of {facts.sentences.distribution}."
-        )
-    bridge = Bridge(config.name, facts).eval()
-    bridge.visual.trunk.load_state_dict(read_classifier(bridge.visual.trunk, classifier))
-    bridge.sentences.load_state_dict(read_sentence_weights(sentences, facts.layers))
-    bridge.visual.class_embeddings.copy_(name_embeddings(bridge))
-    return bridge
-
-
-def read_classifier(trunk: nn.Module, path: Path) -> dict[str, Tensor]:
-    """The weights of a file under the names of `trunk`: those of the packages have other names in the same order.
-
-    Raises ModelError for a file of other weights.
-    """
-    try:
-        with path.open("rb") as file:
-            found = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file makes torch raise nearly anything
-        raise ModelError(f"{path}: no weights of a classifier ({first_line(error)}).") from None
-    own = trunk.state_dict()
-    values = [value for value in found.values() if isinstance(value, Tensor)] if isinstance(found, dict) else []
-    if [value.shape for value in values] != [value.shape for value in own.values()]:
-        raise ModelError(f"{path}: weights of another classifier: {len(values)} tensors, or of other shapes.")
-    if not all(value.isfinite().all() for value in values):
-        raise ModelError(f"{path}: holds NaN or infinity.")
-    return dict(zip(own, values, strict=True))
-
-
-@torch.no_grad()
-def name_embeddings(bridge: Bridge) -> Float[Tensor, "N C"]:
-    """Of the classes of ImageNet, each named by all its words in WordNet: unit vectors less their mean, which is what
-    all names share and tells none from another."""
-    info = ImageNetInfo()
-    names = [info.index_to_description(index) for index in range(info.num_classes())]
-    parts = [names[start : start + _NAMES_AT_ONCE] for start in range(0, len(names), _NAMES_AT_ONCE)]
-    embeddings = F.normalize(torch.cat([bridge.encode_text(bridge.tokenize(part)) for part in parts]), dim=-1)
-    return embeddings - embeddings.mean(dim=0)

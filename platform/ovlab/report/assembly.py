@@ -88,7 +88,7 @@ def table_view(grid: Grid, samples: Samples, study: Study | None = None) -> Tabl
         lines = sorted([*quoted, *measured], key=lambda line: order[line.row.key])
         parts = [_part("", lines, grid, suite, samples)]
     else:
-        titles = (QUOTED_TITLE, _captioned(_miniature_title(measured, suite), limits))
+        titles = (QUOTED_TITLE, _captioned(_measured_title(measured, suite), limits))
         parts = [
             _part(title, lines, grid, suite, samples)
             for title, lines in zip(titles, (quoted, measured), strict=True)
@@ -179,8 +179,8 @@ def _stand_ins(lines: Iterable[_Line], suite: Suite) -> tuple[str, ...]:
     return tuple(dict.fromkeys(stand_in(line.row, suite) for line in lines))
 
 
-def _miniature_title(lines: Sequence[_Line], suite: Suite) -> str:
-    title, stand_ins = f"In the miniature (suite {suite.name})", _stand_ins(lines, suite)
+def _measured_title(lines: Sequence[_Line], suite: Suite) -> str:
+    title, stand_ins = f"{suite.heading} (suite {suite.name})", _stand_ins(lines, suite)
     return f"{title}: {stand_ins[0]}" if len(stand_ins) == 1 else title
 
 
@@ -270,10 +270,12 @@ def _image_interval(cell: Cell, column: Column, samples: Samples) -> Interval | 
 
 
 def _column_view(column: Column, table: Table, suite: Suite, is_miniature: bool) -> ColumnView:
-    is_painted = is_miniature and place_of(column.benchmark) is None
+    stands_in = (
+        is_miniature and place_of(column.benchmark) is None and suite.benchmark(column.benchmark) != column.benchmark
+    )
     return ColumnView(
         key=column.title,
-        title=f"{suite.name} {column.title}" if is_painted else column.title,
+        title=f"{suite.name} {column.title}" if stands_in else column.title,
         benchmark=suite.benchmark(column.benchmark),
         score=column.score,
         footnotes=footnotes_of(table, column=column.title),

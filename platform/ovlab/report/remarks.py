@@ -11,7 +11,7 @@ from ovlab.report.cells import Grid
 from ovlab.report.samples import Samples
 from ovlab.report.table_view import NoteView
 from ovlab.specs.scores import SCORES
-from ovlab.specs.suite import PAPER, Suite
+from ovlab.specs.suite import PAPER, SHAPES, Suite
 from ovlab.specs.table import Note, Table
 from ovlab.store.store import Store
 
@@ -82,7 +82,7 @@ def remarks_on(grid: Grid, suite: Suite, samples: Samples) -> tuple[str, ...]:
     )
     if suite == PAPER:
         remarks.append("Δ: measured less published, in points.")
-    else:
+    elif suite == SHAPES:
         remarks.append("Figures of the miniature are other quantities than the paper's and are not held against them.")
     for what, is_needed in (
         ("count boundaries", lambda needs: "boundary" in needs),

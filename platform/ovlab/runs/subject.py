@@ -15,7 +15,7 @@ from logoseg.clip.released_weights import load_clip
 from logoseg.clip.shipped import shipped_clip
 from logoseg.dense_clip import DenseClip as DenseClipNetwork
 from logoseg.presets import PRESETS
-from ovlab.files.cache import weights_cache_folder
+from ovlab.files.cache import text_cache_folder, weights_cache_folder
 from ovlab.files.sealed import DamagedError
 from ovlab.methods.networks import build_network, model_of, read_network
 from ovlab.methods.registry import NO_FILES, named_method, of_network, released_network
@@ -120,7 +120,7 @@ def _untrained(method: str, preset: str, clip: str | None, method_files: Mapping
     file = shipped_clip(config.clip) if clip is None else given_file(config.clip, clip)
     if file is None:
         raise InputError(f"{name}: {missing(config.clip)}; give --clip FILE.")
-    load_clip(config.clip, file)  # what cannot be read is refused before anything is written
+    load_clip(config.clip, file, text_cache_folder())  # what cannot be read is refused before anything is written
     # CLIP alone has no regions.
     model: Model = replace(config, region_alignment=False)
     if method != CLIP:
@@ -153,7 +153,7 @@ def _open_file(file: Path, method_files: Mapping[str, str]) -> Any:
 def open_untrained(model: Model, clip_file: Path, method_files: Mapping[str, str]) -> Any:
     """The network of a model that needs no training: CLIP alone, or that of another method."""
     torch.manual_seed(0)  # whatever is not trained and not CLIP's is the same in every process
-    clip = load_clip(model.clip, clip_file)
+    clip = load_clip(model.clip, clip_file, text_cache_folder())
     if isinstance(model, MethodConfig):
         return build_network(model, clip, method_files).eval()
     return DenseClipNetwork(model, clip).eval()

@@ -15,6 +15,7 @@ import torch
 
 from logoseg.clip.released_weights import load_clip
 from ovlab.datasets.label_pixels import names_of
+from ovlab.files.cache import text_cache_folder
 from ovlab.methods.networks import build_network
 from ovlab.methods.words import text_features
 from ovlab.runs.clip_files import provenance_of
@@ -139,7 +140,7 @@ def build_model(
 ) -> Any:
     """The untrained network of `spec`, on released CLIP weights or, with None, on random ones of the spec's seed."""
     torch.manual_seed(spec.seed)
-    clip = None if clip_file is None else load_clip(spec.model.clip, clip_file)
+    clip = None if clip_file is None else load_clip(spec.model.clip, clip_file, text_cache_folder())
     return build_network(spec.model, clip, method_files).to(device)
 
 

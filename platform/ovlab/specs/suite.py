@@ -1,8 +1,9 @@
-"""The two studies that share every table: the paper's, and its miniature on the shapes world.
+"""The two studies that share every table, the paper's and its miniature on the shapes world, and one on photographs
+that anybody can repeat.
 
-Both have the four backbones, the three training sets and the six benchmarks of the paper's tables, called alike
-("vit-b", "coco-stuff", "a-847"), so that a table is written once. Where prepared data and CLIP weights lie is no part
-of a suite.
+The first two have the four backbones, the three training sets and the six benchmarks of the paper's tables, called
+alike ("vit-b", "coco-stuff", "a-847"), so that a table is written once. The third has tables and names of its own.
+Where prepared data and CLIP weights lie is no part of a suite.
 """
 
 import difflib
@@ -32,6 +33,10 @@ TRAIN_SPLIT = "train"
 EVALUATION_SPLIT = "val"
 # The training split in two, see `ovlab.datasets.held_out`.
 FIT_SPLIT, HELD_OUT_SPLIT = "train-fit", "train-held-out"
+# The training split with its seen classes alone, see `ovlab.datasets.seen_labels`.
+SEEN_SPLIT = "train-seen"
+# The paper's, by the names of their files.
+PAPER_TABLES = ("table1", "table2", "table3", "table4", "table5")
 
 
 class Place(NamedTuple):
@@ -57,7 +62,8 @@ class Suite:
 
     The first backbone is that of the ablations, the first training set that of Tables 1-4. `augmentation` holds for a
     crop of the model's input size, whatever its crop_size says here. `region_grids` says which grid stands for one of
-    the paper's, both as regions a side.
+    the paper's, both as regions a side. tables: those that it was made for. methods: the table of LoGoSeg beside its
+    rivals. heading: of what is measured in it, where that does not stand beside the paper's figures.
     """
 
     name: str
@@ -67,6 +73,9 @@ class Suite:
     augmentation: AugmentationSpec
     schedule: ScheduleSpec
     region_grids: Mapping[int, int]
+    tables: tuple[str, ...] = PAPER_TABLES
+    methods: str = "rivals"
+    heading: str = "In the miniature"
 
     def model(self, backbone: str = "vit-b") -> ModelConfig:
         """The preset of a backbone. Raises InputError for one that the suite or the model does not know."""
@@ -180,7 +189,27 @@ SHAPES = Suite(
     region_grids={4: 2, 6: 3, 8: 4},
 )
 
-SUITES: Mapping[str, Suite] = {suite.name: suite for suite in (PAPER, SHAPES)}
+_PHOTOGRAPH_SIZE = 384
+
+# On weights and photographs that need no registration. No figure of it stands for one of the paper's.
+PHOTOGRAPHS = Suite(
+    name="photographs",
+    backbones={
+        "bridge": Backbone(preset="photo-lite0", protocol=whole(_PHOTOGRAPH_SIZE)),
+        "scratch": Backbone(preset="tiny", protocol=whole(_PHOTOGRAPH_SIZE)),
+    },
+    training_sets={"msrc": "msrc"},
+    benchmarks={name: name for name in ("msrc", "camvid", "pas-20", "a-150", "coco-stuff")},
+    augmentation=AugmentationSpec(crop_size=_PHOTOGRAPH_SIZE),
+    schedule=ScheduleSpec(steps=100, batch_size=4, learning_rate=3e-4),
+    # The bridge has 12 x 12 positions, as the miniature.
+    region_grids=SHAPES.region_grids,
+    tables=("photographs", "photograph_samples"),
+    methods="photographs",
+    heading="On photographs",
+)
+
+SUITES: Mapping[str, Suite] = {suite.name: suite for suite in (PAPER, SHAPES, PHOTOGRAPHS)}
 
 
 def place_of(column: str) -> Place | None:

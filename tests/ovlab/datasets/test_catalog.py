@@ -12,8 +12,8 @@ from ovlab.specs.suite import EVALUATION_SPLIT, PAPER
 KNOWN = pytest.mark.parametrize("dataset", DATASETS.values(), ids=DATASETS)
 
 
-def test_catalog_holds_the_training_set_and_the_six_benchmarks() -> None:
-    assert set(DATASETS) == {"coco-stuff", *PAPER.benchmarks.values()}
+def test_catalog_holds_the_training_set_the_six_benchmarks_and_the_photographs() -> None:
+    assert set(DATASETS) == {"coco-stuff", *PAPER.benchmarks.values(), "msrc", "camvid"}
     assert list(PAPER.benchmarks) == ["a-847", "pc-459", "a-150", "pc-59", "pas-20", "pas-20b"]
 
 
@@ -37,6 +37,8 @@ def test_seen_classes_are_known_by_name() -> None:
     assert not seen_classes("pas-20b")[20]
     assert len(seen_classes("a-150")) == 150
     assert seen_classes("shapes-a-150").any()
+    assert seen_classes("msrc").sum() == 15
+    assert not seen_classes("camvid").any()
 
 
 @pytest.mark.parametrize("name", PAPER.benchmarks.values())
@@ -61,8 +63,8 @@ def test_open_of_an_empty_folder_says_what_was_expected(dataset: KnownDataset, t
 
 @KNOWN
 def test_open_of_a_split_that_is_not_published_is_refused(dataset: KnownDataset, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=rf"{dataset.name} has the split\(s\) .*; got 'test'"):
-        dataset.open(tmp_path, "test")
+    with pytest.raises(InputError, match=rf"{dataset.name} has the split\(s\) .*; got 'dev'"):
+        dataset.open(tmp_path, "dev")
 
 
 def test_lookup_of_an_unknown_name_offers_the_nearest() -> None:

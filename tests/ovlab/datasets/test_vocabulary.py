@@ -10,8 +10,20 @@ from ovlab.datasets.vocabulary import (
 )
 from ovlab.specs.errors import InputError
 
-COUNTS = {"coco-stuff": 171, "a-847": 847, "pc-459": 459, "a-150": 150, "pc-59": 59, "pas-20": 20, "pas-20b": 59}
+COUNTS = {
+    "coco-stuff": 171,
+    "a-847": 847,
+    "pc-459": 459,
+    "a-150": 150,
+    "pc-59": 59,
+    "pas-20": 20,
+    "pas-20b": 59,
+    "msrc": 23,
+    "camvid": 11,
+}
 SEEN = {"a-847": (129, 718), "pc-459": (104, 355), "a-150": (70, 80), "pc-59": (54, 5), "pas-20": (20, 0)}
+# Not by COCO-Stuff, but by one another.
+PHOTOGRAPHS = ("msrc", "camvid")
 
 
 @pytest.mark.parametrize("name", VOCABULARIES)
@@ -67,7 +79,7 @@ def test_seen_and_unseen_classes_are_as_many_as_published(name: str) -> None:
     assert (seen.count(True), seen.count(False)) == SEEN[name]
 
 
-@pytest.mark.parametrize("name", [name for name in VOCABULARIES if name != "coco-stuff"])
+@pytest.mark.parametrize("name", [name for name in VOCABULARIES if name not in ("coco-stuff", *PHOTOGRAPHS)])
 def test_seen_classes_are_listed_in_the_order_of_the_vocabulary(name: str) -> None:
     from importlib import resources
 
@@ -87,6 +99,25 @@ def test_seen_classes_of_pas_20b_are_those_of_pc_59_by_name() -> None:
         return {entry for entry, seen in zip(load_vocabulary(name).entries, load_seen(name), strict=True) if not seen}
 
     assert unseen("pas-20b") == unseen("pc-59") == {"bag", "bedclothes", "computer", "plate", "sign"}
+
+
+def test_unseen_classes_of_msrc_are_those_that_camvid_has_by_this_or_another_name() -> None:
+    from importlib import resources
+
+    def rows(name: str) -> list[list[str]]:
+        text = resources.files("ovlab.datasets").joinpath(f"vocabularies/seen/{name}.txt").read_text()
+        return [line.split("\t") for line in text.splitlines()[1:]]
+
+    camvid = load_vocabulary("camvid").entries
+    for name in PHOTOGRAPHS:
+        assert tuple(row[0] for row in rows(name)) == load_vocabulary(name).entries
+    assert [name for name, tier, _ in rows("msrc") if tier == "seen"] == [
+        *("grass", "cow", "horse", "sheep", "mountain", "aeroplane", "water", "face"),
+        *("flower", "bird", "book", "chair", "cat", "dog", "boat"),
+    ]
+    assert all((like in camvid) == (tier == "unseen") for _, tier, like in rows("msrc"))
+    assert not {name for name, tier, _ in rows("msrc") if tier == "seen"} & set(camvid)
+    assert load_seen("camvid") == (False,) * 11
 
 
 def test_seen_classes_of_the_training_set_are_all() -> None:

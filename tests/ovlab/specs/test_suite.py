@@ -1,4 +1,4 @@
-"""ovlab.specs.suite: both suites answer to the same names, and only to those."""
+"""ovlab.specs.suite: the paper's and its miniature answer to the same names, and each suite only to its own."""
 
 import json
 import subprocess
@@ -13,12 +13,12 @@ from ovlab.datasets.catalog import DATASETS
 from ovlab.shapes.shapes_benchmarks import SHAPES_NAMES
 from ovlab.specs.errors import InputError
 from ovlab.specs.evaluation import Protocol
-from ovlab.specs.suite import PAPER, SHAPES, SUITES, Place, Suite, place_of, suite_named
+from ovlab.specs.suite import PAPER, PHOTOGRAPHS, SHAPES, Place, Suite, place_of, suite_named
 
 COLUMNS = ["a-847", "pc-459", "a-150", "pc-59", "pas-20", "pas-20b"]
 
 
-@pytest.mark.parametrize("suite", SUITES.values(), ids=SUITES)
+@pytest.mark.parametrize("suite", [PAPER, SHAPES], ids=["paper", "shapes"])
 def test_suite_answers_to_the_names_of_the_tables_in_their_order(suite: Suite) -> None:
     assert list(suite.benchmarks) == COLUMNS
     assert list(suite.backbones) == ["vit-b", "vit-l", "convnext-b", "convnext-l"]
@@ -26,10 +26,24 @@ def test_suite_answers_to_the_names_of_the_tables_in_their_order(suite: Suite) -
 
 
 @pytest.mark.parametrize(
-    ("suite", "known"), [(PAPER, tuple(DATASETS)), (SHAPES, SHAPES_NAMES)], ids=["paper", "shapes"]
+    ("suite", "known"),
+    [(PAPER, {*DATASETS} - {"msrc", "camvid"}), (SHAPES, {*SHAPES_NAMES})],
+    ids=["paper", "shapes"],
 )
-def test_suite_every_set_is_one_that_there_is(suite: Suite, known: tuple[str, ...]) -> None:
-    assert {*suite.benchmarks.values(), *suite.training_sets.values()} == set(known)
+def test_suite_every_set_is_one_that_there_is(suite: Suite, known: set[str]) -> None:
+    assert {*suite.benchmarks.values(), *suite.training_sets.values()} == known
+
+
+def test_photographs_every_set_and_backbone_is_one_that_there_is() -> None:
+    assert {*PHOTOGRAPHS.benchmarks.values(), *PHOTOGRAPHS.training_sets.values()} <= {*DATASETS}
+    for backbone, known in PHOTOGRAPHS.backbones.items():
+        assert known.preset in PRESETS
+        assert PHOTOGRAPHS.protocol(backbone).inference.size == PHOTOGRAPHS.model(backbone).clip.image_size
+
+
+def test_photographs_has_none_of_the_names_of_the_paper_for_its_backbones() -> None:
+    with pytest.raises(InputError, match="suite photographs: backbone 'vit-b'"):
+        PHOTOGRAPHS.training()
 
 
 def test_paper_training_is_that_of_the_paper() -> None:
