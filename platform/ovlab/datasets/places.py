@@ -4,18 +4,16 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from ovlab.datasets.held_out import fit_part, held_out_part
+from ovlab.datasets.held_out import PARTS
 from ovlab.datasets.manifest import MANIFEST
 from ovlab.datasets.opening import open_dataset
 from ovlab.datasets.sample import SegmentationDataset
 from ovlab.files.storage import Folder
 from ovlab.shapes.shapes_benchmarks import SHAPES_NAMES
 from ovlab.specs.errors import InputError
-from ovlab.specs.suite import FIT_SPLIT, HELD_OUT_SPLIT, TRAIN_SPLIT
+from ovlab.specs.suite import TRAIN_SPLIT
 
 VARIABLE = "OVLAB_DATA"
-
-_PARTS = {FIT_SPLIT: fit_part, HELD_OUT_SPLIT: held_out_part}
 
 
 def parse_places(options: Iterable[str]) -> dict[str, str]:
@@ -36,8 +34,8 @@ def open_named(name: str, split: str, places: Mapping[str, str]) -> Segmentation
 
     Raises InputError where it is not, or where what lies there calls itself otherwise.
     """
-    if split in _PARTS:
-        return _PARTS[split](open_named(name, TRAIN_SPLIT, places))
+    if split in PARTS:
+        return PARTS[split](open_named(name, TRAIN_SPLIT, places))
     if name in SHAPES_NAMES and name not in places:
         return open_dataset(name, split)
     place = _place(name, places)
