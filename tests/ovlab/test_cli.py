@@ -3,10 +3,12 @@
 import json
 import os
 import shlex
+import sqlite3
 import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +100,45 @@ def test_train_evaluate_predict_from_folder_to_overlay(
     assert labels.max() < 3
     with Image.open(tmp_path / "4-overlay.png") as overlay:
         assert overlay.height > 64  # the legend is below the photograph
+
+
+def test_train_validated_and_tracked_leaves_scores_in_mlflow_and_the_best_weights(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    run = tmp_path / "run"
+
+    assert main(train(folder, run, "--validate-every", "1", "--track", "--json")) == 0
+
+    told = capsys.readouterr()
+    outcome = json.loads(told.out)
+    assert f"curves: mlflow ui --backend-store-uri sqlite:///{run}/tracking/mlflow.db" in told.err
+    assert outcome["best"]["split"] == "val"
+    assert outcome["best"]["weights"] == str(run / "best.safetensors")
+    assert main(["evaluate", outcome["best"]["weights"], "--data", str(folder), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["miou"] == outcome["best"]["figures"]["miou"]
+    with closing(sqlite3.connect(run / "tracking" / "mlflow.db")) as database:
+        points = database.execute("select key, step from metrics where key in ('validation/miou', 'train/loss')")
+        assert sorted(points) == [("train/loss", 1), ("train/loss", 2), ("validation/miou", 1), ("validation/miou", 2)]
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--validate-split", "train"], "--validate-split train: the training is on train, which has images of it"),
+        (["--validate-split", "train-held-out"], "the training is on train, which has images of it"),
+        (["--split", "val"], "--validate-split val: the training is on val"),
+        (["--split", "train-fit", "--validate-split", "train-held-out"], "200 images are held out"),
+        (["--validate-images", "0"], "--validate-images must be at least 1, got 0."),
+    ],
+)
+def test_train_validated_on_what_it_is_trained_on_or_on_nothing_is_refused(
+    options: list[str], reason: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(train(folder, tmp_path / "run", "--validate-every", "1", *options)) == 2
+
+    assert reason in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 def test_train_names_the_classes_without_a_pixel(

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ovlab.runs.observer import Observer
-from ovlab.specs.events import Counts, Step
+from ovlab.specs.events import Counts, Step, Validated
 
 
 class Hearing(Observer):
@@ -16,6 +16,9 @@ class Hearing(Observer):
 
     def on_step(self, step: Step) -> None:
         self._call("on_step", step)
+
+    def on_validation(self, validated: Validated) -> None:
+        self._call("on_validation", validated)
 
     def on_checkpoint(self, step: int, path: Path) -> None:
         self._call("on_checkpoint", step, path)

@@ -1,8 +1,8 @@
-"""`ovlab data`: what is known, preparing an original download, and verifying what was prepared."""
+"""`ovlab data`: what is known, fetching and preparing an original download, and verifying what was prepared."""
 
 import argparse
 
-from ovlab.commands import data_list, data_prepare, data_verify
+from ovlab.commands import data_get, data_list, data_prepare, data_verify
 
 _EPILOG = """\
 A folder of your own needs no preparation:
@@ -19,11 +19,11 @@ classes that training has named. background: the last class; each of its other w
 def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
         "data",
-        help="list, prepare and verify data sets",
+        help="list, fetch, prepare and verify data sets",
         description=__doc__,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    for action in (data_list, data_prepare, data_verify):
+    for action in (data_list, data_get, data_prepare, data_verify):
         action.configure(actions)

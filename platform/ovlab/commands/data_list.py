@@ -25,6 +25,7 @@ def configure(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 def _execute(arguments: argparse.Namespace) -> int:
     from ovlab.datasets.catalog import DATASETS, lookup
+    from ovlab.datasets.published_file import PublishedFile
 
     chosen = [lookup(arguments.name)] if arguments.name else list(DATASETS.values())
     known: list[dict[str, Any]] = [
@@ -33,7 +34,8 @@ def _execute(arguments: argparse.Namespace) -> int:
             "title": dataset.title,
             "num_images": dict(dataset.num_images),
             "num_classes": dataset.num_label_classes,
-            "obtain": list(dataset.obtain),
+            "obtain": list(map(str, dataset.obtain)),
+            "may_be_fetched": [step.url for step in dataset.obtain if isinstance(step, PublishedFile)],
         }
         for dataset in chosen
     ]
@@ -52,6 +54,8 @@ def _execute(arguments: argparse.Namespace) -> int:
         print(f"{entry['name']}: {entry['title']}; {entry['num_classes']} classes; images: {images}")
         for step in entry["obtain"]:
             print(f"    {step}")
+        if entry["may_be_fetched"]:
+            print(f"    ovlab data get {entry['name']} --out DIR does as much of it as anyone may")
         print(f"    ovlab data prepare {entry['name']} --source DIR --out URI")
     if not arguments.name:
         print("shapes-coco and the shapes benchmarks: painted on demand, nothing to download; they can be prepared too")

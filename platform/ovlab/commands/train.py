@@ -2,13 +2,14 @@
 
 import argparse
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from logoseg.presets import PRESETS
 from ovlab.commands.executor_option import add_elastic_workers, executor_of
 from ovlab.commands.method_option import add_method, parse_options
+from ovlab.commands.watching_option import add_watching, trackers_of, validation_of
 from ovlab.runs.clip_files import clip_file
 from ovlab.specs.augmentation import AugmentationSpec
 from ovlab.specs.errors import InputError
@@ -28,6 +29,7 @@ examples:
   ovlab train --data s3://bucket/coco-stuff --preset vit-b16 --clip ViT-B-16.pt --store s3://bucket/store --workers 4
   ovlab train --data photographs/camvid --preset tiny --show-config > camvid.yaml
   ovlab train --config camvid.yaml --set seed=1 --out runs/camvid-1
+  ovlab train --config camvid.yaml --validate-every 100 --track --out runs/camvid
   ovlab train --config camvid.yaml --dry-run                what it will take: weights, FLOPs, memory, hours
 
 The same command again continues a run that was stopped or killed. `--set` changes any field of the spec, for
@@ -70,6 +72,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default: auto)")
     parser.add_argument("--loader-workers", type=int, default=1, help="threads that read images (default: 1)")
     parser.add_argument("--checkpoint-every", type=int, default=200, help="updates between checkpoints (default: 200)")
+    add_watching(parser)
     parser.add_argument("--json", action="store_true", help="print the outcome as one JSON document")
     look = parser.add_mutually_exclusive_group()
     look.add_argument("--show-config", action="store_true", help="print the whole spec as YAML, and start nothing")
@@ -175,7 +178,8 @@ def execute(arguments: argparse.Namespace) -> int:
 
         print_needs(training, sources, arguments)
         return 0
-    run = PlannedRun(subject=training)
+    run, validation = PlannedRun(subject=training), validation_of(arguments, spec)
+    fingerprint = str(training.fingerprint)
     with stop_on_signals() as stop:
         context = RunContext(
             store=open_store(str(arguments.out) if arguments.store is None else arguments.store),
@@ -185,20 +189,25 @@ def execute(arguments: argparse.Namespace) -> int:
             num_loader_workers=arguments.loader_workers,
             checkpoint_every=arguments.checkpoint_every,
             source=provenance().source,
+            validation=validation,
             stop=stop,
             observer=ProgressLine(),
         )
-        found = context.store.training(str(training.fingerprint))
+        context = context.heard_by(*trackers_of(arguments, context.store, context.run_folder(fingerprint)))
+        found = context.store.training(fingerprint)
         with journaled(header_of(run, context.source, context.sources), context) as inner:
             record = ensure_training(training, inner, executor)
     return _tell(record, context, arguments, was_there=found is not None)
 
 
 def _tell(record: "TrainingRecord", context: "RunContext", arguments: argparse.Namespace, *, was_there: bool) -> int:
+    from ovlab.runs.validation import BEST_WEIGHTS, read_best
+    from ovlab.specs.wording import percent
     from ovlab.store.artifacts import weights_uri
 
+    folder = context.run_folder(record.fingerprint)
     if arguments.store is None:
-        weights = str(context.run_folder(record.fingerprint) / "weights.safetensors")
+        weights = str(folder / "weights.safetensors")
         outcome = {"run": str(arguments.out)}
         sentence = "already finished, nothing to do" if was_there else f"finished after {record.num_steps} steps"
     else:
@@ -206,9 +215,14 @@ def _tell(record: "TrainingRecord", context: "RunContext", arguments: argparse.N
         outcome = {"fingerprint": record.fingerprint, "weights": weights}
         sentence = f"in the store after {record.num_steps} steps"
     status = "already_finished" if was_there and arguments.store is None else "finished"
-    print(
-        json.dumps({"status": status, "steps": record.num_steps, **outcome})
-        if arguments.json
-        else f"{sentence}: {weights}"
-    )
+    best = None if context.validation is None else read_best(folder)
+    if arguments.json:
+        told = {} if best is None else {"best": {"weights": str(folder / BEST_WEIGHTS), **asdict(best)}}
+        print(json.dumps({"status": status, "steps": record.num_steps, **outcome, **told}))
+        return 0
+    print(f"{sentence}: {weights}")
+    if best is not None:
+        benchmark, split, num_images = best.images
+        scored = f"mIoU {percent(best.figures.get('miou'))} % on {num_images} images of {benchmark} {split}"
+        print(f"best after {best.step} steps, {scored}: {folder / BEST_WEIGHTS}")
     return 0

@@ -10,6 +10,7 @@ from jaxtyping import Bool
 from ovlab.datasets import ade20k, camvid, coco_stuff, msrc, pascal_context, pascal_voc
 from ovlab.datasets.label_space import LabelSpace, plain_labels
 from ovlab.datasets.original import OriginalSplit
+from ovlab.datasets.published_file import PublishedFile
 from ovlab.datasets.vocabulary import load_seen, load_vocabulary, prompt_names, unknown_name
 from ovlab.shapes.shapes_benchmarks import SHAPES_NAMES, shapes_benchmark
 from ovlab.specs.errors import InputError
@@ -22,8 +23,8 @@ class KnownDataset:
 
     num_images: of each split, as published. vocabulary: the names a model is asked for. num_label_classes: N of the
     label maps. background: for a set whose vocabulary is longer than its label space, the train id of background; a
-    prediction >= it is background. obtain: words and addresses, one step a line. open: reads the download below a
-    folder; open(source, split) raises InputError for another layout or split.
+    prediction >= it is background. obtain: step by step, what anyone may fetch, and in words what a person does. open:
+    reads the download below a folder; open(source, split) raises InputError for another layout or split.
     """
 
     name: str
@@ -31,7 +32,7 @@ class KnownDataset:
     num_images: Mapping[str, int]
     vocabulary: str
     num_label_classes: int
-    obtain: tuple[str, ...]
+    obtain: tuple[str | PublishedFile, ...]
     open: Callable[[Path, str], OriginalSplit]
     background: int | None = None
 
@@ -48,6 +49,22 @@ class KnownDataset:
         return seen if self.background is None else np.append(seen[: self.background], False)
 
 
+_COCO = "photographs under Flickr's terms of use"
+_VOC = "photographs under Flickr's terms of use, as the VOC challenge says"
+# Sizes and checksums: of TensorFlow Datasets (COCO, ADE20K, VOC 2012), torchvision (VOC 2010), and PyTorch-Encoding
+# (PASCAL-Context). Of the label maps of COCO-Stuff none were published.
+_VOC_2010 = PublishedFile(
+    url="http://host.robots.ox.ac.uk/pascal/VOC/voc2010/VOCtrainval_03-May-2010.tar",
+    licence=_VOC,
+    checksum="md5:da459979d0c395079b5c75ee67908abb",
+)
+_VOC_2012 = PublishedFile(
+    url="http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar",
+    licence=_VOC,
+    num_bytes=1_999_639_040,
+    checksum="sha256:e14f763270cf193d0b5f74b169f44157a4b0c6efa708f4dd0ff78ee691763bcb",
+)
+
 DATASETS = {
     dataset.name: dataset
     for dataset in (
@@ -58,10 +75,29 @@ DATASETS = {
             vocabulary="coco-stuff",
             num_label_classes=171,
             obtain=(
-                "Download http://images.cocodataset.org/zips/train2017.zip and .../val2017.zip.",
-                "Download http://calvin.inf.ed.ac.uk/wp-content/uploads/data/cocostuffdataset/"
-                "stuffthingmaps_trainval2017.zip (not stuff_annotations_trainval2017.zip).",
-                "Unpack into DIR/images/{train2017,val2017} and DIR/annotations/{train2017,val2017}.",
+                PublishedFile(
+                    url="http://images.cocodataset.org/zips/val2017.zip",
+                    licence=_COCO,
+                    num_bytes=815_585_330,
+                    checksum="sha256:4f7e2ccb2866ec5041993c9cf2a952bbed69647b115d0f74da7ce8f4bef82f05",
+                    into="images",
+                    split="val",
+                ),
+                PublishedFile(
+                    url="http://images.cocodataset.org/zips/train2017.zip",
+                    licence=_COCO,
+                    num_bytes=19_336_861_798,
+                    checksum="sha256:69a8bb58ea5f8f99d24875f21416de2e9ded3178e903f1f7603e283b9e06d929",
+                    into="images",
+                    split="train",
+                ),
+                PublishedFile(
+                    url="http://calvin.inf.ed.ac.uk/wp-content/uploads/data/cocostuffdataset/"
+                    "stuffthingmaps_trainval2017.zip",
+                    licence="label maps under CC BY 4.0",
+                    into="annotations",
+                    remark="not stuff_annotations_trainval2017.zip",
+                ),
             ),
             open=coco_stuff.open_coco_stuff,
         ),
@@ -84,7 +120,7 @@ DATASETS = {
             vocabulary="pc-459",
             num_label_classes=459,
             obtain=(
-                "Unpack http://host.robots.ox.ac.uk/pascal/VOC/voc2010/VOCtrainval_03-May-2010.tar into DIR.",
+                _VOC_2010,
                 "Unpack trainval.tar.gz (https://cs.stanford.edu/~roozbeh/pascal-context/, where that link is dead "
                 "https://roozbehm.info/pascal-context/trainval.tar.gz) into DIR/VOCdevkit/VOC2010, with labels.txt.",
                 "Put pascalcontext_val.txt (https://github.com/cvlab-kaist/CAT-Seg, datasets/) or "
@@ -99,8 +135,12 @@ DATASETS = {
             vocabulary="a-150",
             num_label_classes=150,
             obtain=(
-                "Download http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip.",
-                "Unpack it into DIR.",
+                PublishedFile(
+                    url="http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip",
+                    licence="label maps under BSD 3-Clause, photographs for non-commercial research and education",
+                    num_bytes=967_382_037,
+                    checksum="sha256:7ff1be44964418441f542a7cc1e1a650e7dc0fc275f5d23252bc9bbdbc977b29",
+                ),
             ),
             open=ade20k.open_ade20k_150,
         ),
@@ -111,8 +151,14 @@ DATASETS = {
             vocabulary="pc-59",
             num_label_classes=59,
             obtain=(
-                "Unpack http://host.robots.ox.ac.uk/pascal/VOC/voc2010/VOCtrainval_03-May-2010.tar into DIR.",
-                "Put https://codalabuser.blob.core.windows.net/public/trainval_merged.json into DIR/VOCdevkit/VOC2010.",
+                _VOC_2010,
+                PublishedFile(
+                    url="https://codalabuser.blob.core.windows.net/public/trainval_merged.json",
+                    licence="no terms published with it; those of PASCAL-Context are at "
+                    "https://cs.stanford.edu/~roozbeh/pascal-context/",
+                    checksum="md5:3c2d0c0656b7be9eb61928ffe885d8ce",
+                    into="VOCdevkit/VOC2010",
+                ),
             ),
             open=pascal_context.open_pascal_context_59,
         ),
@@ -124,7 +170,7 @@ DATASETS = {
                 vocabulary=name,
                 num_label_classes=num_label_classes,
                 obtain=(
-                    "Unpack http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar into DIR.",
+                    _VOC_2012,
                     "Unpack https://www.dropbox.com/s/oeu149j8qtbs1x0/SegmentationClassAug.zip into "
                     "DIR/VOCdevkit/VOC2012; without it SegmentationClass/ is read, which has the same val labels.",
                 ),

@@ -4,18 +4,23 @@ from pathlib import Path
 
 from ovlab.datasets.catalog import DATASETS
 from ovlab.datasets.folder import CLASS_LIST, open_folder
+from ovlab.datasets.held_out import PARTS
 from ovlab.datasets.manifest import MANIFEST
 from ovlab.datasets.sample import SegmentationDataset
 from ovlab.datasets.sharded import open_shards
 from ovlab.shapes.dataset import open_shapes
 from ovlab.specs.errors import InputError
+from ovlab.specs.suite import TRAIN_SPLIT
 
 
 def open_dataset(name: str, split: str, *, num_samples: int | None = None) -> SegmentationDataset:
     """A set of the shapes suite by name, prepared shards by folder or s3:// address, or a folder of one's own.
 
-    `num_samples` is for the shapes suite, whose scenes are made on demand. Raises InputError where nothing is found.
+    FIT_SPLIT and HELD_OUT_SPLIT are parts of its training split. `num_samples` is for the shapes suite, whose scenes
+    are made on demand. Raises InputError where nothing is found.
     """
+    if split in PARTS:
+        return PARTS[split](open_dataset(name, TRAIN_SPLIT, num_samples=num_samples))
     if name.startswith("shapes-") and "/" not in name:
         return open_shapes(name, split, num_samples=num_samples)
     if name in DATASETS and not Path(name).exists():

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from ovlab.datasets.catalog import DATASETS
-from ovlab.datasets.held_out import fit_part, held_out_part
+from ovlab.datasets.held_out import PARTS
 from ovlab.datasets.manifest import MANIFEST
 from ovlab.datasets.opening import open_dataset
 from ovlab.datasets.sample import SegmentationDataset
@@ -13,15 +13,12 @@ from ovlab.datasets.seen_labels import seen_labels
 from ovlab.files.storage import Folder
 from ovlab.shapes.shapes_benchmarks import SHAPES_NAMES
 from ovlab.specs.errors import InputError
-from ovlab.specs.suite import FIT_SPLIT, HELD_OUT_SPLIT, SEEN_SPLIT, TRAIN_SPLIT
+from ovlab.specs.suite import SEEN_SPLIT, TRAIN_SPLIT
 
 VARIABLE = "OVLAB_DATA"
 
-_PARTS: Mapping[str, Callable[[SegmentationDataset], SegmentationDataset]] = {
-    FIT_SPLIT: fit_part,
-    HELD_OUT_SPLIT: held_out_part,
-    SEEN_SPLIT: seen_labels,
-}
+# What is made of a training split, by the name under which it is a split.
+_MADE: Mapping[str, Callable[[SegmentationDataset], SegmentationDataset]] = {**PARTS, SEEN_SPLIT: seen_labels}
 
 
 def parse_places(options: Iterable[str]) -> dict[str, str]:
@@ -42,8 +39,8 @@ def open_named(name: str, split: str, places: Mapping[str, str]) -> Segmentation
 
     Raises InputError where it is not, or where what lies there calls itself otherwise.
     """
-    if split in _PARTS:
-        return _PARTS[split](open_named(name, TRAIN_SPLIT, places))
+    if split in _MADE:
+        return _MADE[split](open_named(name, TRAIN_SPLIT, places))
     if name in SHAPES_NAMES and name not in places:
         return open_dataset(name, split)
     place = _place(name, places)

@@ -29,7 +29,7 @@ from ovlab.ray.worker import Gathered, Order, TrainingError, work
 from ovlab.runs.context import RunContext
 from ovlab.runs.planned import PlannedTraining, require_training
 from ovlab.specs.errors import Stopped, WorkError
-from ovlab.specs.events import Begun, Step
+from ovlab.specs.events import Begun, Step, Validated
 from ovlab.specs.resolved import training_fingerprint
 from ovlab.store.record import TrainingRecord
 from ovlab.training.process_group import require_shards
@@ -118,7 +118,7 @@ def _watch(trainer: TorchTrainer, mailbox: ActorHandle, context: RunContext, mis
     waits_since: float | None = time.monotonic()
     said: str | None = None
 
-    def hand_over(event: Gathered | Begun | Step) -> None:
+    def hand_over(event: Gathered | Begun | Step | Validated) -> None:
         nonlocal num_done, waits_since, said
         match event:
             case Gathered():
@@ -128,6 +128,8 @@ def _watch(trainer: TorchTrainer, mailbox: ActorHandle, context: RunContext, mis
             case Step():
                 num_done = event.step
                 context.observer.on_step(event)
+            case Validated():
+                context.observer.on_validation(event)
 
     def stop() -> bool:
         nonlocal said

@@ -23,7 +23,7 @@ from ovlab.runs.journal_observer import JournalObserver
 from ovlab.runs.observer import Observer
 from ovlab.runs.planned import PlannedTraining
 from ovlab.specs.errors import InputError, Stopped, WorkError
-from ovlab.specs.events import Begun, RunHeader, Step
+from ovlab.specs.events import Begun, RunHeader, Step, Validated
 from ovlab.training.process_group import distributed_group
 from ovlab.training.run_folder import wait_until_free
 
@@ -59,7 +59,7 @@ class TrainingError(Exception):
 
 
 class Letters(Observer):
-    """Tells the driver where the training begins, and of each update."""
+    """Tells the driver where the training begins, of each update, and how it was scored."""
 
     def __init__(self, correspondent: Correspondent) -> None:
         self.correspondent = correspondent
@@ -69,6 +69,9 @@ class Letters(Observer):
 
     def on_step(self, step: Step) -> None:
         self.correspondent.tell(step)
+
+    def on_validation(self, validated: Validated) -> None:
+        self.correspondent.tell(validated)
 
 
 def work(config: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from ovlab.specs.fields import leaves
 from ovlab.specs.run_limits import limits_text
 from ovlab.specs.scores import SCORES, Score
 from ovlab.specs.wording import gap_text
-from ovlab.store.journal import read_curve
+from ovlab.store.journal import read_curve, read_journal, validations_of
 from ovlab.store.pairs import SHORT, stored_counts, tables
 from ovlab.store.pictures import Picture, PictureClass, Pictures, pictures_of
 from ovlab.store.record import DamagedError, EvaluationRecord, TrainingRecord
@@ -232,7 +232,7 @@ def _classes(record: EvaluationRecord) -> Iterator[ClassRow]:
 
 
 def _curves(store: Store, training: TrainingRecord) -> tuple[Panel, ...]:
-    """Loss, learning rate and gradient over the updates; none where nothing was told of them."""
+    """Loss, scores on the way, learning rate and gradient over the updates; none where nothing was told of them."""
     steps = read_curve(store, training.fingerprint)
     told = (
         ("Training loss", "loss", [step.loss for step in steps]),
@@ -240,8 +240,18 @@ def _curves(store: Store, training: TrainingRecord) -> tuple[Panel, ...]:
         ("Gradient before clipping", "norm", [step.grad_norm for step in steps]),
     )
     updates = [float(step.step) for step in steps]
-    panels = (curve_panel(title, "update", unit, updates, values) for title, unit, values in told)
+    loss, *others = (curve_panel(title, "update", unit, updates, values) for title, unit, values in told)
+    panels = (loss, _validation(store, training), *others)
     return tuple(panel for panel in panels if panel is not None)
+
+
+def _validation(store: Store, training: TrainingRecord) -> Panel | None:
+    scored = [one for one in validations_of(read_journal(store, training.fingerprint)) if "miou" in one.figures]
+    if not scored:
+        return None
+    title = f"mIoU on {scored[0].num_images} images of {scored[0].benchmark} {scored[0].split}"
+    updates, scores = [float(one.step) for one in scored], [100 * one.figures["miou"] for one in scored]
+    return curve_panel(title, "update", "mIoU, %", updates, scores)
 
 
 def _settings(spec: Any) -> tuple[tuple[str, str], ...]:

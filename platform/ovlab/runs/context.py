@@ -7,6 +7,7 @@ from pathlib import Path
 from ovlab.runs.journal_observer import JournalObserver
 from ovlab.runs.observer import Observer, Observers
 from ovlab.runs.sources import Sources
+from ovlab.runs.validation import Validation
 from ovlab.specs.device_names import require_device_name
 from ovlab.specs.errors import InputError
 from ovlab.store.costs import finished_cost
@@ -29,8 +30,8 @@ class RunContext:
 
     workdir: the run folder of a training is a folder in it, named by the fingerprint; where it is the store itself, the
     run folder is the store. device: cpu, cuda or auto, for the process that computes. checkpoint_every: updates.
-    source: the code that the command was given in. stop: asked after each update and each image. journal: that of the
-    run under way; `ovlab.runs.journaling.journaled` gives it.
+    source: the code that the command was given in. validation: of a training, while it goes on. stop: asked after each
+    update and each image. journal: that of the run under way; `ovlab.runs.journaling.journaled` gives it.
     """
 
     store: Store
@@ -40,6 +41,7 @@ class RunContext:
     num_loader_workers: int = 1
     checkpoint_every: int = 500
     source: Source = field(default_factory=Source)
+    validation: Validation | None = None
     stop: Callable[[], bool] = never
     observer: Observer = field(default_factory=Observer)
     journal: JournalObserver | None = None

@@ -3,7 +3,19 @@
 from pathlib import Path
 
 from ovlab.runs.observer import Observer
-from ovlab.specs.events import Begun, Checkpoint, Counts, Ended, Event, Recorded, RunHeader, Status, Step, Work
+from ovlab.specs.events import (
+    Begun,
+    Checkpoint,
+    Counts,
+    Ended,
+    Event,
+    Recorded,
+    RunHeader,
+    Status,
+    Step,
+    Validated,
+    Work,
+)
 from ovlab.store.journal import Journal, end_silent, open_journal, read_journal, status_of
 from ovlab.store.record import EvaluationRecord, TrainingRecord
 from ovlab.store.store import Store
@@ -40,6 +52,9 @@ class JournalObserver(Observer):
 
     def on_step(self, step: Step) -> None:
         self._keep(step)
+
+    def on_validation(self, validated: Validated) -> None:
+        self._keep(validated)
 
     def on_checkpoint(self, step: int, path: Path) -> None:
         self._keep(Checkpoint(step=step))

@@ -9,7 +9,7 @@ from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
-from ovlab.specs.events import Begun, Counts, Places, RunHeader, Status, Step
+from ovlab.specs.events import Begun, Counts, Places, RunHeader, Status, Step, Validated
 from ovlab.store.record import EvaluationRecord, TrainingRecord
 
 
@@ -30,6 +30,9 @@ class Observer:
 
     def on_step(self, step: Step) -> None:
         """An update was made; again, for updates that were lost with a process."""
+
+    def on_validation(self, validated: Validated) -> None:
+        """The weights between two updates were scored."""
 
     def on_checkpoint(self, step: int, path: Path) -> None:
         """The state behind `step` updates is saved in the file `path`."""

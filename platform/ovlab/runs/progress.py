@@ -11,8 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as RichProgress
 
 from ovlab.runs.observer import Observer
-from ovlab.specs.events import Begun, Counts, Status, Step
-from ovlab.specs.wording import clock
+from ovlab.specs.events import Begun, Counts, Status, Step, Validated
+from ovlab.specs.wording import clock, percent
 from ovlab.store.record import EvaluationRecord, TrainingRecord
 
 # Seconds between two plain lines, and over which the speed is averaged.
@@ -21,8 +21,8 @@ SPEED_WINDOW = 30.0
 
 
 class Progress:
-    """Turns bare updates into figures: remembers a window of them for the speed, and the last loss. `show` is given
-    what is done, and the figures as text."""
+    """Turns bare updates into figures: remembers a window of them for the speed, the last loss and the last `score`.
+    `show` is given what is done, and the figures as text."""
 
     def __init__(
         self, total: int, images_per_unit: int, show: Callable[[int, str], object], clock: Callable[[], float]
@@ -30,6 +30,7 @@ class Progress:
         self.total, self.images_per_unit, self.show, self.clock = total, images_per_unit, show, clock
         self.window: deque[tuple[float, int]] = deque()
         self.loss: float | None = None
+        self.score = ""
 
     def update(self, done: int, loss: float | None = None) -> None:
         """`done` of the total are. The first call says where the loop starts, so that a resumed run does not count what
@@ -44,6 +45,8 @@ class Progress:
     def _figures(self, done: int) -> Iterator[str]:
         if self.loss is not None:
             yield f"loss {self.loss:.4g}"
+        if self.score:
+            yield self.score
         (start, first), (now, last) = self.window[0], self.window[-1]
         if last > first and now > start:
             speed = (last - first) / (now - start)
@@ -136,6 +139,12 @@ class ProgressLine(Observer):
     def on_step(self, step: Step) -> None:
         if self.line is not None:
             self.line.update(step.step, step.loss)
+
+    def on_validation(self, validated: Validated) -> None:
+        if self.line is not None:
+            miou = percent(validated.figures.get("miou"))
+            self.line.score = f"mIoU {miou} % at {validated.step}"
+            self.line.update(validated.step)
 
     def on_counts(self, counts: Counts) -> None:
         if self.line is None:

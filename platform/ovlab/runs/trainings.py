@@ -23,8 +23,10 @@ from ovlab.runs.context import RunContext
 from ovlab.runs.device import device_name, pick_device
 from ovlab.runs.executor import Executor
 from ovlab.runs.identity import resolve_training
+from ovlab.runs.observer import Observer, Observers
 from ovlab.runs.peak_memory import PeakMemory
 from ovlab.runs.planned import PlannedTraining, require_training
+from ovlab.runs.validator import Validator
 from ovlab.specs.errors import InputError, Stopped
 from ovlab.specs.events import Begun
 from ovlab.specs.resolved import training_fingerprint
@@ -61,6 +63,9 @@ def train_into_store(training: PlannedTraining, context: RunContext, group: Proc
     pixels = given.dataset.label_pixels()
     if pixels is not None and pixels.absent:
         _log.warning("%s: no pixel of the training data is %s", given.dataset.name, names_of(pixels.absent))
+    folder, listeners = context.run_folder(fingerprint), list[Observer]([context.listeners])
+    if context.validation is not None:
+        listeners.append(Validator(context.validation, given, folder, device, context.listeners))
     _fetch_state(given, context, fingerprint)
 
     def begin(num_done: int) -> None:
@@ -79,13 +84,13 @@ def train_into_store(training: PlannedTraining, context: RunContext, group: Proc
     memory = PeakMemory(device)
     result = train(
         given,
-        context.run_folder(fingerprint),
+        folder,
         device=device,
         num_loader_workers=context.num_loader_workers,
         checkpoint_every=context.checkpoint_every,
         hooks=Hooks(
             on_begin=begin,
-            on_step=context.listeners.on_step,
+            on_step=Observers(listeners).on_step,
             on_checkpoint=_checkpoint_keeper(context, fingerprint),
             stop=context.stop,
         ),

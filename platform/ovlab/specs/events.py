@@ -78,6 +78,23 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Validated:
+    """The weights behind `step` updates were scored on the first `num_images` of a split. `figures`: the scores that
+    were counted, as fractions."""
+
+    step: int
+    benchmark: str
+    split: str
+    num_images: int
+    figures: Mapping[str, float]
+
+    @property
+    def images(self) -> tuple[str, str, int]:
+        """Which they are: scores on others are no better and no worse."""
+        return self.benchmark, self.split, self.num_images
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Checkpoint:
     """The state behind `step` updates is saved: what was done until then is kept."""
 
@@ -132,4 +149,4 @@ class Ended:
     reason: str = ""
 
 
-Event = Started | Begun | Step | Checkpoint | Counts | Recorded | Places | Beat | Ended
+Event = Started | Begun | Step | Validated | Checkpoint | Counts | Recorded | Places | Beat | Ended

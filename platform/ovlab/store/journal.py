@@ -26,7 +26,7 @@ from pydantic_core import from_json
 
 from ovlab.files.inside import inside
 from ovlab.specs.errors import InputError
-from ovlab.specs.events import Beat, Begun, Ended, Event, RunHeader, Started, Status, Step
+from ovlab.specs.events import Beat, Begun, Ended, Event, RunHeader, Started, Status, Step, Validated
 from ovlab.specs.plain_name import is_plain
 from ovlab.specs.wording import one_line
 from ovlab.store.journal_file import BucketFile, LocalFile, new_writer, send_left, upload_interval
@@ -287,6 +287,14 @@ def curve_of(log: RunLog) -> list[Step]:
                     steps[known] = told.event
                 last = known
     return [steps[number] for number in sorted(steps)]
+
+
+def validations_of(log: RunLog) -> list[Validated]:
+    """The scores of a training on the way, in order; those of an update that was made again as told last, and only
+    those that are on the same images as the last."""
+    told = [one.event for one in log.events if isinstance(one.event, Validated)]
+    by_step = {one.step: one for one in told if one.images == told[-1].images}
+    return [by_step[step] for step in sorted(by_step)]
 
 
 def read_curve(store: Store, run: str) -> list[Step]:

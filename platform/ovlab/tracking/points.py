@@ -6,7 +6,7 @@ from datetime import datetime
 from math import isfinite
 from typing import NamedTuple
 
-from ovlab.specs.events import Beat, Begun, Step
+from ovlab.specs.events import Beat, Begun, Step, Validated
 from ovlab.store.journal import RunLog, Told
 from ovlab.store.record import EvaluationRecord, TrainingRecord
 from ovlab.tracking.experiment_page import percent_key
@@ -25,7 +25,7 @@ class MetricPoint(NamedTuple):
 
 
 def points_of(log: RunLog, news: Collection[Told]) -> Iterator[MetricPoint]:
-    """The curve and the load of the machine, as far as `news` tells of them.
+    """The curve, the scores on the way and the load of the machine, as far as `news` tells of them.
 
     An update that is told again, since its process was killed before it was saved, is shown as it was told first.
     """
@@ -33,13 +33,17 @@ def points_of(log: RunLog, news: Collection[Told]) -> Iterator[MetricPoint]:
     begins = [told.event for told in log.events if isinstance(told.event, Begun) and told.event.work == "training"]
     total = begins[0].total if begins else 0
     every = max(1, -(-total // MAX_POINTS))
-    shown: set[int] = set()
+    shown: set[tuple[type, int]] = set()
     for told in log.events:
         match told.event:
             case Step(step=step) as update if step % every == 0 or step in (1, total):
-                if step not in shown and (told.file, told.end) in new:
-                    yield from _curve_points(update, told.time)
-                shown.add(step)
+                if (Step, step) not in shown and (told.file, told.end) in new:
+                    yield from step_points(update, told.time)
+                shown.add((Step, step))
+            case Validated(step=step) as validated:
+                if (Validated, step) not in shown and (told.file, told.end) in new:
+                    yield from validation_points(validated, told.time)
+                shown.add((Validated, step))
             case Beat(metrics=metrics) if (told.file, told.end) in new:
                 # The clock as step keeps the curves of two attempts apart.
                 for name, value in metrics.items():
@@ -68,13 +72,20 @@ def evaluation_points(record: EvaluationRecord, step: int) -> list[MetricPoint]:
     return [MetricPoint(key, float(value), _time(record), step) for key, value in scores.items() if value is not None]
 
 
-def _curve_points(update: Step, time: float) -> Iterator[MetricPoint]:
+def step_points(update: Step, time: float) -> Iterator[MetricPoint]:
+    """Of one update, made at `time`, in seconds since 1970."""
     values = asdict(update)
     step = values.pop("step")
     for name, value in values.items():
         # An infinite norm comes back from MLflow as the largest number.
         if value is not None and isfinite(value):
             yield MetricPoint(f"train/{name}", value, round(1000 * time), step)
+
+
+def validation_points(validated: Validated, time: float) -> Iterator[MetricPoint]:
+    """Of the scores on the way, made at `time`, in seconds since 1970."""
+    for name, value in validated.figures.items():
+        yield MetricPoint(f"validation/{name}", value, round(1000 * time), validated.step)
 
 
 def _time(record: TrainingRecord | EvaluationRecord) -> int:

@@ -15,12 +15,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from ovlab.files.inside import inside
 from ovlab.files.lock import locked
+from ovlab.runs.observer import Observer
 from ovlab.specs.errors import InputError, StoreError
+from ovlab.specs.events import Begun, Status
 from ovlab.specs.wording import shown
 from ovlab.store.journal import end_silent, journaled_runs
 from ovlab.store.store import Store, open_store
@@ -64,6 +66,23 @@ def publishing(store: Store) -> Iterator[None]:
         if not close_publisher(process, LAST_SECONDS):
             place = shown(to.uri)
             print(f"not everything is told at {place} yet; `ovlab runs publish` tells what is left", file=sys.stderr)
+
+
+class Publishing(Observer):
+    """Has `store` published, as `publishing` does, from where work begins until the attempt is over."""
+
+    def __init__(self, store: Store) -> None:
+        self.store, self.publishing = store, ExitStack()
+        self.has_begun = False
+
+    def on_begin(self, begun: Begun) -> None:
+        if not self.has_begun:
+            self.has_begun = True
+            self.publishing.enter_context(publishing(self.store))
+
+    def on_end(self, status: Status, reason: str) -> None:
+        self.publishing.close()
+        self.has_begun = False
 
 
 def start_publisher(store: str, to: Destination) -> subprocess.Popen[bytes]:

@@ -103,8 +103,9 @@ def wait_until_free(path: Path, *, seconds: float) -> None:
 
 
 def _is_ours(file: Path) -> bool:
-    # Where the folder is a store as well, and workers of a Ray train, the journal begins before spec.json.
-    return file.name in (LOCK, "journals") or file.name.endswith(PARTIAL)
+    # Where the folder is a store as well, and workers of a Ray train, the journal begins before spec.json, and with it
+    # what publishes it.
+    return file.name in (LOCK, "journals", "tracking", "tensorboard", "wandb") or file.name.endswith(PARTIAL)
 
 
 def _to_json(identity: RunIdentity) -> str:

@@ -1,7 +1,10 @@
 """`ovlab data` on real samples in their original layout, and what it says and returns."""
 
 import argparse
+import contextlib
+import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +15,9 @@ from PIL import Image
 
 from ovlab.benchmarks.synthetic_download import write_download
 from ovlab.commands import data
+from ovlab.datasets import transfer
 from ovlab.datasets.prepare import prepare
+from ovlab.datasets.published_file import PublishedFile
 from ovlab.datasets.sample import IGNORE_INDEX
 from ovlab.datasets.sharded import open_shards
 from ovlab.specs.errors import InputError
@@ -118,6 +123,63 @@ def test_list_says_how_to_obtain_each_download(capsys: pytest.CaptureFixture[str
     for name in ("coco-stuff", "a-847", "pc-459", "a-150", "pc-59", "pas-20", "pas-20b"):
         assert f"ovlab data prepare {name} --source DIR --out URI" in text
     assert "stuffthingmaps_trainval2017.zip (not stuff_annotations_trainval2017.zip)" in text
+
+
+def test_get_says_what_it_fetches_under_which_licence_and_what_is_left_to_a_person(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fetched: list[str] = []
+
+    def get(file: PublishedFile, folder: Path, progress: object) -> transfer.Got:
+        fetched.append(file.name)
+        return transfer.Got("a" * 64, False)
+
+    monkeypatch.setattr(transfer, "get", get)
+
+    assert run("get", "coco-stuff", "--split", "val", "--out", tmp_path, "--yes") == 0
+    told = capsys.readouterr()
+    assert run("get", "pc-459", "--out", tmp_path, "--yes") == 0
+
+    assert fetched == ["val2017.zip", "stuffthingmaps_trainval2017.zip", "VOCtrainval_03-May-2010.tar"]
+    assert "http://images.cocodataset.org/zips/val2017.zip\n    816 MB; photographs under Flickr's terms" in told.err
+    assert "stuffthingmaps_trainval2017.zip: fetched, no checksum was published; sha256 aaaa" in told.err
+    assert f"ovlab data prepare coco-stuff --source {tmp_path} --out URI" in told.out
+    assert "left to do: Unpack trainval.tar.gz" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["a-847", "--yes"], "a-847: nothing of it may be fetched by anyone. Register at https"),
+        (["a-150"], "nobody is there to be asked; --yes fetches it."),
+    ],
+)
+def test_get_without_consent_or_of_what_nobody_may_fetch_is_refused(
+    options: list[str], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+
+    with pytest.raises(InputError, match=re.escape(reason)):
+        run("get", *options, "--out", tmp_path / "out")
+
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("answer", "num_fetched"), [("y\n", 1), ("\n", 0)])
+def test_get_asks_on_a_terminal(
+    answer: str, num_fetched: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fetched: list[str] = []
+    terminal = io.StringIO(answer)
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", terminal)
+    monkeypatch.setattr(transfer, "get", lambda file, *_: fetched.append(file.name) or transfer.Got("a" * 64, False))
+
+    with contextlib.suppress(InputError):
+        run("get", "a-150", "--out", tmp_path)
+
+    assert "967 MB; label maps under BSD 3-Clause" in capsys.readouterr().err
+    assert len(fetched) == num_fetched
 
 
 def test_list_finds_what_is_prepared_in_a_place_and_in_its_folders(

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -5,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ovlab.datasets.catalog import DATASETS, KnownDataset, lookup, seen_classes
+from ovlab.datasets.published_file import PublishedFile
 from ovlab.datasets.vocabulary import load_seen
 from ovlab.specs.errors import InputError
 from ovlab.specs.suite import EVALUATION_SPLIT, PAPER
@@ -48,8 +50,17 @@ def test_dataset_of_a_benchmark_has_the_split_that_is_scored(name: str) -> None:
 
 @KNOWN
 def test_dataset_says_how_it_is_obtained(dataset: KnownDataset) -> None:
-    assert any("http" in step for step in dataset.obtain)
-    assert all("\n" not in step for step in dataset.obtain)
+    steps = [str(step) for step in dataset.obtain]
+    assert any("http" in step for step in steps)
+    assert all("\n" not in step for step in steps)
+
+
+@KNOWN
+def test_what_anyone_may_fetch_has_a_licence_and_a_checksum_of_a_kind_that_is_known(dataset: KnownDataset) -> None:
+    for file in dataset.obtain:
+        if isinstance(file, PublishedFile):
+            assert file.licence
+            assert file.checksum is None or re.fullmatch(r"sha256:[0-9a-f]{64}|md5:[0-9a-f]{32}", file.checksum)
 
 
 @KNOWN
