@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import jaxtyping
 import pytest
 
 import golden
@@ -23,6 +24,7 @@ from ovlab.specs.augmentation import AugmentationSpec
 from ovlab.specs.evaluation import Collapse, EvaluationSpec, Protocol, Scoring
 from ovlab.specs.resolved import ResolvedTraining
 from ovlab.specs.training import ScheduleSpec, TrainingSpec
+from ovlab.tracking import params
 
 IDENTITIES = (
     TrainingSpec,
@@ -42,6 +44,9 @@ SOURCES = tuple(str(Path(place).parent) for place in (logoseg.__file__, Path(eva
 # What says, writes, compares and changes any field of any spec.
 OF_ANY_SPEC = {str(Path(fingerprint.__file__).with_name(f"{name}.py")) for name in ("fingerprint", "serialization")}
 OF_ANY_SPEC |= {str(Path(fingerprint.__file__).with_name(f"{name}.py")) for name in ("fields", "overrides")}
+OF_ANY_SPEC.add(params.__file__)
+# A property of a spec and who reads it: what hears them, and what checks the type.
+BETWEEN = (__file__, str(Path(jaxtyping.__file__).parent), "<@beartype")
 
 
 def is_use(frame: FrameType | None, own_file: str) -> bool:
@@ -50,7 +55,7 @@ def is_use(frame: FrameType | None, own_file: str) -> bool:
         name, file = frame.f_code.co_name, frame.f_code.co_filename
         if name == "__post_init__" or name.startswith("require"):
             return False
-        if file != own_file:
+        if file != own_file and not file.startswith(BETWEEN):
             return file.startswith(SOURCES) and file not in OF_ANY_SPEC
         frame = frame.f_back
     return False

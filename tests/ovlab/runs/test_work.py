@@ -1,8 +1,11 @@
 """ovlab.runs.work: how evaluations become work, and that sharing it changes no count."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import count
 
+import pytest
 import torch
 from torch import nn
 
@@ -11,7 +14,7 @@ from logoseg.presets import tiny
 from ovlab.evaluation.evaluator import Question, evaluate
 from ovlab.metrics.evaluation_counts import ImageCounts
 from ovlab.runs.identity import resolve_evaluation
-from ovlab.runs.work import EvaluationJob, Shard, Work, plan_work
+from ovlab.runs.work import Clock, EvaluationJob, Shard, Work, plan_work
 from ovlab.shapes.dataset import open_shapes
 from ovlab.specs.evaluation import whole
 
@@ -99,3 +102,11 @@ def test_model_without_parts_is_asked_whole() -> None:
     (images,) = evaluate(Whole(), [Question(torch.zeros(3, 1, 4), whole(32), 20)], [data], device=CPU)
 
     assert [image.id for image in images] == ["000000"]
+
+
+def test_lap_of_a_clock_is_the_time_by_the_clock_and_that_of_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "perf_counter", count(step=3.0).__next__)
+    monkeypatch.setattr(time, "process_time", count(step=10.0).__next__)
+    clock = Clock()
+
+    assert [clock.lap(), clock.lap()] == [(3.0, 10.0), (3.0, 10.0)]

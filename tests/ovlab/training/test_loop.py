@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -241,6 +242,17 @@ def test_run_on_slow_data_tells_how_long_each_update_waited_for_them(tmp_path: P
     batch_size = tiny_run.SPEC.schedule.batch_size
     for record in records[1:]:  # the first batch is read before the first update
         assert batch_size * 0.02 <= record.data_seconds < batch_size / record.images_per_second
+
+
+def test_run_tells_the_processor_time_of_each_update_and_not_that_by_the_clock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "process_time", count(step=10.0).__next__)
+    records: list[Step] = []
+
+    tiny_run.tiny_train(tmp_path / "run", on_step=[records.append])
+
+    assert [record.process_seconds for record in records] == [10.0] * 8
 
 
 def test_run_that_diverges_names_the_step_and_keeps_the_last_checkpoint(tmp_path: Path) -> None:
