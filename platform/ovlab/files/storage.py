@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import shutil
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,7 +61,7 @@ class Folder:
 
     def __reduce__(self) -> tuple[type["Folder"], tuple[str]]:
         # The same place in a process with another current folder.
-        return Folder, (self.uri if "://" in self.uri else str(Path(self.uri).resolve()),)
+        return Folder, (self.uri if "://" in self.uri else os.path.realpath(self.uri),)
 
     def __str__(self) -> str:
         return self.uri
@@ -242,8 +243,17 @@ class Folder:
 
     def _local_root(self) -> tuple[fsspec.AbstractFileSystem, str]:
         file_system, path = fsspec.core.url_to_fs(self.uri)
-        if not self._inode and os.path.isdir(path):
-            self._inode.append(os.stat(path).st_ino)
+        try:
+            status = os.stat(path)
+            if not stat.S_ISDIR(status.st_mode):
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+            if not self._inode:
+                self._inode.append(status.st_ino)
+        except FileNotFoundError:
+            pass  # the first write makes it
+        except NotADirectoryError as error:
+            # Listings pass over what is no folder: it would be an empty one.
+            raise InputError(disk_fault(error, self.uri)) from None
         return file_system, path
 
     def _bucket_root(self) -> tuple[fsspec.AbstractFileSystem, str]:
@@ -273,7 +283,7 @@ class Folder:
         except FileNotFoundError:
             raise InputError(f"{place}: not found.") from None
         except (PermissionError, NotADirectoryError, FileExistsError, IsADirectoryError) as error:
-            raise InputError(f"{place}: {error.strerror or error}.") from None
+            raise InputError(disk_fault(error, place)) from None
         except (BotoCoreError, ClientError) as error:
             raise InputError(
                 f"{place}: the store answers: {one_line(error)} Check credentials and AWS_ENDPOINT_URL."

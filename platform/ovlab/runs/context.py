@@ -1,5 +1,6 @@
 """Where and how runs are made, which is no part of what they are."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -70,7 +71,7 @@ class RunContext:
 
     @property
     def run_folder_is_store(self) -> bool:
-        return self.store.folder.is_local and Path(self.store.folder.uri).resolve() == self.workdir.resolve()
+        return self.store.folder.is_local and os.path.realpath(self.store.folder.uri) == os.path.realpath(self.workdir)
 
     def run_folder(self, fingerprint: str) -> Path:
         """Of a training."""
@@ -84,7 +85,7 @@ class RunContext:
         """The same for another process, with another working folder, that nobody here stops or hears."""
         return replace(
             self,
-            workdir=self.workdir.resolve(),
+            workdir=Path(os.path.realpath(self.workdir)),
             sources=self.sources.absolute(),
             stop=never,
             observer=Observer(),

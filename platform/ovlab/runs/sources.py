@@ -1,6 +1,7 @@
 """Where data sets and CLIP weights lie on this machine. No part of what a run is: another machine has other places."""
 
 import difflib
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,12 +24,12 @@ class Sources:
 
     def absolute(self) -> "Sources":
         """The same places, for a process with another working folder."""
-        places = {name: uri if "://" in uri else str(Path(uri).resolve()) for name, uri in self.places.items()}
+        places = {name: uri if "://" in uri else os.path.realpath(uri) for name, uri in self.places.items()}
         files = {
-            preset: str(Path(file).resolve()) if Path(file).exists() else file  # a name, or RANDOM
+            preset: os.path.realpath(file) if Path(file).exists() else file  # a name, or RANDOM
             for preset, file in self.clip_files.items()
         }
-        methods = {name: str(Path(file).resolve()) for name, file in self.method_files.items()}
+        methods = {name: os.path.realpath(file) for name, file in self.method_files.items()}
         return Sources(places=places, clip_files=files, method_files=methods)
 
     def dataset(self, name: str, split: str) -> SegmentationDataset:

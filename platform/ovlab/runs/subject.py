@@ -2,6 +2,7 @@
 "clip:PRESET", or weights that somebody published as "cat-seg:FILE"."""
 
 import difflib
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -64,7 +65,7 @@ def find_subject(
             return _untrained(method, rest, clip, method_files)
         return _released(method, rest, method_files)
     run = Path(name)
-    file = weights_file(run).resolve()
+    file = Path(os.path.realpath(weights_file(run)))
     digest = file_sha256(file)
     places = [store] if store is not None else []
     own = [open_store(name)] if run.is_dir() else []
@@ -127,13 +128,13 @@ def _untrained(method: str, preset: str, clip: str | None, method_files: Mapping
         own = f"{method_files[method]}:{method}" if method in method_files else method
         model = named_method(own, preset, {})
     subject = resolve_untrained(model, file, name)
-    opener = partial(open_untrained, model, file.resolve(), method_files)
+    opener = partial(open_untrained, model, Path(os.path.realpath(file)), method_files)
     return Subject(fingerprint(subject), model, opener, subject, provenance_of(config.clip, file))
 
 
 def _released(method: str, file: str, method_files: Mapping[str, str]) -> Subject:
     """Weights that the authors of a method published."""
-    path = Path(file).resolve()
+    path = Path(os.path.realpath(file))
     if method == CLIP or not path.is_file():
         near = difflib.get_close_matches(file, PRESETS, n=1, cutoff=0.0)[0]
         raise InputError(f"{method}:{file}: neither a preset nor a file. The nearest preset is {near!r}.")

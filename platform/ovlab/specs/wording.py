@@ -16,6 +16,7 @@ _REMEDIES = {
     errno.ENOENT: "See whether it is mounted",
     errno.ENAMETOOLONG: "Give a shorter path",
     errno.ELOOP: "Its links lead in a circle; mend them",
+    errno.ENOTDIR: "A file is where a folder belongs; give another place",
     errno.EISDIR: "A folder is where a file belongs; move it away",
     errno.EMFILE: "Raise the limit of open files (ulimit -n)",
 }

@@ -38,7 +38,7 @@ def destination(store: str) -> Destination:
     if "://" in store and not store.startswith("file://"):
         name = hashlib.sha256(store.rstrip("/").encode()).hexdigest()[:16]
         return Destination(cache_folder() / "tracking" / name, uri, None)
-    folder = inside(Path(store.removeprefix("file://")).resolve(), "tracking")
+    folder = inside(Path(os.path.realpath(store.removeprefix("file://"))), "tracking")
     if uri is not None:
         return Destination(folder, uri, None)
     return Destination(folder, f"sqlite:///{inside(folder, 'mlflow.db')}", inside(folder, "artifacts"))

@@ -5,6 +5,7 @@ How far a server was told is kept beside the journal; to tell it again, as after
 """
 
 import logging
+import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -197,7 +198,7 @@ class _Publication:
             raise ValueError("it has no record that can be read")
         self.server.metrics(id, training_points(record))
         weights = weights_uri(self.store, record)
-        place = weights if "://" in weights else str(Path(weights).resolve())
+        place = weights if "://" in weights else os.path.realpath(weights)
         model = TrackedModel(weights=place, sha256=record.weights.sha256, class_names=record.class_names)
         self.server.model(id, model)
 

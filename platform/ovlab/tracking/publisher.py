@@ -16,7 +16,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 from ovlab.files.inside import inside
 from ovlab.files.lock import locked
@@ -48,7 +47,7 @@ def publishing(store: Store) -> Iterator[None]:
 
     Without a server for a store in a bucket, nothing is published until somebody calls `ovlab runs publish`.
     """
-    place = str(store) if not store.folder.is_local else str(Path(str(store).removeprefix("file://")).resolve())
+    place = str(store) if not store.folder.is_local else os.path.realpath(str(store).removeprefix("file://"))
     to = destination(place)
     if to.uri is None:
         print("no MLFLOW_TRACKING_URI: `ovlab runs publish` tells a server later", file=sys.stderr)

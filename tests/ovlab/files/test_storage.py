@@ -214,11 +214,37 @@ def test_folder_name_that_is_too_long_is_one_line(tmp_path: Path) -> None:
         Folder(str(tmp_path)).write("a" * 300, b"")
 
 
-def test_folder_path_through_a_file_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["file", "file/data"])
+def test_folder_that_is_a_file_or_behind_one_is_refused_and_not_empty(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").write_text("")
+    folder = Folder(str(tmp_path / name))
 
-    with pytest.raises(InputError, match="file"):
-        Folder(str(tmp_path / "file" / "data")).write("a", b"")
+    for call in (
+        folder.sizes,
+        folder.folders,
+        folder.is_empty,
+        lambda: folder.write("a", b""),
+        lambda: folder.read("a"),
+    ):
+        with pytest.raises(InputError, match=rf"^{folder}: Not a directory\. A file is where a folder belongs"):
+            call()
+    with pytest.raises(InputError, match="Not a directory"):
+        folder.read_existing(["a"])
+
+
+def test_folder_file_that_is_a_folder_is_refused_with_a_remedy(tmp_path: Path) -> None:
+    (tmp_path / "name").mkdir()
+
+    with pytest.raises(InputError, match=rf"^{tmp_path}/name: Is a directory\. .* move it away; the same command"):
+        Folder(str(tmp_path)).write("name", b"")
+
+
+def test_folder_copied_to_another_process_is_a_place_even_where_links_lead_in_a_circle(tmp_path: Path) -> None:
+    (tmp_path / "circle").symlink_to("circle")
+    folder = pickle.loads(pickle.dumps(Folder(str(tmp_path / "circle"))))
+
+    with pytest.raises(StoreError, match="Its links lead in a circle"):
+        folder.sizes()
 
 
 def test_folder_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
