@@ -19,9 +19,7 @@ TABLE = Table(
         Row(
             key=f"{rate:g}",
             label=f"{rate:g}",
-            run=Variation(
-                backbone="bridge", training_set="msrc", split="train-seen", schedule={"learning_rate": rate}
-            ),
+            run=Variation(backbone="bridge", training_set="msrc", split="train-seen", schedule={"learning_rate": rate}),
         )
         for rate in RATES
     ),
