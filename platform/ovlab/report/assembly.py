@@ -24,7 +24,7 @@ from ovlab.report.remarks import (
 from ovlab.report.samples import Samples
 from ovlab.report.table_view import CellView, ColumnView, Origin, Part, RowView, RunView, TableView
 from ovlab.specs.scores import SCORES
-from ovlab.specs.suite import PAPER, Suite, place_of, suite_named
+from ovlab.specs.suite import PAPER, SHAPES, Suite, place_of, suite_named
 from ovlab.specs.table import Alone, Column, Row, Table
 from ovlab.store.store import Store
 
@@ -118,7 +118,8 @@ def _part(title: str, lines: Sequence[_Line], grid: Grid, suite: Suite, samples:
     is_miniature = suite != PAPER and all(line.origin == "measured" for line in lines)
     is_mixed = len({line.origin for line in lines}) > 1
     # Where one thing stands for all rows, the title says it.
-    stand_in_title = ("Stand-in",) if is_miniature and len(_stand_ins(lines, suite)) > 1 else ()
+    has_stand_ins = is_miniature and len(_stand_ins(lines, suite)) > 1
+    stand_in_title = ("Stand-in" if suite == SHAPES else "Subject",) if has_stand_ins else ()
     # A column of details in which no row of this part has an entry is left out.
     details = {name: title for name, title in table.details.items() if any(_detail(line, name, grid) for line in lines)}
     cells = {(line, column.title): _cell(line, column, grid) for line in lines for column in table.columns}

@@ -40,6 +40,20 @@ def test_report_without_a_table_is_of_all_five(store: str, capsys: pytest.Captur
     assert sum(line.startswith("table,") for line in lines) == 1
 
 
+def test_report_of_photographs_is_of_their_tables_under_their_own_names(
+    store: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", "--store", store, "--suite", "photographs"]) == 0
+
+    printed = capsys.readouterr().out
+    assert printed.count("### On photographs (suite photographs)\n") == 2
+    assert "| | Subject | MSRC | MSRC seen | MSRC unseen<sup>1</sup> | CamVid<sup>1</sup> |" in printed.replace(
+        "|  |", "| |"
+    )
+    assert "| LoGoSeg (ours) | photo-lite0 on msrc | — | — | — |" in printed
+    assert "iniature" not in printed
+
+
 def test_report_of_an_own_table_has_a_dash_where_nothing_is_measured(
     store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
