@@ -4,8 +4,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from rich.console import Console
 from rich.table import Table
+
+from ovlab.report.fitted_table import print_table
 
 Value = str | int | float | None
 
@@ -27,7 +28,7 @@ def print_report(report: Report) -> None:
         table.add_column(column, justify="left" if index == 0 else "right")
     for row in report.rows:
         table.add_row(*(_text(value) for value in row.values()))
-    Console().print(table)
+    print_table(table)
     print_json(report)
 
 

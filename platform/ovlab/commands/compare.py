@@ -92,6 +92,8 @@ def print_comparisons(rows: list[dict[str, Any]], arguments: argparse.Namespace)
     from rich.console import Console
     from rich.table import Table
 
+    from ovlab.report.fitted_table import print_table
+
     table = Table(title=f"{SCORES[arguments.score].title} in %: B against A = {arguments.first}")
     table.add_column("B")
     table.add_column("benchmark")
@@ -113,8 +115,8 @@ def print_comparisons(rows: list[dict[str, Any]], arguments: argparse.Namespace)
             str(row["num_images"]),
             f"{row['mean_absent_classes']:.1f}",
         )
+    print_table(table)
     console = Console()
-    console.print(table)
     if few := dict.fromkeys(row["benchmark"] for row in rows if row["num_images"] < FEWEST_IMAGES):
         console.print(
             f"Too few images to tell, fewer than {FEWEST_IMAGES}: {', '.join(few)}. Intervals and p-values of so few "

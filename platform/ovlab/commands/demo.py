@@ -118,9 +118,9 @@ def _write_unseen_scene(path: Path) -> list[str]:
 
 def _print_comparison(place: Path, steps: int, limit: int) -> str:
     """mIoU of CLIP alone and of LoGoSeg on every benchmark: all, seen and unseen classes. Returns LoGoSeg's run."""
-    from rich.console import Console
     from rich.table import Table
 
+    from ovlab.report.fitted_table import print_table
     from ovlab.store.store import open_store
 
     store = open_store(str(place))
@@ -139,7 +139,7 @@ def _print_comparison(place: Path, steps: int, limit: int) -> str:
         for model, subject in (("CLIP alone", alone), ("LoGoSeg", trained)):
             scores = [figures[subject, data][score] for data in SHAPES.benchmarks.values()]
             table.add_row(name, model, *("-" if value is None else f"{100 * value:.1f}" for value in scores))
-    Console().print(table)
+    print_table(table)
     return trained
 
 

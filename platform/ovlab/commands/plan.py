@@ -156,6 +156,8 @@ def print_plan(plan: "Plan", *, evaluations: bool = False) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from ovlab.report.fitted_table import print_table
+
     table = Table(title=f"{', '.join(plan.sweep.tables)}, suite {plan.sweep.suite}, store {plan.store}")
     table.add_column("run", no_wrap=True)
     table.add_column("needed by", overflow="fold")
@@ -163,8 +165,8 @@ def print_plan(plan: "Plan", *, evaluations: bool = False) -> None:
         table.add_column(column, justify="right")
     for run in plan.runs:
         _add_run(table, run, evaluations)
+    print_table(table)
     console = Console()
-    console.print(table)
     for problem in plan.problems:
         console.print(f"blocked: {problem}", markup=False, soft_wrap=True)
     console.print(totals(plan), markup=False, soft_wrap=True)
@@ -246,8 +248,9 @@ def _claims(arguments: argparse.Namespace, store: "Store", sources: "Sources") -
 
 
 def _print_claims(claims: "Sequence[ClaimPower]", power: float) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from ovlab.report.fitted_table import print_table
 
     table = Table(title=f"Claims, over all their columns, with a power of {100 * power:g} %")
     table.add_column("claim", overflow="fold")
@@ -262,7 +265,7 @@ def _print_claims(claims: "Sequence[ClaimPower]", power: float) -> None:
             "-" if claim.need is None else "images are the limit" if claim.need == math.inf else str(claim.need),
             "-" if claim.seconds is None else clock(claim.seconds),
         )
-    Console().print(table)
+    print_table(table)
 
 
 def _claim_json(claim: "ClaimPower") -> dict[str, Any]:

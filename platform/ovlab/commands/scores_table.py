@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from ovlab.datasets.label_pixels import LabelPixels
+from ovlab.report.fitted_table import print_table
 from ovlab.specs.scores import SCORES
 from ovlab.specs.wording import gap_text, percent
 
@@ -21,7 +21,7 @@ def print_scores(results: list[dict[str, Any]]) -> None:
         if any(name in result for result in results):
             table.add_row(name, *(percent(result[name], 2) if name in result else "" for result in results))
     table.add_row("images", *(str(result["num_images"]) for result in results))
-    Console().print(table)
+    print_table(table)
     for result in results:
         name = Path(result["data"]).name
         print(f"{name}: {_label_pixels(result)}")
@@ -49,4 +49,4 @@ def print_classes(result: dict[str, Any]) -> None:
     for entry in sorted(present, key=lambda entry: -entry["iou"]):
         share = entry["num_gt_pixels"] / result["num_pixels"]
         classes.add_row(entry["name"], percent(entry["iou"], 2), percent(share, 2))
-    Console().print(classes)
+    print_table(classes)
