@@ -15,6 +15,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 CLUSTER = ROOT / "ray_cluster.yaml"
 JOB = ROOT / "platform" / "cluster" / "ray_job.yaml"
+LASTING = ROOT / "platform" / "cluster" / "ray_cluster_kubernetes.yaml"
 SECRET = re.compile(r"AKIA[0-9A-Z]{12}|aws_secret|password\s*[:=]|://[^/@\s]+:[^/@\s]+@|PRIVATE KEY", re.IGNORECASE)
 
 # The fields of KubeRay's custom resource, version v1, as its types declare them.
@@ -41,6 +42,13 @@ def cluster() -> dict[str, Any]:
 @pytest.fixture
 def job() -> dict[str, Any]:
     return yaml.safe_load(JOB.read_text())
+
+
+@pytest.fixture
+def lasting() -> tuple[dict[str, Any], dict[str, Any]]:
+    """The RayCluster and the PodMonitor."""
+    first, second = yaml.safe_load_all(LASTING.read_text())
+    return first, second
 
 
 def validate(cluster: dict[str, Any]) -> None:
@@ -162,7 +170,7 @@ def test_cluster_file_mounts_files_that_there_are(cluster: dict[str, Any]) -> No
     assert [source for source in mounted if not (ROOT / source).is_file()] == []
 
 
-@pytest.mark.parametrize("path", [CLUSTER, JOB], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [CLUSTER, JOB, LASTING], ids=lambda path: path.name)
 def test_file_holds_no_secret_and_one_bucket(path: Path) -> None:
     text = path.read_text()
 
@@ -190,16 +198,54 @@ def test_ray_job_has_the_fields_of_kuberay(job: dict[str, Any]) -> None:
 
     assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
     assert spec.keys() <= JOB_FIELDS
+    require_cluster_fields(cluster)
+    assert spec["submissionMode"] in {"K8sJobMode", "HTTPMode", "InteractiveMode", "SidecarMode"}
+
+
+def require_cluster_fields(cluster: dict[str, Any]) -> None:
     assert cluster.keys() <= CLUSTER_FIELDS
     assert cluster["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
     assert cluster["authOptions"] == {"mode": "token"}
-    assert spec["submissionMode"] in {"K8sJobMode", "HTTPMode", "InteractiveMode", "SidecarMode"}
     for group in cluster["workerGroupSpecs"]:
         assert group.keys() <= GROUP_FIELDS
         assert 0 <= group["minReplicas"] <= group["replicas"] <= group["maxReplicas"]
         (container,) = group["template"]["spec"]["containers"]
         assert container["resources"]["limits"]["nvidia.com/gpu"] == "1"
         assert {mount["mountPath"] for mount in container["volumeMounts"]} == {"/dev/shm"}
+
+
+def test_lasting_ray_has_the_fields_of_kuberay_and_gpu_pods_only_while_there_is_work(lasting: Any) -> None:
+    cluster, _ = lasting
+
+    assert (cluster["apiVersion"], cluster["kind"]) == ("ray.io/v1", "RayCluster")
+    require_cluster_fields(cluster["spec"])
+    assert cluster["spec"]["enableInTreeAutoscaling"] is True
+    assert {group["replicas"] for group in cluster["spec"]["workerGroupSpecs"]} == {0}
+
+
+def test_lasting_ray_has_the_pods_of_the_job_and_their_variables(lasting: Any, job: dict[str, Any]) -> None:
+    cluster, of_job = lasting[0]["spec"], job["spec"]["rayClusterSpec"]
+    variables = yaml.safe_load(job["spec"]["runtimeEnvYAML"])["env_vars"]
+
+    assert cluster["rayVersion"] == of_job["rayVersion"]
+    for group, of_the_job in zip(
+        [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]],
+        [of_job["headGroupSpec"], *of_job["workerGroupSpecs"]],
+        strict=True,
+    ):
+        pod, expected = copy.deepcopy(group["template"]["spec"]), of_the_job["template"]["spec"]
+        environment = {entry["name"]: entry["value"] for entry in pod["containers"][0].pop("env")}
+        assert pod == expected
+        assert environment == {**variables, "OVLAB_STORE": "s3://YOUR-BUCKET/store"}
+
+
+def test_monitor_reads_the_pods_of_the_lasting_ray(lasting: Any) -> None:
+    cluster, monitor = lasting
+
+    assert (monitor["apiVersion"], monitor["kind"]) == ("monitoring.coreos.com/v1", "PodMonitor")
+    assert monitor["spec"]["selector"]["matchLabels"] == {"ray.io/cluster": cluster["metadata"]["name"]}
+    # KubeRay opens this port on every pod that names none.
+    assert monitor["spec"]["podMetricsEndpoints"] == [{"port": "metrics"}]
 
 
 def test_ray_job_uses_the_ray_of_the_constraints(job: dict[str, Any]) -> None:
