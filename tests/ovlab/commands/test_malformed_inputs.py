@@ -345,6 +345,21 @@ def test_file_name_of_a_folder_is_refused_for_what_it_is(
     assert reason in Called(capsys, "data", "verify", folder, "--split", "val").err
 
 
+@pytest.mark.parametrize(
+    ("photograph", "label"),
+    [("city.2019.0001.png", "city.2019.0001.png"), ("0.JPEG", "0.PNG"), ("a\n,'\"b.png", "a\n,'\"b.png")],
+    ids=["dots", "capitals", "signs"],
+)
+def test_file_name_of_a_folder_may_have_dots_capitals_and_signs(
+    photograph: str, label: str, folder: Path, weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for split in ("train", "val"):
+        (folder / split / "images" / "0.png").rename(folder / split / "images" / photograph)
+        (folder / split / "labels" / "0.png").rename(folder / split / "labels" / label)
+
+    require_read_everywhere(folder, weights, capsys)
+
+
 def test_companions_of_macos_in_a_folder_are_no_pictures(
     folder: Path, weights: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -136,7 +136,9 @@ def test_folder_missing_bucket_is_refused(s3_bucket: str) -> None:
         Folder(f"s3://{s3_bucket}-missing/prefix").write("a", b"")
 
 
-@pytest.mark.parametrize("uri", ["", "gs://bucket/prefix", "http://host/path", "s3://", "s3:///prefix"])
+@pytest.mark.parametrize(
+    "uri", ["", "gs://bucket/prefix", "http://host/path", "s3://", "s3:///prefix", "S3://bucket/x"]
+)
 def test_folder_of_an_unknown_kind_is_refused(uri: str) -> None:
     with pytest.raises(InputError, match="s3://bucket/prefix"):
         Folder(uri)
@@ -153,7 +155,7 @@ def test_folder_missing_bucket_has_no_missing_files(s3_bucket: str) -> None:
         Folder(f"s3://{s3_bucket}-missing/prefix").read_existing(["a"])
 
 
-@pytest.mark.parametrize("prefix", ["/lead", "a//b", "a//b//", ""])
+@pytest.mark.parametrize("prefix", ["/lead", "a//b", "a//b//", "a team/b c/", ""])
 def test_folder_of_any_slashes_lists_what_was_written(s3_bucket: str, prefix: str) -> None:
     folder = Folder(f"s3://{s3_bucket}/{prefix}")
     folder.write("x", b"1")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from ovlab.report.cells import read_records
 from ovlab.report.formats import FORMATS
 from ovlab.report.site import write_site
 from ovlab.report.table_view import TableView
+from ovlab.report.terminal import terminal
 from ovlab.specs.suite import PAPER, SHAPES
 from ovlab.specs.table import Claim, Table, Variation
 
@@ -20,6 +22,9 @@ EASE = (0.3, 0.4, 0.5, 0.6)
 LIMITS = {"limit_steps": 6, "limit_images": 4}
 TEXT = "limited run: 6 of 100 updates, the first 4 images"
 CLAIM = Claim(text="The prior helps.", where="here", better="full", worse=("none",))
+
+RENDERERS = {name: form.render for name, form in FORMATS.items()}
+RENDERERS["terminal"] = partial(terminal, width=240, colours=False)
 
 Views = Callable[..., tuple[TableView, ...]]
 
@@ -37,9 +42,9 @@ def views_of(filled: Any, table: Table) -> Views:
     return views
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", RENDERERS)
 def test_every_format_says_the_limits_and_marks_no_figure(views_of: Views, name: str) -> None:
-    limited = FORMATS[name].render(views_of())
+    limited = RENDERERS[name](views_of())
 
     said = limited.lower()
     in_words = TEXT in said and "not decided: limited run" in said and "no mark and decide no claim" in said
