@@ -38,7 +38,7 @@ def head() -> Iterator[Head]:
 
 def ovlab(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "ovlab", *arguments], env=environment, capture_output=True, text=True, timeout=180
+        [sys.executable, "-m", "ovlab", *arguments], env=environment, capture_output=True, text=True, timeout=400
     )
 
 
@@ -125,6 +125,27 @@ def test_run_on_a_ray_that_wants_a_token_says_so_in_one_line(head: Head, tmp_pat
     assert result.returncode == 2
     assert "its token" in result.stderr.splitlines()[-1]
     assert "gcs_client" not in result.stderr
+
+
+def test_value_of_env_is_in_the_environment_of_the_job_and_nowhere_else(head: Head, tmp_path: Path) -> None:
+    marker = "marker-3f7a"
+    # The table looks for the value where a job has it, and fails without.
+    (tmp_path / "mine.py").write_text(f"import os\n\nassert os.environ['TOKEN'] == {marker[::-1]!r}[::-1]\n{TABLE}")
+    table, store = [str(tmp_path / "mine.py"), "--clip", "shapes-vit-s=none"], ["--store", str(tmp_path / "store")]
+    limits = ["--limit-steps", "1", "--limit-images", "1"]
+    work = ["--device", "cpu", "--runs-at-once", "1", "--workdir", str(tmp_path / "work")]
+    environment = {**head.environment(), "TOKEN": marker, "OVLAB_CACHE": str(tmp_path / "cache")}
+    submit = ["submit", "--address", head.dashboard, "--env", f"TOKEN={marker}"]
+
+    job = ovlab(environment, *submit, "--", "run", *table, *limits, *store, *work)
+    report = ovlab(environment, "report", *table[:1], *limits, *store, "--out", str(tmp_path / "report"))
+
+    assert job.returncode == 0, job.stdout[-3000:] + job.stderr[-3000:]
+    assert report.returncode == 0, report.stderr
+    assert [text for text in (job.stdout, job.stderr, report.stdout, report.stderr) if marker in text] == []
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {"mlflow.db", "index.html", "record.json"} <= {path.name for path in files}
+    assert [path for path in files if marker.encode() in path.read_bytes()] == []
 
 
 def test_submit_interrupted_leaves_the_job_running(head: Head, tmp_path: Path) -> None:

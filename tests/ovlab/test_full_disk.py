@@ -1,6 +1,8 @@
-"""Commands on a disk that is full at each of their writes in turn: each says where in one line, and goes on later."""
+"""Commands on a disk that is full at each of their writes in turn: each says where in one line, and goes on later; and
+on one that is read-only."""
 
 import re
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -69,6 +71,29 @@ def world(tmp_path: Path) -> Iterator[World]:
         yield world
         if world.disk.is_mount():
             world.unmount()
+
+
+def test_store_on_a_disk_that_is_read_only_is_read_and_what_would_write_says_so(world: World) -> None:
+    shutil.copytree(world.folder / "results", world.disk / "results")
+    store = "disk/results"
+    reading = [
+        small_study.report(store, "report"),
+        ["plan", "./mine.py", *small_study.LIMITS, "--clip", "shapes-vit-s=none", "--store", store],
+        ["runs", "list", "--store", store],
+        small_study.run(store, "runs"),
+    ]
+    before = [world(command) for command in reading]
+    pages = written(world.folder / "report")
+    subprocess.run(["mount", "-o", "remount,ro", str(world.disk)], check=True)
+
+    assert [outcome.code for outcome in before] == [0, 0, 0, 0]
+    assert [world(command) for command in reading] == before
+    assert written(world.folder / "report") == pages
+    for command in (PREPARE, TRAIN, EVALUATE, RUN, REPORT):
+        outcome = world(command)
+        assert outcome.code in (1, 2)
+        assert outcome.is_told, outcome.stderr
+        assert "Read-only file system" in outcome.stderr.splitlines()[-1]
 
 
 def size_used(world: World, command: list[str]) -> int:
