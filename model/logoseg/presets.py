@@ -59,7 +59,7 @@ def photo_lite0() -> ModelConfig:
     clip = ClipConfig(
         name="photo-lite0", image_size=384, middle_layer=3, guidance_layers=(3, 2), tuning="frozen", residual="none"
     )
-    return ModelConfig(clip=clip, decoder="pixel_embedding", guidance_dim=64, region_grid=3, typical_cosine=0.25)
+    return ModelConfig(clip=clip, decoder="pixel_embedding", guidance_dim=64, region_grid=3)
 
 
 def shapes_vit_s() -> ModelConfig:
