@@ -38,7 +38,8 @@ _COST = cost_of([_ATTEMPT])
 
 
 def fill(folder: Path, tables: Sequence[Table], num_runs: int) -> None:
-    """Make `folder` a store of `num_runs` trainings with their evaluations: those of the tables, then further seeds.
+    """Make `folder` a store of `num_runs` trainings of LoGoSeg with their evaluations: those of the tables, then further
+    seeds.
 
     The files are those that a store writes, though not as it writes them: nothing waits for the disk.
     """
@@ -78,7 +79,7 @@ def _declared(tables: Iterable[Table]) -> Iterator[tuple[Variation, int, tuple[s
     for table in tables:
         benchmarks = tuple(dict.fromkeys(SHAPES.benchmark(column.benchmark) for column in table.columns))
         for row in table.rows:
-            if isinstance(row.run, Variation):
+            if isinstance(row.run, Variation) and row.run.method is None:
                 yield from ((row.run, seed, benchmarks) for seed in table.seeds)
 
 

@@ -19,6 +19,7 @@ from ovlab.report.remarks import (
     limits_in,
     note_views,
     remarks_on,
+    rows_left_out,
     with_shared_names,
 )
 from ovlab.report.samples import Samples
@@ -79,8 +80,11 @@ def table_view(grid: Grid, samples: Samples, study: Study | None = None) -> Tabl
     is_measured = any(cell.origin == "measured" for cell in grid.cells.values())
     quoted = [_Line(row, "quoted") for row in table.rows if row.quoted is not None]
     # Of a table of which nothing is measured, what is quoted is all there is to see.
+    left_out = {row.key for row in rows_left_out(grid)}
     measured = [
-        _Line(row, "measured") for row in table.rows if row.run is not None and (is_measured or row.quoted is None)
+        _Line(row, "measured")
+        for row in table.rows
+        if row.run is not None and (is_measured or not quoted) and row.key not in left_out
     ]
     limits = "; ".join(limits_in(grid))
     if suite == PAPER:

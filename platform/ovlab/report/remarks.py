@@ -12,7 +12,7 @@ from ovlab.report.samples import Samples
 from ovlab.report.table_view import NoteView
 from ovlab.specs.scores import SCORES
 from ovlab.specs.suite import PAPER, SHAPES, Suite
-from ovlab.specs.table import Note, Table
+from ovlab.specs.table import Alone, Note, Row, Table, Variation
 from ovlab.store.store import Store
 
 
@@ -101,10 +101,25 @@ def remarks_on(grid: Grid, suite: Suite, samples: Samples) -> tuple[str, ...]:
         f"{name}: the narrowest pictures are squeezed to a long side of {side} pixels."
         for name, side in squeezed.items()
     ]
+    if left_out := rows_left_out(grid):
+        names = dict.fromkeys(row.label for row in left_out)
+        remarks.append(f"Left out, because nothing of them is measured: {', '.join(names)}.")
     if command:
         num_missing = sum(cell.origin == "missing" for cell in grid.cells.values())
         remarks.append(f"{num_missing} figures are not measured yet: {command}")
     return tuple(remarks)
+
+
+def rows_left_out(grid: Grid) -> list[Row]:
+    """Those of other methods than LoGoSeg of which nothing is measured, in a table of which something is."""
+    if all(cell.origin != "measured" for cell in grid.cells.values()):
+        return []
+    return [
+        row
+        for row in grid.table.rows
+        if (isinstance(row.run, Alone) or (isinstance(row.run, Variation) and row.run.method is not None))
+        and all(cell.origin != "measured" for cell in grid.row(row.key))
+    ]
 
 
 def command_of(grid: Grid, store: Store) -> str:

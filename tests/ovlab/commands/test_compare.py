@@ -353,7 +353,7 @@ def test_clip_alone_is_found_by_its_preset_and_has_no_noise_of_seeds(
     ("side", "message"),
     [
         ("table4:zero-66", "table4 has no row 'zero-66'. The nearest is 'zero-6'."),
-        ("table5:cat-seg-coco-stuff", "is quoted; only what was measured here"),
+        ("table5:zegformer-coco-stuff", "is quoted; only what was measured here"),
         ("clip:shapes-vit", "clip:shapes-vit: no such preset. The nearest is 'shapes-vit-s'."),
         ("table4:zero-6", "no evaluation of table4:zero-6 in"),
         ("aaa,aaa", "aaa,aaa: aaa is there twice."),

@@ -39,11 +39,11 @@ def test_empty_store_gives_the_quoted_table_only(filled: Any, name: str, suite: 
     (view,) = table_views([table], suite, read_records(filled.store), filled.store)
 
     (part,) = view.parts
-    assert [row.key for row in part.rows] == [row.key for row in table.rows]
+    rows = [row for row in table.rows if row.quoted is not None]
+    assert [row.key for row in part.rows] == [row.key for row in rows]
     assert {row.origin for row in part.rows} == {cell.origin for row in part.rows for cell in row.cells} == {"quoted"}
     printed = [
-        [value if value is None else round(value / 100, 6) for value in row.quoted.values.values()]
-        for row in table.rows
+        [value if value is None else round(value / 100, 6) for value in row.quoted.values.values()] for row in rows
     ]
     assert [[cell.value for cell in row.cells] for row in part.rows] == printed
     assert {claim.verdict for claim in view.claims} == {"not measured"}
@@ -61,8 +61,24 @@ def test_quoted_rows_of_table1_are_marked_as_printed_figures_rank(filled: Any) -
         "logoseg-convnext-b",
         "cat-seg-cvpr24-vit-l",
     ]
-    assert pc_459["san-vit-l"].footnotes == (3,)
-    assert [row.footnotes for row in part.rows if row.key == "cat-seg-vit-b"] == [(2,)]
+    assert pc_459["san-vit-l"].footnotes == (5,)
+    assert [row.footnotes for row in part.rows if row.key == "cat-seg-vit-b"] == [(4,)]
+
+
+def test_row_of_another_method_is_shown_once_anything_of_it_is_measured_and_named_until_then(filled: Any) -> None:
+    filled.measure(FULL, EASE)
+    table = load_table("table1")
+
+    first = view_of(filled, table)
+    filled.measure_alone(Alone(), EASE)
+    second = view_of(filled, table)
+
+    own = ["logoseg-convnext-b", "logoseg-vit-b", "logoseg-convnext-l", "logoseg-vit-l"]
+    assert [row.key for row in first.parts[1].rows] == own
+    assert [row.key for row in second.parts[1].rows] == [*own[:2], "clip-vit-b", *own[2:]]
+    (remark,) = (remark for remark in first.remarks if remark.startswith("Left out"))
+    for label in ("SAN (Xu et al. 2023b)", "CAT-Seg (Cho et al., CVPR 2024)", "SED (Xie et al. 2024)", "CLIP alone"):
+        assert label in remark
 
 
 def test_what_is_not_trained_says_nothing_of_runs_and_what_is_trained_does(filled: Any, table: Table) -> None:

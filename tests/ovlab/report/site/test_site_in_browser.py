@@ -250,10 +250,10 @@ def test_tables_of_the_paper_fit_a_desk_and_a_phone_keeps_their_first_column_and
     page = open_page(index, size=PHONE)
     box = page.locator(".scroll:has(#table1-part-1)")
     first = box.locator("tbody tr:not(.group) th").first
-    page.wait_for_function("document.querySelector('.scroll:has(#table1-part-1)').classList.contains('more')")
+    expect(box).to_have_class(re.compile(r"\bmore\b"))
     left = first.bounding_box()["x"]
     box.evaluate("box => box.scrollTo(9999, 0)")
-    page.wait_for_function("!document.querySelector('.scroll:has(#table1-part-1)').classList.contains('more')")
+    expect(box).not_to_have_class(re.compile(r"\bmore\b"))
     assert first.bounding_box()["x"] == left
 
 
