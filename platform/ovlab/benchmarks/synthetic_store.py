@@ -38,8 +38,8 @@ _COST = cost_of([_ATTEMPT])
 
 
 def fill(folder: Path, tables: Sequence[Table], num_runs: int) -> None:
-    """Make `folder` a store of `num_runs` trainings of LoGoSeg with their evaluations: those of the tables, then further
-    seeds.
+    """Make `folder` a store of `num_runs` trainings of LoGoSeg with their evaluations: those of the tables, then
+    further seeds.
 
     The files are those that a store writes, though not as it writes them: nothing waits for the disk.
     """

@@ -1,11 +1,12 @@
 """The site in a real browser, opened from disk: it works by mouse and by keyboard, and asks no network for anything."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from browser import ARGUMENTS, CHROMIUM, NO_CHROMIUM
 from ovlab.report.assembly import table_views
