@@ -177,7 +177,7 @@ def test_folder_file_that_is_a_folder_or_a_circle_is_named_and_left_out(
 
 
 @pytest.mark.parametrize("is_there", [False, True])
-def test_folder_that_vanished_since_it_was_used_takes_no_files(tmp_path: Path, is_there: bool) -> None:
+def test_folder_that_vanished_since_it_was_used_takes_no_files_and_is_not_empty(tmp_path: Path, is_there: bool) -> None:
     folder = Folder(str(tmp_path / "store"))
     folder.write("a", b"1")
     (tmp_path / "store").rename(tmp_path / "elsewhere")
@@ -187,6 +187,9 @@ def test_folder_that_vanished_since_it_was_used_takes_no_files(tmp_path: Path, i
     for write in (folder.write, folder.create):
         with pytest.raises(StoreError, match="mounted"):
             write("b", b"2")
+    for read in (folder.sizes, folder.folders, folder.is_empty, folder.make, lambda: folder.read_existing(["a"])):
+        with pytest.raises(StoreError, match="mounted"):
+            read()
     with pytest.raises(StoreError, match="mounted"):
         folder.upload(tmp_path / "elsewhere" / "a", "b")
 
