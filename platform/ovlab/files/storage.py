@@ -284,6 +284,7 @@ class Folder:
         try:
             yield
         except FileNotFoundError:
+            self._open_root()  # where the whole folder is gone, that is what is wrong
             raise InputError(f"{place}: not found.") from None
         except (PermissionError, NotADirectoryError, FileExistsError, IsADirectoryError) as error:
             raise InputError(disk_fault(error, place)) from None

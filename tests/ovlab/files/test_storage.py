@@ -212,6 +212,21 @@ def test_folder_fault_of_the_disk_is_one_line_with_place_and_remedy(
     assert not list(tmp_path.iterdir())
 
 
+def test_folder_that_vanishes_while_a_file_is_read_is_said_to_be_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Folder(str(tmp_path / "store"))
+    folder.write("a", b"1")
+
+    def vanish(path: str) -> bytes:
+        (tmp_path / "store").rename(tmp_path / "elsewhere")
+        return Path(path).read_bytes()
+
+    monkeypatch.setattr(folder._fs, "cat_file", vanish)
+    with pytest.raises(StoreError, match="mounted"):
+        folder.read("a")
+
+
 def test_folder_name_that_is_too_long_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"File name too long\. Give a shorter path"):
         Folder(str(tmp_path)).write("a" * 300, b"")
