@@ -126,7 +126,7 @@ class Folder:
         """Put the whole file there at once, over one of the same name."""
         with self._input_errors(name):
             if self.is_local:
-                self._require_there()
+                self.make()
                 with writing(Path(self._path(name))) as partial:
                     partial.write_bytes(content)
             else:
@@ -141,7 +141,7 @@ class Folder:
         """
         with self._input_errors(name):
             if self.is_local:
-                self._require_there()
+                self.make()
                 return create(Path(self._path(name)), content)
             return _put_new(self._fs, self._path(name), content)
 
@@ -149,7 +149,7 @@ class Folder:
         """Copy a file of this machine to there at once, over one of the same name; it need not fit into memory."""
         with self._input_errors(name):
             if self.is_local:
-                self._require_there()
+                self.make()
                 with writing(Path(self._path(name))) as partial:
                     shutil.copyfile(source, partial)
             else:
@@ -159,6 +159,13 @@ class Folder:
         """Copy a file to `target` on this machine. What is at `target` meanwhile, or after an error, is not whole."""
         with self._input_errors(name):
             self._fs.get_file(self._path(name), str(target))
+
+    def make(self) -> None:
+        """Make the folder on this machine, unless it is there or was: from now on it is missed. Writing does it."""
+        with self._input_errors(""):
+            if self.is_local and not self._inode:
+                Path(self._path("")).mkdir(parents=True, exist_ok=True)
+            self._path("")
 
     def remove(self, name: str) -> None:
         """Remove a file; nothing if it is not there."""
@@ -238,23 +245,32 @@ class Folder:
     def _open_root(self) -> tuple[fsspec.AbstractFileSystem, str]:
         process = os.getpid()
         if process not in self._roots:
-            self._roots[process] = self._local_root() if self.is_local else self._bucket_root()
-        return self._roots[process]
+            self._roots[process] = fsspec.core.url_to_fs(self.uri) if self.is_local else self._bucket_root()
+        file_system, path = self._roots[process]
+        if self.is_local:
+            self._require_same(path)
+        return file_system, path
 
-    def _local_root(self) -> tuple[fsspec.AbstractFileSystem, str]:
-        file_system, path = fsspec.core.url_to_fs(self.uri)
+    def _require_same(self, path: str) -> None:
+        """Where a folder was unmounted or removed, its files would be missing without a word, and a new one of its name
+        would take what nobody finds again."""
         try:
             status = os.stat(path)
             if not stat.S_ISDIR(status.st_mode):
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-            if not self._inode:
-                self._inode.append(status.st_ino)
         except FileNotFoundError:
-            pass  # the first write makes it
+            found = []
         except NotADirectoryError as error:
             # Listings pass over what is no folder: it would be an empty one.
             raise InputError(disk_fault(error, self.uri)) from None
-        return file_system, path
+        else:
+            found = [status.st_ino]
+        if self._inode not in ([], found):
+            raise StoreError(
+                f"{self.uri}: is gone, or another folder is there since this command began. See whether it is mounted; "
+                f"the same command continues."
+            )
+        self._inode[:] = found
 
     def _bucket_root(self) -> tuple[fsspec.AbstractFileSystem, str]:
         # Half a second, which a store on this machine does not ask for.
@@ -262,25 +278,13 @@ class Folder:
 
         return open_bucket(self.uri)
 
-    def _require_there(self) -> None:
-        """Make the folder before the first write; before all others, see that it is the same. Where one was unmounted
-        or removed, a new one of its name would take what nobody finds again."""
-        root = Path(self._path(""))
-        if not self._inode:
-            root.mkdir(parents=True, exist_ok=True)
-            self._inode.append(root.stat().st_ino)
-        if not root.exists() or root.stat().st_ino != self._inode[0]:
-            raise StoreError(
-                f"{self.uri}: is gone, or another folder is there since this command began. See whether it is mounted; "
-                f"the same command continues."
-            )
-
     @contextlib.contextmanager
     def _input_errors(self, name: str) -> Iterator[None]:
         place = self.locate(name) if name else self.uri
         try:
             yield
         except FileNotFoundError:
+            self._open_root()  # where the whole folder is gone, that is what is wrong
             raise InputError(f"{place}: not found.") from None
         except (PermissionError, NotADirectoryError, FileExistsError, IsADirectoryError) as error:
             raise InputError(disk_fault(error, place)) from None

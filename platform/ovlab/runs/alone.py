@@ -22,12 +22,14 @@ def alone(store: Store, run: str, name: str, *, seconds: float = 0.0) -> Iterato
     lately is waited for until there is another sign of life, which refuses this command, or so long a silence that
     there is nobody. Two commands that begin at a run of a bucket in the same seconds do not see each other.
 
-    Raises TakenError when somebody is at the run, and InputError on a file system without locks.
+    Raises TakenError when somebody is at the run, InputError on a file system without locks, and StoreError where the
+    store cannot be made or is gone.
     """
     if not store.folder.is_local:
         _wait_for_silence(store, run, name)
         yield
         return
+    store.folder.make()
     with locked(lock_file(store, run), name, seconds=seconds):
         yield
 

@@ -113,6 +113,7 @@ class Journal:
 
         if not self._folder.is_local:
             return BucketFile(self._folder, name, opening)
+        self._folder.make()
         file = LocalFile(inside(Path(self._folder.uri.removeprefix("file://")), name()))
         file.append(opening())
         return file

@@ -179,7 +179,7 @@ def test_folder_file_that_is_a_folder_or_a_circle_is_named_and_left_out(
 
 
 @pytest.mark.parametrize("is_there", [False, True])
-def test_folder_that_vanished_since_it_was_used_takes_no_files(tmp_path: Path, is_there: bool) -> None:
+def test_folder_that_vanished_since_it_was_used_takes_no_files_and_is_not_empty(tmp_path: Path, is_there: bool) -> None:
     folder = Folder(str(tmp_path / "store"))
     folder.write("a", b"1")
     (tmp_path / "store").rename(tmp_path / "elsewhere")
@@ -189,6 +189,9 @@ def test_folder_that_vanished_since_it_was_used_takes_no_files(tmp_path: Path, i
     for write in (folder.write, folder.create):
         with pytest.raises(StoreError, match="mounted"):
             write("b", b"2")
+    for read in (folder.sizes, folder.folders, folder.is_empty, folder.make, lambda: folder.read_existing(["a"])):
+        with pytest.raises(StoreError, match="mounted"):
+            read()
     with pytest.raises(StoreError, match="mounted"):
         folder.upload(tmp_path / "elsewhere" / "a", "b")
 
@@ -209,6 +212,21 @@ def test_folder_fault_of_the_disk_is_one_line_with_place_and_remedy(
 
     assert str(error.value).startswith(f"{tmp_path}/name: {os.strerror(number)}. ")
     assert not list(tmp_path.iterdir())
+
+
+def test_folder_that_vanishes_while_a_file_is_read_is_said_to_be_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Folder(str(tmp_path / "store"))
+    folder.write("a", b"1")
+
+    def vanish(path: str) -> bytes:
+        (tmp_path / "store").rename(tmp_path / "elsewhere")
+        return Path(path).read_bytes()
+
+    monkeypatch.setattr(folder._fs, "cat_file", vanish)
+    with pytest.raises(StoreError, match="mounted"):
+        folder.read("a")
 
 
 def test_folder_name_that_is_too_long_is_one_line(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from ovlab.files.lock import TakenError
 from ovlab.runs import alone as module
 from ovlab.runs.alone import alone
+from ovlab.specs.errors import StoreError
 from ovlab.specs.events import Beat, Ended, RunHeader, Started
 from ovlab.store.journal import Journal, living_attempt, open_journal, read_journal
 from ovlab.store.journal_lines import pack_line
@@ -100,3 +101,14 @@ def test_an_attempt_lives_until_it_says_that_it_ended(tmp_path: Path) -> None:
         assert living.id == journal.attempt == read_journal(store, HEADER.run).attempts[-1].id
         journal.write(Ended(status="FINISHED"))
     assert living_attempt(store, HEADER.run) is None
+
+
+def test_a_new_store_that_vanishes_while_a_run_is_held_is_missed_and_not_made_again(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "store"))
+    with alone(store, HEADER.run, "lambda 0.5"):
+        (tmp_path / "store").rename(tmp_path / "elsewhere")
+        with open_journal(store, HEADER) as journal:
+            assert journal.num_lost == 1
+        with pytest.raises(StoreError, match="mounted"):
+            store.folder.write("a", b"1")
+    assert not (tmp_path / "store").exists()
