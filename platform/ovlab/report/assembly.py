@@ -84,7 +84,7 @@ def table_view(grid: Grid, samples: Samples, study: Study | None = None) -> Tabl
     measured = [
         _Line(row, "measured")
         for row in table.rows
-        if row.run is not None and (is_measured or not quoted) and row.key not in left_out
+        if row.run is not None and (is_measured or row.quoted is None) and row.key not in left_out
     ]
     limits = "; ".join(limits_in(grid))
     if suite == PAPER:

@@ -111,8 +111,8 @@ def remarks_on(grid: Grid, suite: Suite, samples: Samples) -> tuple[str, ...]:
 
 
 def rows_left_out(grid: Grid) -> list[Row]:
-    """Those of other methods than LoGoSeg of which nothing is measured, in a table of which something is."""
-    if all(cell.origin != "measured" for cell in grid.cells.values()):
+    """Those of other methods than LoGoSeg of which nothing is measured, where there is anything else to see."""
+    if all(cell.origin == "missing" for cell in grid.cells.values()):
         return []
     return [
         row
