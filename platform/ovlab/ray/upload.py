@@ -31,7 +31,7 @@ _TABLES = "experiments"
 _ADDRESSES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
 _CONNECT_SECONDS = 10
 # Where no git says what belongs to the sources.
-_SUFFIXES = (".py", ".txt", ".json", ".md", ".png", ".safetensors", ".ipynb")
+_SUFFIXES = (".py", ".txt", ".json", ".md", ".png", ".jpg", ".safetensors", ".ipynb")
 _SECRET_NAMES = re.compile(r"\.env.*|\.netrc|\.npmrc|id_(rsa|dsa|ecdsa|ed25519)|credentials|.*\.(pem|key|p12|pfx|jks)")
 _SECRETS = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----|\b(AKIA|ASIA)[A-Z0-9]{16}\b")
 
