@@ -1,15 +1,12 @@
 """A training set in two: what is trained on, and what is held out, to choose by what no benchmark may tell."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from ovlab.datasets.manifest import names_digest
 from ovlab.datasets.sample import SegmentationDataset
 from ovlab.datasets.selection import Selection
 from ovlab.specs.errors import InputError
 from ovlab.specs.fingerprint import fingerprint
-from ovlab.specs.suite import FIT_SPLIT, HELD_OUT_SPLIT
 
 # Enough that scores of two learning rates can be told apart, few enough that no method takes long.
 NUM_HELD_OUT = 200
@@ -43,9 +40,3 @@ def _held_out(dataset: SegmentationDataset) -> tuple[int, ...]:
             f"{dataset.name}: {NUM_HELD_OUT} images are held out of more than twice as many; there are {len(dataset)}."
         )
     return tuple(number * len(dataset) // NUM_HELD_OUT for number in range(NUM_HELD_OUT))
-
-
-# The parts by the names under which they are splits.
-PARTS: Mapping[str, Callable[[SegmentationDataset], Part]] = MappingProxyType(
-    {FIT_SPLIT: fit_part, HELD_OUT_SPLIT: held_out_part}
-)

@@ -1,24 +1,19 @@
 """Where data sets lie on this machine: `--data NAME=URI`, or $OVLAB_DATA/NAME. A spec knows their names only."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ovlab.datasets.catalog import DATASETS
-from ovlab.datasets.held_out import PARTS
 from ovlab.datasets.manifest import MANIFEST
-from ovlab.datasets.opening import open_dataset
+from ovlab.datasets.opening import MADE, open_dataset
 from ovlab.datasets.sample import SegmentationDataset
-from ovlab.datasets.seen_labels import seen_labels
 from ovlab.files.storage import Folder
 from ovlab.shapes.shapes_benchmarks import SHAPES_NAMES
 from ovlab.specs.errors import InputError
-from ovlab.specs.suite import SEEN_SPLIT, TRAIN_SPLIT
+from ovlab.specs.suite import TRAIN_SPLIT
 
 VARIABLE = "OVLAB_DATA"
-
-# What is made of a training split, by the name under which it is a split.
-_MADE: Mapping[str, Callable[[SegmentationDataset], SegmentationDataset]] = {**PARTS, SEEN_SPLIT: seen_labels}
 
 
 def parse_places(options: Iterable[str]) -> dict[str, str]:
@@ -34,13 +29,13 @@ def parse_places(options: Iterable[str]) -> dict[str, str]:
 
 
 def open_named(name: str, split: str, places: Mapping[str, str]) -> SegmentationDataset:
-    """The split `split` of the data set `name`: read at its place or in a folder `split` there, or else painted; or,
-    of its training split, what FIT_SPLIT, HELD_OUT_SPLIT and SEEN_SPLIT name.
+    """The split `split` of the data set `name`: read at its place or in a folder `split` there, or else painted; or
+    what MADE makes of its training split.
 
     Raises InputError where it is not, or where what lies there calls itself otherwise.
     """
-    if split in _MADE:
-        return _MADE[split](open_named(name, TRAIN_SPLIT, places))
+    if split in MADE:
+        return MADE[split](open_named(name, TRAIN_SPLIT, places))
     if name in SHAPES_NAMES and name not in places:
         return open_dataset(name, split)
     place = _place(name, places)
